@@ -1,0 +1,1 @@
+"""The bridge between Totara and WooCommerce."""
