@@ -1,0 +1,117 @@
+"""Totara's things as plain values. ``None`` in a field means: this site or this account does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+#: The front page is a course with this id on every site; it is never a course anybody takes.
+SITE_COURSE = 1
+
+#: Names of the categories that Totara keeps for its own containers, at the top and again inside every tenant.
+SYSTEM_CATEGORIES = frozenset({"Space category", "performance-activities", "mod-approval-workflow-category"})
+
+
+@dataclass(frozen=True, slots=True)
+class CourseImage:
+    """Where a course's picture is, and when it last changed. ``url`` carries no token."""
+
+    url: str
+    filename: str
+    modified: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the picture does."""
+        return f"{self.url}#{self.modified}"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A course as the service account sees it. Names are plain text, the summary is HTML, both may hold multilang."""
+
+    id: int
+    fullname: str
+    shortname: str
+    category_id: int
+    summary: str = ""
+    idnumber: str | None = None
+    language: str = ""
+    visible: bool | None = None
+    audience_visible: int | None = None
+    enrol_methods: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+    image: CourseImage | None = None
+
+    @property
+    def sellable(self) -> str:
+        """"" when a sold seat could become an enrolment, else why not."""
+        if self.enrol_methods is not None and "manual" not in self.enrol_methods:
+            return "manual enrolment is off in the course"
+        if self.audience_visible == 3:
+            return "the course is visible to nobody"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A course category; ``parent`` is 0 at the top. ``courses`` counts those directly in it."""
+
+    id: int
+    name: str
+    parent: int
+    courses: int = 0
+    idnumber: str | None = None
+
+
+class Tree:
+    """The category tree, without the categories Totara keeps for itself."""
+
+    def __init__(self, categories: Iterable[Category]) -> None:
+        self._by_id = {category.id: category for category in categories}
+
+    def __iter__(self) -> Iterator[Category]:
+        return (c for c in self._by_id.values() if not self.is_system(c.id))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def path(self, category_id: int) -> tuple[Category, ...]:
+        """From the top down to the category itself; empty when it is unknown. A broken chain gives its known end."""
+        path: list[Category] = []
+        while category_id and (category := self._by_id.get(category_id)) and category not in path:
+            path.append(category)
+            category_id = category.parent
+        return tuple(reversed(path))
+
+    def is_whole(self, category_id: int) -> bool:
+        """Whether the path is known up to the top."""
+        path = self.path(category_id)
+        return bool(path) and path[0].parent == 0
+
+    def is_system(self, category_id: int) -> bool:
+        """Whether it is one of Totara's own, or lies inside one."""
+        return any(category.name in SYSTEM_CATEGORIES for category in self.path(category_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Totara user as far as the bridge looks."""
+
+    id: int
+    username: str
+    email: str
+    auth: str | None = None
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What it takes to make an account. The password is made up on the spot and kept by nobody."""
+
+    username: str
+    email: str
+    firstname: str
+    lastname: str
+    language: str = ""
+    idnumber: str = ""

@@ -1,0 +1,159 @@
+"""Talking to the other systems: one pooled session each, timeouts, retries of reads, a circuit breaker, no leaks.
+
+Whatever goes wrong on the wire leaves here as Unavailable with a message of ours: the messages of the libraries below
+quote whole addresses, and an address may hold a signature or a token.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from bridge import metrics
+from bridge.errors import Unavailable
+
+#: Statuses that say "not now" whatever the body holds.
+LATER = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+
+
+class Breaker:
+    """A circuit breaker: after ``failures`` in a row it refuses for ``seconds``, then lets one through to try.
+
+    Not a library's, since those we looked at hold a lock during the call and so serialise all calls.
+    """
+
+    def __init__(
+        self, system: str, *, failures: int = 5, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.system = system
+        self._allowed = failures
+        self._seconds = seconds
+        self._clock = clock
+        self._failed = 0
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call would be let through."""
+        return self._failed < self._allowed or self._clock() >= self._open_until
+
+    def enter(self) -> None:
+        """Before a call. Raises Unavailable, with the time left, while it is open."""
+        with self._lock:
+            if self._failed < self._allowed:
+                return
+            left = self._open_until - self._clock()
+            if left > 0:
+                raise Unavailable(f"{self.system} has just failed several times", system=self.system, retry_after=left)
+            self._open_until = self._clock() + self._seconds  # this call is the one that tries
+
+    def note(self, ok: bool) -> None:
+        """After a call."""
+        with self._lock:
+            self._failed = 0 if ok else self._failed + 1
+            if self._failed >= self._allowed:
+                self._open_until = self._clock() + self._seconds
+
+
+class Wire:
+    """One outside system on the wire. ``tries`` bounds the retries of reads; 1 switches them off."""
+
+    def __init__(
+        self,
+        system: str,
+        *,
+        timeout: float = 30.0,
+        tries: int = 3,
+        breaker: Breaker | None = None,
+        connections: int = 32,
+        session: requests.Session | None = None,
+    ) -> None:
+        self.system = system
+        self.breaker = breaker or Breaker(system)
+        self._timeout = (min(timeout, 10.0), timeout)
+        self.session = session or requests.Session()
+        if session is None:
+            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+            self.session.mount("https://", adapter)
+            self.session.mount("http://", adapter)
+            # Credentials come from the settings only: not from ~/.netrc, and no proxy by accident of the environment.
+            self.session.trust_env = False
+            # A cookie would carry one Totara session through all calls, where each must stand by itself.
+            self.session.cookies.set_policy(_NoCookies())
+        self._retrying = Retrying(
+            stop=stop_after_attempt(tries),
+            retry=retry_if_exception_type(Unavailable),
+            wait=_wait,
+            reraise=True,
+        )
+
+    def reading(self, call: Callable[[], Any]) -> Any:
+        """Do something that may safely be done again: a read, or an ``ensure_*``."""
+        return self._retrying(call)
+
+    def send(self, method: str, url: str, *, what: str, **options: Any) -> requests.Response:
+        """One request. ``what`` names it in messages and metrics.
+
+        Raises Unavailable for whatever may pass: no connection, no answer in time, "too many requests", a server's or
+        a proxy's failure. Every other answer is returned, for the client to judge.
+        """
+        self.breaker.enter()
+        began = time.perf_counter()
+        outcome = "unavailable"
+        try:
+            answer = self.session.request(
+                method, url, timeout=self._timeout, allow_redirects=False, **options
+            )
+            if answer.status_code in LATER:
+                raise Unavailable(
+                    f"{self.system} answered {answer.status_code} to {what}",
+                    system=self.system,
+                    retry_after=_retry_after(answer),
+                )
+            outcome = "answered"
+            return answer
+        except requests.RequestException as err:
+            # Not chained: the library's message quotes the address.
+            problem = type(err).__name__
+            raise Unavailable(f"{self.system} did not answer {what}: {problem}", system=self.system) from None
+        finally:
+            self.breaker.note(outcome == "answered")
+            metrics.CALLS.labels(self.system, what, outcome).observe(time.perf_counter() - began)
+
+    def not_json(self, what: str, answer: requests.Response) -> Unavailable:
+        """The exception for an answer in HTML, cut off, or empty where JSON was due: a proxy, a crash, an upgrade."""
+        self.breaker.note(False)
+        return Unavailable(f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system)
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    """The seconds asked for; Totara and most firewalls ask for none with a 429, and a minute is what they mean."""
+    value = answer.headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit():
+        return min(float(value), 3600.0)
+    return 60.0 if answer.status_code == 429 else None
+
+
+_jittered = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Between the tries of one read. A longer wait that was asked for is left to the engine: it holds up nothing."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Unavailable) and error.retry_after is not None:
+        if error.retry_after > 5.0:
+            raise error
+        return error.retry_after
+    return _jittered(state)
+
+
+class _NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):  # type: ignore[name-defined,misc]
+    def set_ok(self, cookie: object, request: object) -> bool:
+        return False

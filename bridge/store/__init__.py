@@ -1,0 +1,1 @@
+"""What the bridge keeps: the tables, the work engine, the ledger."""

@@ -1,0 +1,144 @@
+"""The database: one engine, short transactions, and SQLite made to behave like a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from bridge.errors import Unavailable
+
+
+def utc_now() -> datetime:
+    """The moment it is."""
+    return datetime.now(UTC)
+
+
+class Bell:
+    """Wakes workers of this process. One ring wakes one; whoever then finds work rings for the next."""
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._condition = threading.Condition()
+
+    def ring(self) -> None:
+        """There may be work."""
+        with self._condition:
+            self._rung = True
+            self._condition.notify()
+
+    def wait(self, seconds: float) -> None:
+        """Until it rings, or for that long."""
+        with self._condition:
+            if not self._rung:
+                self._condition.wait(seconds)
+            self._rung = False
+
+
+class Store:
+    """A database, and a bell that rings in this process after something has been marked due.
+
+    ``begin()`` gives a connection in one transaction; keep it short, and never call anybody inside.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        if self.is_sqlite:
+            self.engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=40)
+            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        else:
+            self.engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
+        self.bell = Bell()
+        # SQLite's busy handler sleeps and so starves writers; within a process they queue up here instead.
+        self._lane = threading.Lock() if self.is_sqlite else None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that commits on leaving. Raises Unavailable when the database can't be reached."""
+        with translated(), self._in_lane(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read from. Raises Unavailable when the database can't be reached."""
+        with translated(), self.engine.connect().execution_options(reads_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _in_lane(self) -> Iterator[None]:
+        if self._lane is None:
+            yield
+        else:
+            with self._lane:
+                yield
+
+    def insert(self, table: Any) -> Any:
+        """An INSERT that knows ON CONFLICT, in this database's dialect."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn "the database is not there" into Unavailable; what the database refuses stays as it is."""
+    try:
+        yield
+    except OperationalError as err:
+        raise Unavailable("the database can't be reached, or is locked", system="database") from err
+    except DBAPIError as err:
+        if err.connection_invalidated:
+            raise Unavailable("the connection to the database broke", system="database") from err
+        raise
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later can't wait for another writer: take the lock at once.
+    reads_only = connection.get_execution_options().get("reads_only")
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+# --- migrations ------------------------------------------------------------------------------------------------
+
+
+def _alembic(store: Store) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["engine"] = store.engine
+    return config
+
+
+def migrate(store: Store) -> None:
+    """Bring the tables to this version's shape. May be run again, and by several nodes at once."""
+    with translated():
+        command.upgrade(_alembic(store), "head")
+
+
+def schema_is_current(store: Store) -> bool:
+    """Whether the tables have this version's shape."""
+    with translated(), store.engine.connect() as connection:
+        now = MigrationContext.configure(connection).get_current_revision()
+    return now == ScriptDirectory.from_config(_alembic(store)).get_current_head()

@@ -1,0 +1,364 @@
+"""The ledger: which order pays for which seat, who sits on it, and which enrolments were given for it.
+
+Functions take the caller's connection, so that what belongs together commits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from bridge.domain.enrolments import Held, State
+from bridge.domain.identity import Identity, new_key
+from bridge.domain.purchases import Buyer, Gives, Order, Seat, SeatPlan
+from bridge.store.db import Store
+from bridge.store.models import accounts, enrolments, notes, orders, persons, products, purchases, seats
+
+# --- persons -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody we know. ``totara_id`` is None until the learning account is made."""
+
+    id: int
+    key: str
+    customer_id: int | None
+    email: str
+    first_name: str
+    last_name: str
+    totara_id: int | None = None
+
+
+_PERSON = select(
+    persons.c.id,
+    persons.c.key,
+    persons.c.customer_id,
+    persons.c.email,
+    persons.c.first_name,
+    persons.c.last_name,
+    accounts.c.totara_id,
+).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
+
+
+def _is(identity: Identity) -> Any:
+    if identity.customer_id is not None:
+        return persons.c.customer_id == identity.customer_id
+    return persons.c.guest_email == identity.guest_email
+
+
+def find_person(connection: Connection, identity: Identity) -> Person | None:
+    """The person of this identity, if we have met."""
+    row = connection.execute(_PERSON.where(_is(identity))).first()
+    return Person(*row) if row else None
+
+
+def get_person(connection: Connection, person_id: int) -> Person | None:
+    """The person with this id."""
+    row = connection.execute(_PERSON.where(persons.c.id == person_id)).first()
+    return Person(*row) if row else None
+
+
+def ensure_person(
+    store: Store, connection: Connection, identity: Identity, contact: Buyer, email: str, now: datetime
+) -> int:
+    """The person's id; a new one is written down, a known one without an account yet gets the newer contact."""
+    contact_values = {"email": email, "first_name": contact.first_name[:100], "last_name": contact.last_name[:100]}
+    target = persons.c.customer_id if identity.customer_id is not None else persons.c.guest_email
+    connection.execute(
+        store.insert(persons)
+        .values(
+            key=new_key(),
+            customer_id=identity.customer_id,
+            guest_email=identity.guest_email,
+            created_at=now,
+            **contact_values,
+        )
+        .on_conflict_do_nothing(index_elements=[target])
+    )
+    person = find_person(connection, identity)
+    if person is None:
+        raise LookupError("the person vanished while being written")
+    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(contact_values.values()):
+        connection.execute(update(persons).where(persons.c.id == person.id).values(contact_values))
+    return person.id
+
+
+def reserve_account(store: Store, connection: Connection, person: Person) -> int | None:
+    """Reserve the person's address for their one account. None when it is theirs, else the id of whose it is.
+
+    The key on the address makes this the place where two workers, or two persons, can't both win.
+    """
+    connection.execute(
+        store.insert(accounts).values(person_id=person.id, email=person.email).on_conflict_do_nothing()
+    )
+    holder = connection.execute(select(accounts.c.person_id).where(accounts.c.email == person.email)).scalar()
+    if holder is None:  # theirs is for an address they have changed since: no account was made for it
+        connection.execute(
+            update(accounts)
+            .where(accounts.c.person_id == person.id, accounts.c.totara_id.is_(None))
+            .values(email=person.email)
+        )
+        return None
+    return None if holder == person.id else int(holder)
+
+
+def account_made(connection: Connection, person_id: int, totara_id: int, now: datetime) -> None:
+    """Write down which Totara account is the person's."""
+    connection.execute(
+        update(accounts).where(accounts.c.person_id == person_id).values(totara_id=totara_id, made_at=now)
+    )
+
+
+# --- orders --------------------------------------------------------------------------------------------------------
+
+
+def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
+    """Line id -> course, for every line ever seen of the order."""
+    query = select(purchases.c.line_id, purchases.c.course_id).where(purchases.c.order_id == order_id)
+    return {line: course for line, course in connection.execute(query)}
+
+
+def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
+    """Product id -> course, for our products."""
+    query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
+    return {product: course for product, course in connection.execute(query)}
+
+
+def seats_of(connection: Connection, order_id: int) -> list[Seat]:
+    """All seats of an order, ended ones too."""
+    query = (
+        select(
+            purchases.c.line_id,
+            seats.c.unit,
+            purchases.c.course_id,
+            seats.c.person_id.is_not(None),
+            seats.c.ended_at.is_(None),
+        )
+        .join(purchases, purchases.c.id == seats.c.purchase_id)
+        .where(purchases.c.order_id == order_id)
+    )
+    return [Seat(*row) for row in connection.execute(query)]
+
+
+def record_order(
+    store: Store, connection: Connection, order: Order, person_id: int | None, gives: Iterable[Gives], now: datetime
+) -> None:
+    """Write down the order as it was seen, and what each line gives. A person once set stays."""
+    values = {"status": order.status, "modified": order.modified, "looked_at": now}
+    statement = store.insert(orders).values(id=order.id, person_id=person_id, **values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[orders.c.id],
+            set_={**values, "person_id": func.coalesce(orders.c.person_id, statement.excluded.person_id)},
+        )
+    )
+    for gift in gives:
+        line = store.insert(purchases).values(
+            order_id=order.id, line_id=gift.line.id, course_id=gift.course_id, quantity=gift.line.quantity
+        )
+        connection.execute(
+            line.on_conflict_do_update(
+                index_elements=[purchases.c.order_id, purchases.c.line_id],
+                set_={
+                    "quantity": line.excluded.quantity,
+                    "course_id": func.coalesce(purchases.c.course_id, line.excluded.course_id),
+                },
+            )
+        )
+
+
+def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
+    """Write down that a known order has been deleted for good. False if it never was known."""
+    done = connection.execute(update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now))
+    return done.rowcount == 1
+
+
+def apply_seats(
+    connection: Connection, order_id: int, plan: SeatPlan, person_id: int | None, why: str, now: datetime
+) -> set[int]:
+    """Carry out a seat plan. Returns the persons whose seats changed."""
+    ids = {
+        line: purchase
+        for line, purchase in connection.execute(
+            select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)
+        )
+    }
+    if plan.give:
+        connection.execute(
+            insert(seats),
+            [
+                {
+                    "purchase_id": ids[seat.line_id],
+                    "unit": seat.unit,
+                    "person_id": person_id if seat.taken else None,
+                    "since": now,
+                }
+                for seat in plan.give
+            ],
+        )
+    for ending, group in ((False, plan.revive), (True, plan.end)):
+        for seat in group:
+            connection.execute(
+                update(seats)
+                .where(seats.c.purchase_id == ids[seat.line_id], seats.c.unit == seat.unit)
+                .values(ended_at=now if ending else None, ended_why=why if ending else None)
+            )
+    changed = [(ids[seat.line_id], seat.unit) for seat in (*plan.give, *plan.revive, *plan.end) if seat.taken]
+    if not changed:
+        return set()
+    query = select(seats.c.person_id).where(
+        or_(*(and_(seats.c.purchase_id == purchase, seats.c.unit == unit) for purchase, unit in changed))
+    )
+    return {int(person) for (person,) in connection.execute(query) if person is not None}
+
+
+def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
+    """Order id -> (modified as seen, when we looked)."""
+    query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(orders.c.id.in_(sorted(order_ids)))
+    return {order: (modified, looked) for order, modified, looked in connection.execute(query)}
+
+
+# --- learners ------------------------------------------------------------------------------------------------------
+
+
+def wanted_courses(connection: Connection, person_id: int) -> set[int]:
+    """The courses that at least one live seat of the person pays for."""
+    query = (
+        select(purchases.c.course_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(seats.c.person_id == person_id, seats.c.ended_at.is_(None), purchases.c.course_id.is_not(None))
+    )
+    return {int(course) for (course,) in connection.execute(query)}
+
+
+def held_enrolments(connection: Connection, person_id: int) -> dict[int, Held]:
+    """The enrolments we gave, or tried to give, by course."""
+    query = select(enrolments.c.course_id, enrolments.c.state, enrolments.c.verified_at.is_not(None)).where(
+        enrolments.c.person_id == person_id
+    )
+    return {course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)}
+
+
+def record_enrolment(
+    store: Store, connection: Connection, person_id: int, course_id: int, now: datetime, **values: Any
+) -> None:
+    """Write down what became of an enrolment: ``state``, ``verified_at``, ``completed``, ``trouble``."""
+    statement = store.insert(enrolments).values(person_id=person_id, course_id=course_id, since=now, **values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[enrolments.c.person_id, enrolments.c.course_id], set_={"since": now, **values}
+        )
+    )
+
+
+def doubt(connection: Connection, person_ids: Collection[int]) -> None:
+    """Have the enrolments of these persons looked at again in Totara."""
+    connection.execute(
+        update(enrolments).where(enrolments.c.person_id.in_(sorted(person_ids))).values(verified_at=None)
+    )
+
+
+def orders_of(connection: Connection, person_id: int) -> list[int]:
+    """The orders that pay, or paid, for a seat of the person."""
+    query = (
+        select(purchases.c.order_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(seats.c.person_id == person_id)
+        .distinct()
+    )
+    return sorted(order for (order,) in connection.execute(query))
+
+
+def learners_of(connection: Connection, order_id: int) -> list[int]:
+    """The persons who sit, or sat, on a seat of the order."""
+    query = (
+        select(seats.c.person_id)
+        .join(purchases, purchases.c.id == seats.c.purchase_id)
+        .where(purchases.c.order_id == order_id, seats.c.person_id.is_not(None))
+        .distinct()
+    )
+    return sorted(int(person) for (person,) in connection.execute(query))
+
+
+@dataclass(frozen=True, slots=True)
+class SeatReport:
+    """One seat, for the note on its order."""
+
+    line_id: int
+    course_id: int
+    unit: int
+    live: bool
+    why: str | None
+    person_id: int | None
+    totara_id: int | None
+    state: str | None
+    verified: bool
+    trouble: str | None
+
+
+def report(connection: Connection, order_id: int) -> list[SeatReport]:
+    """How every seat of an order stands."""
+    query = (
+        select(
+            purchases.c.line_id,
+            purchases.c.course_id,
+            seats.c.unit,
+            seats.c.ended_at.is_(None),
+            seats.c.ended_why,
+            seats.c.person_id,
+            accounts.c.totara_id,
+            enrolments.c.state,
+            enrolments.c.verified_at.is_not(None),
+            enrolments.c.trouble,
+        )
+        .select_from(
+            seats.join(purchases, purchases.c.id == seats.c.purchase_id)
+            .outerjoin(accounts, accounts.c.person_id == seats.c.person_id)
+            .outerjoin(
+                enrolments,
+                and_(
+                    enrolments.c.person_id == seats.c.person_id, enrolments.c.course_id == purchases.c.course_id
+                ),
+            )
+        )
+        .where(purchases.c.order_id == order_id)
+        .order_by(purchases.c.line_id, seats.c.unit)
+    )
+    return [SeatReport(*row) for row in connection.execute(query)]
+
+
+# --- small facts by name ---------------------------------------------------------------------------------------------
+
+
+def read_note(connection: Connection, name: str) -> tuple[Any, datetime] | None:
+    """A small fact and when it was written down."""
+    row = connection.execute(select(notes.c.value, notes.c.at).where(notes.c.name == name)).first()
+    return (row[0], row[1]) if row else None
+
+
+def write_note(store: Store, connection: Connection, name: str, value: Any, now: datetime) -> None:
+    """Write down a small fact, in place of what was there."""
+    statement = store.insert(notes).values(name=name, value=value, at=now)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[notes.c.name], set_={"value": value, "at": now})
+    )
+
+
+def counts(connection: Connection) -> Mapping[str, int]:
+    """The ledger in numbers."""
+    queries = {
+        "orders": select(func.count()).select_from(orders),
+        "persons": select(func.count()).select_from(persons),
+        "seats": select(func.count()).select_from(seats).where(seats.c.ended_at.is_(None)),
+        "open_seats": select(func.count())
+        .select_from(seats)
+        .where(seats.c.ended_at.is_(None), seats.c.person_id.is_(None)),
+        "enrolments": select(func.count()).select_from(enrolments).where(enrolments.c.state == State.ACTIVE),
+        "products": select(func.count()).select_from(products).where(products.c.retired.is_(False)),
+    }
+    return {name: int(connection.execute(query).scalar() or 0) for name, query in queries.items()}

@@ -1,0 +1,265 @@
+"""The work engine: one row for each thing owed, claimed under a lease, settled, put off, or parked for a person.
+
+A row is not a message. Marking a thing due twice is marking it due once; what is to be done is found out by looking at
+the thing when its turn comes. Everything else follows from the row:
+
+- *order per key and single execution*: a row has one lease, and only its owner can settle it;
+- *nothing lost*: marking commits with whatever made it necessary, and a lease that its owner can't renew runs out;
+- *nothing missed while working*: ``hints`` counts markings, and settling leaves the row due if it moved meanwhile.
+
+Clocks of several nodes should agree within a few seconds (NTP): a lease is compared with the node's own clock.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, func, null, or_, select, text, tuple_, update
+from sqlalchemy import delete as sql_delete
+
+from bridge.store.db import Store, utc_now
+from bridge.store.models import work as t
+
+CHANNEL = "bridge_work"  # what PostgreSQL's LISTEN/NOTIFY calls it
+DUE = (t.c.due_at.is_not(None),)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A thing this process has taken on, until its lease runs out. ``hints`` is what it knew when it began."""
+
+    kind: str
+    key: str
+    hints: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A thing that needs a person. ``due`` tells that it is being tried again."""
+
+    kind: str
+    key: str
+    reason: str
+    since: datetime
+    attempts: int
+    due: bool
+
+
+def owner_name() -> str:
+    """A name for this process that no other has, also not the next one on this host with the same process id."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Work:
+    """What is owed. ``lease``, ``backoff`` and ``cap`` are in seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lease: float = 60.0,
+        backoff: float = 2.0,
+        cap: float = 300.0,
+        now: Callable[[], datetime] = utc_now,
+        owner: str = "",
+    ) -> None:
+        self.store = store
+        self.owner = owner or owner_name()
+        self.lease = lease
+        self._backoff = backoff
+        self._cap = cap
+        self._now = now
+        insert = store.insert(t).values(
+            kind=bindparam("kind"), key=bindparam("key"), due_at=bindparam("at"), first_due_at=bindparam("at"), hints=1
+        )
+        self._mark = insert.on_conflict_do_update(
+            index_elements=[t.c.kind, t.c.key],
+            set_={
+                "hints": t.c.hints + 1,
+                "due_at": case(
+                    (or_(t.c.due_at.is_(None), t.c.due_at > insert.excluded.due_at), insert.excluded.due_at),
+                    else_=t.c.due_at,
+                ),
+                "first_due_at": func.coalesce(t.c.first_due_at, insert.excluded.first_due_at),
+            },
+        )
+
+    # --- marking -------------------------------------------------------------------------------------------
+
+    def mark(self, connection: Connection, kind: str, keys: Iterable[object], at: datetime | None = None) -> None:
+        """Owe something, in the caller's transaction. Call ``store.bell.ring()`` after it has committed."""
+        moment = at or self._now()
+        rows = [{"kind": kind, "key": str(key), "at": moment} for key in keys]
+        if rows:
+            connection.execute(self._mark, rows)
+            if at is None and not self.store.is_sqlite:
+                connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+    def mark_due(self, kind: str, *keys: object, at: datetime | None = None) -> None:
+        """Owe something, durably on return. A thing already due stays due at the earlier moment."""
+        self.mark_many([(kind, str(key)) for key in keys], at=at)
+
+    def mark_many(self, things: Sequence[tuple[str, str]], at: datetime | None = None) -> None:
+        """The same for things of several kinds, in one transaction."""
+        # In one order everywhere, so that two writers never wait for each other's rows in a circle.
+        with self.store.begin() as connection:
+            for kind in sorted({kind for kind, _ in things}):
+                self.mark(connection, kind, sorted({key for k, key in things if k == kind}), at)
+        self.store.bell.ring()
+
+    def mark_recurring(self, kind: str, key: str, every: float) -> None:
+        """Owe a recurring thing, unless it is owed already or was settled within the last ``every`` seconds.
+
+        Any number of nodes may call this on clocks of their own: the thing still runs once in a period.
+        """
+        now = self._now()
+        again = now - timedelta(seconds=every * 0.9)
+        insert = self.store.insert(t).values(kind=kind, key=key, due_at=now, first_due_at=now, hints=1)
+        with self.store.begin() as connection:
+            connection.execute(
+                insert.on_conflict_do_update(
+                    index_elements=[t.c.kind, t.c.key],
+                    set_={"hints": t.c.hints + 1, "due_at": now, "first_due_at": now},
+                    where=t.c.due_at.is_(None) & or_(t.c.settled_at.is_(None), t.c.settled_at <= again),
+                )
+            )
+            if not self.store.is_sqlite:
+                connection.execute(text(f"NOTIFY {CHANNEL}"))
+        self.store.bell.ring()
+
+    # --- doing ---------------------------------------------------------------------------------------------
+
+    def claim(self, kinds: Collection[str]) -> Claim | None:
+        """Take on the thing that is due the longest, or None. One conditional UPDATE: two can't take the same."""
+        if not kinds:
+            return None
+        now = self._now()
+        free = or_(t.c.lease_until.is_(None), t.c.lease_until < now)
+        one = (
+            select(t.c.kind, t.c.key)
+            .where(t.c.due_at <= now, free, t.c.kind.in_(sorted(kinds)))
+            .order_by(t.c.due_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if self.store.is_sqlite and not self._any_due(one):
+            return None  # without taking the write lock for nothing
+        with self.store.begin() as connection:
+            row = connection.execute(
+                update(t)
+                .where(tuple_(t.c.kind, t.c.key).in_(one), free)
+                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
+                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
+            ).first()
+        return None if row is None else Claim(*row)
+
+    def _any_due(self, query: Any) -> bool:
+        with self.store.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def settle(self, claim: Claim, again_at: datetime | None = None) -> bool:
+        """Nothing is owed any more, or only from ``again_at`` on. False if the lease had been lost to another."""
+        unmoved = t.c.hints == claim.hints
+        return self._end(
+            claim,
+            due_at=case((unmoved, again_at or null()), else_=t.c.due_at),
+            first_due_at=case((unmoved, again_at or null()), else_=self._now()),
+            settled_at=self._now(),
+            attempts=0,
+            parked_at=None,
+            reason=None,
+        )
+
+    def later(self, claim: Claim, reason: str, *, wait: float | None = None, counts: bool = True) -> bool:
+        """Try again, however long it takes: after ``wait`` seconds, or after a growing, jittered, capped time."""
+        attempts = claim.attempts + counts
+        delay = self._cap if attempts > 30 else min(self._cap, self._backoff * 2 ** max(attempts - 1, 0))
+        seconds = max(wait or 0.0, delay * random.uniform(0.5, 1.0))  # noqa: S311
+        return self._end(
+            claim,
+            # A hint that came meanwhile does not jump the queue: whoever could not answer still can't.
+            due_at=self._now() + timedelta(seconds=seconds),
+            attempts=attempts,
+            reason=reason,
+        )
+
+    def park(self, claim: Claim, reason: str) -> bool:
+        """A person has to look. A hint that came meanwhile, or comes later, has it tried again all the same."""
+        unmoved = t.c.hints == claim.hints
+        return self._end(
+            claim,
+            due_at=case((unmoved, null()), else_=t.c.due_at),
+            first_due_at=case((unmoved, null()), else_=self._now()),
+            attempts=claim.attempts + 1,
+            parked_at=func.coalesce(t.c.parked_at, self._now()),
+            reason=reason,
+        )
+
+    def release(self, claim: Claim) -> bool:
+        """Give it back undone, for another to take at once."""
+        return self._end(claim)
+
+    def renew(self, claims: Collection[Claim]) -> None:
+        """Keep what is being worked on."""
+        if not claims:
+            return
+        keys = [(claim.kind, claim.key) for claim in claims]
+        with self.store.begin() as connection:
+            connection.execute(
+                update(t)
+                .where(tuple_(t.c.kind, t.c.key).in_(keys), t.c.lease_owner == self.owner)
+                .values(lease_until=self._now() + timedelta(seconds=self.lease))
+            )
+
+    def _end(self, claim: Claim, **values: Any) -> bool:
+        with self.store.begin() as connection:
+            done = connection.execute(
+                update(t)
+                .where(t.c.kind == claim.kind, t.c.key == claim.key, t.c.lease_owner == self.owner)
+                .values(lease_until=None, lease_owner=None, **values)
+            )
+        return done.rowcount == 1
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def parked(self) -> list[Parked]:
+        """Everything that needs a person, the oldest first."""
+        query = select(t.c.kind, t.c.key, t.c.reason, t.c.parked_at, t.c.attempts, t.c.due_at.is_not(None))
+        with self.store.read() as connection:
+            rows = connection.execute(query.where(t.c.parked_at.is_not(None)).order_by(t.c.parked_at))
+            return [Parked(*row) for row in rows]
+
+    def find(self, kind: str, key: str) -> Row[Any] | None:
+        """The row of one thing, as it is."""
+        with self.store.read() as connection:
+            return connection.execute(select(t).where(t.c.kind == kind, t.c.key == key)).first()
+
+    def drop(self, kind: str, key: str) -> bool:
+        """Owe it no more, without doing it. False if there was nothing."""
+        with self.store.begin() as connection:
+            done = connection.execute(sql_delete(t).where(t.c.kind == kind, t.c.key == key, t.c.lease_owner.is_(None)))
+        return done.rowcount == 1
+
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """By kind: how many are due, held, parked, and since when the oldest has been owed (None: none)."""
+        now = self._now()
+        query = select(
+            t.c.kind,
+            func.sum(case((t.c.due_at <= now, 1), else_=0)),
+            func.sum(case((t.c.lease_until >= now, 1), else_=0)),
+            func.sum(case((t.c.parked_at.is_not(None), 1), else_=0)),
+            func.min(case((t.c.due_at <= now, t.c.first_due_at))),
+        ).group_by(t.c.kind)
+        with self.store.read() as connection:
+            return {
+                kind: {"due": int(due or 0), "held": int(held or 0), "parked": int(parked or 0), "oldest": oldest}
+                for kind, due, held, parked, oldest in connection.execute(query.order_by(t.c.kind))
+            }

@@ -1,0 +1,339 @@
+"""WooCommerce's REST API v3, through the ``woocommerce`` client on one pooled session.
+
+Knows nothing of courses. Answers are plain dicts as the shop gives them, except for what the bridge reasons about:
+orders and customers come as values of :mod:`bridge.domain`. Behaviour described here was measured on WooCommerce 11.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from requests.auth import HTTPBasicAuth
+from woocommerce import API
+
+from bridge.domain.purchases import Buyer, Line, Order
+from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
+from bridge.http import Wire
+
+SYSTEM = "shop"
+PAGE = 100  # the most that a list gives, and that a batch takes
+MOST_PAGES = 10_000
+
+#: What an error's code means to the caller; a code that isn't here is judged by its status.
+ERRORS: dict[str, tuple[type[Exception], str]] = {
+    "woocommerce_rest_authentication_error": (Unauthorized, "the REST key is not accepted"),
+    "woocommerce_rest_cannot_view": (Unauthorized, "the REST key may not read this, or was not received"),
+    "woocommerce_rest_cannot_edit": (Unauthorized, "the REST key may not write this"),
+    "woocommerce_rest_cannot_create": (Unauthorized, "the REST key may not make this"),
+    "woocommerce_rest_cannot_batch": (Unauthorized, "the REST key may not write this"),
+    "woocommerce_rest_cannot_delete": (Unauthorized, "the REST key may not delete this"),
+    "rest_no_route": (NotFound, "the shop has no such address: is WooCommerce active?"),
+    "product_invalid_sku": (Refused, "the SKU is taken"),
+    "woocommerce_rest_product_not_created": (Refused, "the SKU is held by a product in the bin"),
+    "term_exists": (Refused, "the category is there already"),
+    "woocommerce_product_image_upload_error": (Refused, "the shop could not fetch the picture"),
+    "woocommerce_rest_invalid_image": (Refused, "the shop could not fetch the picture"),
+}
+
+
+def judge(what: str, status: int, body: Any) -> Any:
+    """The answer's body, or the exception that it means. ``body`` is parsed JSON."""
+    if status < 400:
+        return body
+    body = body if isinstance(body, dict) else {}
+    code = str(body.get("code", ""))
+    by_status = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 410: NotFound}.get(status, Refused)
+    kind, meaning = ERRORS.get(code, (by_status, f"{status} {code}".strip()))
+    message = f"the shop refused {what}: {meaning}"
+    if issubclass(kind, Unavailable):
+        raise kind(message, system=SYSTEM)
+    data = body.get("data")
+    raise kind(message, code=code, data=data if isinstance(data, dict) else {})
+
+
+class _PooledAPI(API):  # type: ignore[misc]
+    """The ``woocommerce`` client with its one private request method replaced.
+
+    As it comes it opens a connection for every call, sends every parameter twice over http, and never retries. The
+    version is pinned for this.
+    """
+
+    def __init__(self, url: str, key: str, secret: str, wire: Wire) -> None:
+        super().__init__(url, key, secret, version="wc/v3")
+        self._wire = wire
+
+    def _API__request(  # noqa: N802
+        self, method: str, endpoint: str, data: Any, params: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        url = self._API__get_url(endpoint)
+        what = kwargs.pop("what", endpoint)
+        # A list would be signed wrongly over http, and only its last item sent over https: WordPress reads commas.
+        query = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in (params or {}).items()}
+        headers = {"Accept": "application/json", "User-Agent": "totara-woocommerce-bridge"}
+        body = None
+        if data is not None:
+            body = json.dumps(data).encode()
+            headers["Content-Type"] = "application/json"
+        if self.is_ssl:
+            auth = HTTPBasicAuth(self.consumer_key, self.consumer_secret)
+            return self._wire.send(method, url, what=what, params=query, data=body, headers=headers, auth=auth)
+        signed = self._API__get_oauth_url(f"{url}?{urlencode(query)}", method)
+        return self._wire.send(method, signed, what=what, data=body, headers=headers)
+
+
+class WooClient:
+    """One shop. Made without network; safe to use from many threads.
+
+    ``url`` is the shop's address; over https the key goes as Basic authentication, over http as an OAuth 1.0a
+    signature, which is what WooCommerce wants there.
+    """
+
+    def __init__(self, url: str, key: str, secret: str, wire: Wire) -> None:
+        self.url = url.rstrip("/")
+        self._wire = wire
+        self._api = _PooledAPI(self.url, key, secret, wire)
+
+    # --- the one way in --------------------------------------------------------------------------------------
+
+    def _call(self, method: str, endpoint: str, what: str, data: Any = None, **params: Any) -> tuple[Any, Any]:
+        """One call: the body, and the headers for whoever counts pages."""
+        answer = self._api._API__request(method, endpoint, data, params=params, what=what)
+        if answer.status_code in (301, 302, 307, 308):
+            raise Unavailable("the shop redirects the API elsewhere: shop.url should be its final address", system=SYSTEM)
+        try:
+            body = json.loads(answer.content)
+        except ValueError:
+            raise self._wire.not_json(what, answer) from None
+        return judge(what, answer.status_code, body), answer.headers
+
+    def _get(self, endpoint: str, what: str, **params: Any) -> Any:
+        return self._wire.reading(lambda: self._call("GET", endpoint, what, **params))[0]
+
+    def _pages(self, endpoint: str, what: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list. Pages are counted by their length: the Link header repeats the signature."""
+        for page in range(1, MOST_PAGES):
+            rows = self._get(endpoint, what, **params, per_page=PAGE, page=page)
+            if not isinstance(rows, list):
+                raise Unavailable(f"the shop answered {what} without a list", system=SYSTEM)
+            if rows:
+                yield rows
+            if len(rows) < PAGE:
+                return
+
+    def status(self) -> None:
+        """Whether the shop answers and takes our key for reading orders; raises what is wrong."""
+        self._get("orders", "orders", per_page=1, _fields="id")
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def get_order(self, order_id: int) -> Order:
+        """The order as it is now. Raises NotFound once it has been deleted for good; one in the bin is found."""
+        return read_order(self._get(f"orders/{order_id}", "order"))
+
+    def find_orders(self, **params: Any) -> Iterator[Order]:
+        """Orders by whatever the list can filter by: ``customer``, ``product``, ``search``, ``status``, ``include``."""
+        for page in self._pages("orders", "orders", **params):
+            yield from map(read_order, page)
+
+    def orders_modified_after(self, moment: datetime, *, binned: bool = False) -> Iterator[list[tuple[int, datetime]]]:
+        """Pages of (order id, when modified), oldest first, of the orders modified after ``moment``.
+
+        The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's offset.
+        The filter is "strictly after" in whole seconds, so overlap. ``binned`` asks for those in the bin, which no
+        other list holds. Deleting an order for good, or a refund of it, does not show here.
+        """
+        after, page = moment.astimezone(UTC), 1
+        for _ in range(MOST_PAGES):
+            rows = self._get(
+                "orders",
+                "orders modified",
+                modified_after=after.strftime("%Y-%m-%dT%H:%M:%S"),
+                dates_are_gmt="true",
+                orderby="modified",
+                order="asc",
+                per_page=PAGE,
+                page=page,
+                _fields="id,date_modified_gmt",
+                **({"status": "trash"} if binned else {}),
+            )
+            found = [(int(row["id"]), read_moment(row["date_modified_gmt"]) or moment) for row in rows]
+            if found:
+                yield found
+            if len(found) < PAGE:
+                return
+            # An order that is modified meanwhile moves to the end, and would make the next page skip one: go on by
+            # time, not by page, unless a whole page falls into one second.
+            last = found[-1][1] - timedelta(seconds=1)
+            after, page = (last, 1) if last > after else (after, page + 1)
+
+    def refunds(self, order_id: int) -> list[dict[str, Any]]:
+        """The order's refunds, with their lines: quantities are negative, and say which line in _refunded_item_id."""
+        return [row for page in self._pages(f"orders/{order_id}/refunds", "refunds") for row in page]
+
+    def subscriptions(self, order_id: int) -> list[dict[str, Any]]:
+        """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed."""
+        try:
+            return [row for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions") for row in page]
+        except NotFound as err:
+            if err.code == "rest_no_route":
+                return []
+            raise
+
+    def set_order_meta(self, order_id: int, meta: Mapping[str, str]) -> None:
+        """Set order meta by key: other keys stay, and the same again changes nothing but the time of modification."""
+        data = {"meta_data": [{"key": key, "value": value} for key, value in meta.items()]}
+        self._wire.reading(lambda: self._call("PUT", f"orders/{order_id}", "order meta", data, _fields="id"))
+
+    def order_notes(self, order_id: int) -> list[str]:
+        """The texts of an order's private notes."""
+        rows = self._get(f"orders/{order_id}/notes", "notes", type="internal")
+        return [str(row["note"]) for row in rows]
+
+    def add_order_note(self, order_id: int, note: str) -> None:
+        """Write a private note. Not idempotent: whoever is not sure whether it was written looks first."""
+        self._call("POST", f"orders/{order_id}/notes", "note", {"note": note, "customer_note": False})
+
+    # --- customers -----------------------------------------------------------------------------------------------
+
+    def find_customer(self, customer_id: int) -> Buyer | None:
+        """The registered customer, or None if the account has been deleted."""
+        try:
+            row = self._get(f"customers/{customer_id}", "customer", _fields="id,email,first_name,last_name")
+        except NotFound:
+            return None
+        return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
+
+    # --- products ------------------------------------------------------------------------------------------------
+
+    def products_with_sku_like(self, part: str, fields: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """Pages of the products whose SKU contains ``part``, in any case; those in the bin are not among them."""
+        return self._pages("products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params)
+
+    def products_by_sku(self, skus: Iterable[str], **params: Any) -> Iterator[dict[str, Any]]:
+        """Products and variations with exactly these SKUs. ``status="trash"`` looks in the bin, and only there."""
+        wanted = list(skus)
+        for start in range(0, len(wanted), PAGE):
+            for page in self._pages("products", "products", sku=wanted[start : start + PAGE], **params):
+                yield from page
+
+    def products_by_id(self, ids: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Products by id, a hundred at a call; unknown ids are left out."""
+        wanted = list(ids)
+        for start in range(0, len(wanted), PAGE):
+            yield from self._get(
+                "products", "products", include=wanted[start : start + PAGE], per_page=PAGE, status="any"
+            )
+
+    def batch_products(
+        self, create: Sequence[Mapping[str, Any]] = (), update: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[list[dict[str, Any] | Refused], list[dict[str, Any] | Refused]]:
+        """Create and update up to a hundred products in one call; for each, in order, the product or why not.
+
+        The batch answers 200 whatever happens, and skips the validation that single calls have: what is sent must be
+        right already.
+        """
+        if len(create) + len(update) > PAGE:
+            raise ValueError(f"{len(create) + len(update)} products: a batch takes {PAGE}")
+        body, _ = self._call("POST", "products/batch", "products batch", {"create": create, "update": update})
+        return self._outcomes(create, body.get("create")), self._outcomes(update, body.get("update"))
+
+    def _outcomes(self, sent: Sequence[Any], rows: Any) -> list[dict[str, Any] | Refused]:
+        rows = rows or []
+        if len(rows) != len(sent):
+            raise Unavailable("the shop answered a batch with another number of products", system=SYSTEM)
+        outcomes: list[dict[str, Any] | Refused] = []
+        for row in rows:
+            if "error" not in row:
+                outcomes.append(row)
+                continue
+            try:
+                judge("product", int((row["error"].get("data") or {}).get("status") or 400), row["error"])
+            except Refused as err:
+                outcomes.append(err)
+        return outcomes
+
+    # --- categories ----------------------------------------------------------------------------------------------
+
+    def ensure_category(self, name: str, parent: int) -> int:
+        """The id of the product category of this name under this parent (0: at the top), made if need be.
+
+        Names of categories come back, and are compared, as HTML.
+        """
+        try:
+            body, _ = self._call("POST", "products/categories", "category", {"name": name, "parent": parent})
+            return int(body["id"])
+        except Refused as err:
+            if err.code == "term_exists" and "resource_id" in err.data:
+                return int(str(err.data["resource_id"]))
+            raise
+
+    def rename_category(self, term_id: int, name: str, parent: int) -> None:
+        """Give a product category another name and place. Raises NotFound if it has been deleted."""
+        data = {"name": name, "parent": parent}
+        self._wire.reading(lambda: self._call("PUT", f"products/categories/{term_id}", "category", data))
+
+    # --- webhooks --------------------------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """All webhooks: id, name, status, topic, delivery_url. Secrets and failure counts are never shown."""
+        return [row for page in self._pages("webhooks", "webhooks") for row in page]
+
+    def create_webhook(self, *, name: str, topic: str, url: str, secret: str) -> dict[str, Any]:
+        """Register a webhook. The shop pings the address at once, unsigned, and answers 201 whatever comes back."""
+        data = {"name": name, "topic": topic, "delivery_url": url, "secret": secret, "status": "active"}
+        row: dict[str, Any] = self._call("POST", "webhooks", "webhook", data)[0]
+        if row.get("topic") != topic:
+            raise Refused(f"the shop does not know the topic {topic}", code="topic")
+        return row
+
+    def update_webhook(self, webhook_id: int, **fields: str) -> None:
+        """Change a webhook; ``status="active"`` wakes one that the shop has disabled, but keeps its failure count."""
+        self._wire.reading(lambda: self._call("PUT", f"webhooks/{webhook_id}", "webhook", fields))
+
+    def delete_webhook(self, webhook_id: int) -> None:
+        """Remove a webhook for good."""
+        self._call("DELETE", f"webhooks/{webhook_id}", "webhook", force="true")
+
+
+# --- reading rows --------------------------------------------------------------------------------------------------
+
+
+def read_moment(value: str | None) -> datetime | None:
+    """A ``*_gmt`` date: UTC without an offset or a Z; null or "" when unset."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
+
+
+def read_order(row: Mapping[str, Any]) -> Order:
+    """An order out of the shop's JSON."""
+    billing = row.get("billing") or {}
+    modified = read_moment(row.get("date_modified_gmt")) or read_moment(row.get("date_created_gmt"))
+    if modified is None:
+        raise Unavailable(f"the shop told order {row.get('id')} without a date", system=SYSTEM)
+    return Order(
+        id=int(row["id"]),
+        status=str(row["status"]),
+        buyer=Buyer(
+            customer_id=int(row.get("customer_id") or 0),
+            email=billing.get("email") or "",
+            first_name=billing.get("first_name") or "",
+            last_name=billing.get("last_name") or "",
+        ),
+        lines=tuple(
+            Line(
+                id=int(line["id"]),
+                name=str(line.get("name") or ""),
+                product_id=int(line.get("product_id") or 0),
+                variation_id=int(line.get("variation_id") or 0),
+                quantity=int(line.get("quantity") or 0),
+                sku=str(line.get("sku") or ""),
+            )
+            for line in row["line_items"]
+        ),
+        modified=modified,
+        paid_at=read_moment(row.get("date_paid_gmt")),
+        payment_method=str(row.get("payment_method") or ""),
+    )
