@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,7 @@ class Category:
     name: str
     parent: int = 0
     idnumber: str = ""
+    description: str = ""
     tenant: int | None = None
     system: bool = False
 
@@ -83,6 +84,11 @@ class Course:
     tags: set[str] = field(default_factory=set)
     enterable: bool = True
     viewable: bool = True
+
+    @property
+    def shown(self) -> bool:
+        """Whether it isn't hidden from learners altogether."""
+        return bool(self.visible) and self.audiencevisible != 3
 
     @property
     def context_id(self) -> int:
@@ -179,11 +185,14 @@ class Totara:
         self.may_manage_categories = False  # moodle/category:manage: idnumber and visibility of a category
         self.may_move_tenants = False  # totara/tenant:manageparticipants
         self.may_use_rest = True  # webservice/rest:use
-        self.multilang_filter = False  # the multi-language filter is switched on
-        self.strip_names = False  # tags in names are stripped, so that the languages of a name run together
+        self.multilang_filter = True  # the multi-language filter is on; web services use it only when asked
+        self.strip_names = (
+            True  # tags in names are stripped, so that without filter their languages run together
+        )
         self.introspection = False
         self.max_complexity = 6000
         self.sitename = "Totara sandbox"
+        self.site_shortname = "sandbox"
 
         self.lock = threading.RLock()
         self.requests: list[str] = []
@@ -235,13 +244,11 @@ class Totara:
                 self.categories[self.add_category(title, parent=category_id)].system = True
             return tenant_id
 
-    def add_category(self, name: str, parent: int = 0, idnumber: str = "") -> int:
+    def add_category(self, name: str, parent: int = 0, idnumber: str = "", description: str = "") -> int:
         """Make a course category; inside a tenant's category it belongs to the tenant."""
         with self.lock:
-            above = self.categories[parent] if parent else None
-            category = Category(
-                self._next("category"), name, parent, idnumber, above.tenant if above else None
-            )
+            tenant = self.categories[parent].tenant if parent else None
+            category = Category(self._next("category"), name, parent, idnumber, description, tenant)
             self.categories[category.id] = category
             return category.id
 
@@ -401,9 +408,8 @@ class Totara:
 
     def listed(self, user: User, course: Course) -> bool:
         """Whether a course is among the learner's own: tenancy, a visible course and an active enrolment."""
-        shown = bool(course.visible) and course.audiencevisible != 3
         return (
-            shown
+            course.shown
             and self.tenancy_allows(user, course)
             and self.enrolled(user.id, course.id, only_active=True)
         )
@@ -425,23 +431,27 @@ class Totara:
 
     def category_orders(self) -> dict[int, int]:
         """The sort order of each category: a walk down the tree, Totara's own containers after the rest."""
+        below: dict[int, list[Category]] = {}
+        for category in self.categories.values():
+            below.setdefault(category.parent, []).append(category)
         orders: dict[int, int] = {}
 
         def walk(parent: int) -> None:
-            below = [c for c in self.categories.values() if c.parent == parent]
-            for category in sorted(below, key=lambda c: (c.system and not parent, c.id)):
+            for category in sorted(below.get(parent, ()), key=lambda c: (c.system and not parent, c.id)):
                 orders[category.id] = 10000 * (len(orders) + 1)
                 walk(category.id)
 
         walk(0)
         return orders
 
-    def course_orders(self) -> dict[int, int]:
-        """The sort order of each course: that of its category, and in it the newest first."""
+    def course_orders(self, among: Iterable[Course]) -> dict[int, int]:
+        """The sort order of courses, and of all others in their categories: the newest comes first there."""
+        categories = {course.category for course in among}
         place, orders = self.category_orders(), {}
-        for course in sorted(self.courses.values(), key=lambda c: -c.id):
-            place[course.category] += 1
-            orders[course.id] = place[course.category]
+        for course in reversed(self.courses.values()):
+            if course.category in categories:
+                place[course.category] += 1
+                orders[course.id] = place[course.category]
         return orders
 
     # Changes the wire makes.

@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
@@ -77,6 +78,12 @@ def install(totara: Totara) -> None:
     totara.app.add_url_rule(API_PATH, "graphql", api, methods=every)
 
 
+@lru_cache(maxsize=256)
+def parsed(document: str) -> ast.DocumentNode:
+    """A document, read; GraphQLSyntaxError if it can't be."""
+    return parse(document)
+
+
 def request_name() -> str:
     """What faults look at: method, path, and the web-service function or the GraphQL operations asked for."""
     if "totara_request_name" not in g:
@@ -94,7 +101,7 @@ def _operations(body: str) -> Iterator[str]:
     try:
         sent = json.loads(body)
         for one in sent if isinstance(sent, list) else [sent]:
-            for definition in parse(one["query"]).definitions:
+            for definition in parsed(one["query"]).definitions:
                 if isinstance(definition, ast.OperationDefinitionNode):
                     for node in definition.selection_set.selections:
                         if isinstance(node, ast.FieldNode):
@@ -218,7 +225,7 @@ class Execution:
         if name is not None and not re.fullmatch(r"[a-z][a-z0-9_]+", str(name)):
             raise Failed(internal("Invalid request, operationName is not valid"))
         try:
-            document = parse(sent["query"])
+            document = parsed(sent["query"])
         except GraphQLSyntaxError as error:
             places = [{"line": place.line, "column": place.column} for place in error.locations or []]
             raise Failed(failure(error.message, "graphql", locations=places)) from error

@@ -129,7 +129,7 @@ def show_category(totara: Totara, category: Category | None) -> Given | None:
         "idnumber": category.idnumber or None,
         "description": "",
         "parent": lambda: show_category(totara, totara.categories.get(category.parent)),
-        "coursecount": sum(course.category == category.id for course in totara.courses.values()),
+        "coursecount": lambda: sum(c.category == category.id for c in totara.courses.values()),
     }
 
 

@@ -110,7 +110,7 @@ def shelves(totara: Totara) -> list[dict[str, Any]]:
     """The categories that hold courses, in the site's order, each with its courses and their learners'
     number.
     """
-    orders = totara.course_orders()
+    orders = totara.course_orders(totara.courses.values())
     found = []
     for number in totara.category_orders():
         category = totara.categories[number]

@@ -9,6 +9,8 @@ _HANDLER = re.compile(r"""\s+on\w+\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORE
 _SPAN = r'<span\b[^>]*class="multilang"[^>]*>.*?</span>'
 _SPANS = re.compile(rf"{_SPAN}(?:\s*{_SPAN})*", re.DOTALL)
 _ONE_SPAN = re.compile(r"<span\b([^>]*)>(.*?)</span>", re.DOTALL)
+# The markup of one language in a text, without the text.
+MULTILANG = re.compile(r'<span lang="[\w-]+" class="multilang">|</span>')
 _TAG = re.compile(r"<[^>]*>")
 
 

@@ -16,7 +16,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from flask import Response, request
+from flask import Response, g, request
 
 if TYPE_CHECKING:
     from bridge.sandbox.totara import Totara
@@ -121,7 +121,8 @@ def sent_parameters() -> list[tuple[str, str]]:
         form = parse_qsl(request.get_data(as_text=True), keep_blank_values=True)
     else:
         form = []
-    return query[:MAX_INPUT_VARS] + form[:MAX_INPUT_VARS]
+    g.totara_pairs = query[:MAX_INPUT_VARS] + form[:MAX_INPUT_VARS]
+    return list(g.totara_pairs)
 
 
 def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from bridge.sandbox.totara import SITE_COURSE, Course
-from bridge.sandbox.totara_text import cleaned, escaped, in_language, stripped
+from bridge.sandbox.totara_text import MULTILANG, cleaned, escaped, in_language, stripped
 from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter
 
 _FORMAT_OPTIONS = {
@@ -17,11 +18,17 @@ _FORMAT_OPTIONS = {
 }
 
 
-def name_of(call: Call, name: str) -> str:
-    """A name for an answer: escaped, unless the caller asked for it raw."""
+def name_of(call: Call, name: str, any_markup: bool = False) -> str:
+    """A name for an answer: escaped and without tags, so that its languages run together.
+
+    Raw it is sent as written; but most answers promise plain text with no other markup than that of the
+    languages, and a single name with other tags then fails the whole call.
+    """
     if call.raw:
+        if not any_markup and "<" in MULTILANG.sub("", name):
+            raise WsError("invalid_response_exception", "invalidresponse", "Invalid response value detected")
         return name
-    if call.filtered:
+    if call.filtered and call.totara.multilang_filter:
         name = in_language(name)
     return escaped(stripped(name) if call.totara.strip_names else name)
 
@@ -30,7 +37,9 @@ def summary_of(call: Call, html: str) -> str:
     """A summary for an answer: cleaned, unless the caller asked for it raw - then its scripts are in it."""
     if call.raw:
         return html
-    return cleaned(in_language(html) if call.filtered else html)
+    if call.filtered and call.totara.multilang_filter:
+        html = in_language(html)
+    return cleaned(html)
 
 
 @function(
@@ -46,6 +55,7 @@ def get_categories(
     """
     totara = call.totara
     orders = totara.category_orders()
+    counts = Counter(course.category for course in totara.courses.values())
     paths: dict[int, str] = {}
     for number in orders:
         paths[number] = f"{paths.get(totara.categories[number].parent, '')}/{number}"
@@ -65,11 +75,11 @@ def get_categories(
         answer = {
             "id": number,
             "name": name_of(call, category.name),
-            "description": "",
+            "description": category.description,
             "descriptionformat": 1,
             "parent": category.parent,
             "sortorder": orders[number],
-            "coursecount": sum(course.category == number for course in totara.courses.values()),
+            "coursecount": counts[number],
             "depth": paths[number].count("/"),
             "path": paths[number],
         }
@@ -93,7 +103,7 @@ def get_courses(call: Call, options: dict[str, list[int]] | None = None) -> list
     """
     totara = call.totara
     ids = (options or {}).get("ids", [])
-    chosen = [c for c in totara.courses.values() if not ids or c.id in ids]
+    chosen = [totara.courses[n] for n in ids if n in totara.courses] if ids else list(totara.courses.values())
     for course in chosen:
         if not course.enterable:
             raise WsError(
@@ -102,10 +112,11 @@ def get_courses(call: Call, options: dict[str, list[int]] | None = None) -> list
                 f"You cannot execute functions in the course context (course id:{course.id}). "
                 "The context error message was: Course or activity not accessible.",
             )
-    orders = totara.course_orders()
+    orders = totara.course_orders(chosen)
     answers = [_course(call, course, orders[course.id]) for course in chosen]
     if not ids or SITE_COURSE in ids:
-        site = _course(call, _front_page(call), 1) | {"format": "site", "courseformatoptions": []}
+        site = _course(call, _front_page(call), 1) | {"format": "site"}
+        site["courseformatoptions"] = [{"name": "numsections", "value": 1}]
         if totara.may_update_courses:
             site |= {"newsitems": 3, "enablecompletion": 0, "completionstartonenrol": 0}
             del site["hiddensections"]
@@ -115,7 +126,7 @@ def get_courses(call: Call, options: dict[str, list[int]] | None = None) -> list
 
 
 def _front_page(call: Call) -> Course:
-    return Course(SITE_COURSE, call.totara.sitename, "site", 0, enrol_methods=[])
+    return Course(SITE_COURSE, call.totara.sitename, call.totara.site_shortname, 0, enrol_methods=[])
 
 
 def _course(call: Call, course: Course, order: int) -> dict[str, Any]:
@@ -174,11 +185,14 @@ def get_courses_by_field(call: Call, field: str = "", value: str = "") -> dict[s
     if field == "idnumber" and not totara.may_update_courses:
         return {"courses": [], "warnings": []}
     values = value.split(",") if field == "ids" else [value]
-    name = {"ids": "id", "": "id"}.get(field, field)
-    chosen = [c for c in totara.courses.values() if not field or str(getattr(c, name)) in values]
-    orders = totara.course_orders()
+    if field in ("id", "ids"):
+        numbers = [int(v) for v in values if v.strip().isdigit()]
+        chosen = [totara.courses[n] for n in dict.fromkeys(numbers) if n in totara.courses]
+    else:
+        chosen = [c for c in totara.courses.values() if not field or str(getattr(c, field)) == value]
+    orders = totara.course_orders(chosen)
     answers = [_found(call, c) | _details(call, c, orders[c.id]) for c in chosen if c.viewable]
-    if not field or (name == "id" and str(SITE_COURSE) in values):
+    if not field or (field in ("id", "ids") and str(SITE_COURSE) in values):
         front = _front_page(call)
         site = _found(call, front) | _details(call, front, 1) | {"format": "site", "newsitems": 3}
         if totara.may_update_courses:
@@ -278,7 +292,7 @@ def search_courses(
     time.
     """
     totara = call.totara
-    visible = [c for c in totara.courses.values() if c.viewable]
+    visible = [c for c in totara.courses.values() if c.viewable and c.shown]
     if criterianame == "search":
         word = criteriavalue.lower()
         found = [
@@ -289,7 +303,7 @@ def search_courses(
         found = [c for c in visible if tag in c.tags]
     else:
         raise invalid_parameter()
-    orders = totara.course_orders()
+    orders = totara.course_orders(found)
     found.sort(key=lambda c: orders[c.id])
     shown = found[page * perpage : (page + 1) * perpage] if perpage else found
     return {"total": len(found), "courses": [_found(call, c) for c in shown], "warnings": []}

@@ -250,12 +250,14 @@ def unenrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
 
 def _own_courses(totara: Totara, user: User) -> list[Course]:
     """The courses a learner finds among the own ones, in the site's order."""
-    pairs = totara.enrolments.keys() | totara.other_enrolments.keys()
-    mine = [totara.courses[c] for u, c in pairs if u == user.id and c in totara.courses]
+    pairs = {
+        pair for kept in (totara.enrolments, totara.other_enrolments) for pair in kept if pair[0] == user.id
+    }
+    mine = [totara.courses[course] for _, course in pairs if course in totara.courses]
     shown = [course for course in mine if totara.listed(user, course)]
     if len(shown) < 2:
         return shown
-    orders = totara.course_orders()
+    orders = totara.course_orders(shown)
     return sorted(shown, key=lambda course: orders[course.id])
 
 
@@ -266,12 +268,15 @@ def get_users_courses(call: Call, userid: int) -> list[dict[str, Any]]:
     user = totara.users.get(userid)
     if user is None or user.deleted:
         raise no_record()
-    counts = Counter(course for _, course in totara.enrolments.keys() | totara.other_enrolments.keys())
+    mine = _own_courses(totara, user)
+    wanted = {course.id for course in mine}
+    pairs = totara.enrolments.keys() | totara.other_enrolments.keys()
+    counts = Counter(course for _, course in pairs if course in wanted)
     return [
         {
             "id": course.id,
-            "shortname": name_of(call, course.shortname),
-            "fullname": name_of(call, course.fullname),
+            "shortname": name_of(call, course.shortname, any_markup=True),
+            "fullname": name_of(call, course.fullname, any_markup=True),
             "enrolledusercount": counts[course.id],
             "idnumber": course.idnumber,
             "visible": course.visible,
@@ -285,7 +290,7 @@ def get_users_courses(call: Call, userid: int) -> list[dict[str, Any]]:
             "startdate": course.startdate,
             "enddate": course.enddate,
         }
-        for course in _own_courses(totara, user)
+        for course in mine
     ]
 
 
@@ -312,7 +317,11 @@ def get_enrolled_users(
             del answer[absent]
         answer["roles"] = [{"roleid": STUDENT, "name": "", "shortname": "student", "sortorder": 0}]
         answer["enrolledcourses"] = [
-            {"id": c.id, "fullname": name_of(call, c.fullname), "shortname": name_of(call, c.shortname)}
+            {
+                "id": c.id,
+                "fullname": name_of(call, c.fullname, any_markup=True),
+                "shortname": name_of(call, c.shortname, any_markup=True),
+            }
             for c in _own_courses(totara, user)
         ]
         answers.append({key: value for key, value in answer.items() if fields is None or key in fields})

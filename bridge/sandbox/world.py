@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 from bridge.sandbox.totara import Totara
 
@@ -57,7 +58,7 @@ def seed_academy(totara: Totara) -> dict[str, int]:
     ids["memberland"] = totara.tenants[ids["tenant_memberland"]].category_id
 
     def course(
-        code: str, category: str, name: str, summary: str, colour: int | None = None, **more: int
+        code: str, category: str, name: str, summary: str, colour: int | None = None, **more: Any
     ) -> None:
         ids[code] = totara.add_course(
             name,
