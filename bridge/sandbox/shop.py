@@ -227,7 +227,6 @@ class Shop(Goods):
         """
         order |= self._moment("paid")
         self._move(order, "processing" if self._needs_processing(order) else "completed")
-        self.hooks.fire("action.woocommerce_payment_complete", order["id"])
         for line in order["line_items"]:
             if product := self.products.get(line["product_id"]):
                 product["total_sales"] += line["quantity"]
@@ -235,6 +234,7 @@ class Shop(Goods):
         if customer and not customer["is_paying_customer"]:
             customer["is_paying_customer"] = True
             self.hooks.fire("customer.updated", customer["id"])
+        self.hooks.fire("action.woocommerce_payment_complete", order["id"])
 
     def _lines_of(self, spec: tuple[int, int] | Json) -> list[Json]:
         given: Json = {"product_id": spec[0], "quantity": spec[1]} if isinstance(spec, tuple) else spec
@@ -384,18 +384,20 @@ class Shop(Goods):
         """
         with self.lock:
             order = self._order(order_id)
-            made = []
-            for line_id, quantity in (lines or {}).items():
-                line = self._line(order, line_id)
-                cost = Decimal(line["total"]) * quantity / line["quantity"]
-                made.append(self._refund_line(line, quantity, cost))
-            total = Decimal(amount or -sum((Decimal(line["total"]) for line in made), Decimal(0)))
-            if made and amount:
-                made[-1]["total"] = made[-1]["subtotal"] = money(
-                    -total - sum((Decimal(line["total"]) for line in made[:-1]), Decimal(0))
-                )
+            back = [(self._line(order, line_id), quantity) for line_id, quantity in (lines or {}).items()]
+            costs = [
+                Decimal(money(Decimal(line["total"]) * quantity / line["quantity"]))
+                for line, quantity in back
+            ]
+            total = Decimal(amount or sum(costs, Decimal(0)))
+            if costs:
+                costs[-1] += total - sum(costs, Decimal(0))
             if total > self._left(order):
                 raise WpError("woocommerce_rest_cannot_create_order_refund", "Invalid refund amount.", 500)
+            made = [
+                self._refund_line(line, quantity, cost)
+                for (line, quantity), cost in zip(back, costs, strict=True)
+            ]
             one = self._add_refund(order, total, reason, made)
             if self._left(order) == 0 and order["status"] != "refunded":
                 self._move(order, "refunded")
@@ -467,7 +469,7 @@ class Shop(Goods):
         ``set_paid`` does nothing unless the order needs payment.
         """
         with self.lock:
-            order = copy.deepcopy(self._order(one))
+            order = copy.deepcopy(self._order(one, 400))
             self._write_order(order, fields)
             self.orders[one] |= order
             order = self.orders[one]
@@ -508,9 +510,10 @@ class Shop(Goods):
 
     # --- how an order changes -----------------------------------------------------------------------------
 
-    def _order(self, one: int) -> Json:
+    def _order(self, one: int, status: int = 404) -> Json:
+        """An order. Not to find it is 404 to who reads, and 400 to who writes."""
         if one not in self.orders:
-            raise WpError("woocommerce_rest_shop_order_invalid_id", "Invalid ID.", 404)
+            raise WpError("woocommerce_rest_shop_order_invalid_id", "Invalid ID.", status)
         return self.orders[one]
 
     def _line(self, order: Json, line_id: int) -> Json:

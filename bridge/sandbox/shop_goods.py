@@ -34,8 +34,8 @@ TYPES = ("simple", "grouped", "external", "variable")
 PLAIN = words(
     "slug status featured catalog_visibility virtual downloadable external_url button_text tax_status "
     "tax_class manage_stock stock_quantity stock_status sold_individually weight dimensions reviews_allowed "
-    "upsell_ids cross_sell_ids parent_id menu_order default_attributes grouped_products tags brands purchase_note "
-    "total_sales low_stock_amount global_unique_id"
+    "upsell_ids cross_sell_ids parent_id menu_order default_attributes grouped_products tags brands "
+    "purchase_note total_sales low_stock_amount global_unique_id"
 )
 # Metadata with these keys are the product's own fields.
 FIELDS_OF_META = {
@@ -196,7 +196,7 @@ class Goods(World):
         """
         files = self._download(fields)
         with self.lock:
-            item = self._goods(one)
+            item = self._goods(one, 400)
             changed = copy.deepcopy(item)
             self._write(changed, fields, files)
             item.clear()
@@ -204,11 +204,11 @@ class Goods(World):
             self._refresh(item)
             self.hooks.fire("product.updated", one)
 
-    def _goods(self, one: int) -> Json:
-        """A product or a variation."""
+    def _goods(self, one: int, status: int = 404) -> Json:
+        """A product or a variation. Not to find it is 404 to who reads, and 400 to who writes."""
         found = self.products.get(one) or self.variations.get(one)
         if found is None:
-            raise WpError("woocommerce_rest_product_invalid_id", "Invalid ID.", 404)
+            raise WpError("woocommerce_rest_product_invalid_id", "Invalid ID.", status)
         return found
 
     def _write(self, item: Json, fields: Json, files: Files) -> None:

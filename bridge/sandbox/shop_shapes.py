@@ -87,9 +87,9 @@ def dated(name: str, moment: float | None, offset: int) -> Json:
 
 _ALLOWED = set(
     words(
-        "a abbr b blockquote br caption cite code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 "
-        "h6 hr i img ins kbd li mark ol p pre q s section small span strike strong sub summary sup table tbody "
-        "td tfoot th thead tr u ul video audio source"
+        "a abbr b blockquote br caption cite code dd del details div dl dt em figcaption figure h1 h2 h3 h4 "
+        "h5 h6 hr i img ins kbd li mark ol p pre q s section small span strike strong sub summary sup table "
+        "tbody td tfoot th thead tr u ul video audio source"
     )
 )
 _BLOCKS = (
