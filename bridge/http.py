@@ -141,7 +141,7 @@ def _retry_after(answer: requests.Response) -> float | None:
     return 60.0 if answer.status_code == 429 else None
 
 
-_jittered = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3)
+_jittered = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.3)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -277,7 +277,9 @@ def plan_product(
         if binned:
             return Change("keep", course_id, None, "the product is in the shop's bin: restore it, or empty the bin")
         again = " again: the product is gone from the shop" if known else f": {verdict}"
-        fields = {"status": "draft", **mine}
+        # What the shop owns gets a first value too; a product is on sale at once only where a price is known.
+        first = {"status": "draft", **wanted.fields}
+        fields = first | ({"status": "draft"} if "status" in shop_owns else {})
         return Change("create", course_id, None, f"new{again}", fields)
     if known is None or known.product_id != listed.product_id:
         return Change("adopt", course_id, listed.product_id, "a product with this SKU is there already", mine)

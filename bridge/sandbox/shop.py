@@ -159,7 +159,8 @@ class Shop(Goods):
                 raise ValueError(f"order {order_id} exists")
             one = order_id or self._next(self._posts, self.orders)
             order = new_order(one, self.now(), self.utc_offset, self.currency)
-            order["line_items"] = [line for spec in lines for line in self._lines_of(spec)]
+            buy = self._given_line if created_via == "rest-api" else self._bought_lines
+            order["line_items"] = [line for spec in lines for line in buy(spec)]
             if payment == "free" and coupon is None:
                 coupon = ("free", 100)
             if create_account:
@@ -236,26 +237,34 @@ class Shop(Goods):
             self.hooks.fire("customer.updated", customer["id"])
         self.hooks.fire("action.woocommerce_payment_complete", order["id"])
 
-    def _lines_of(self, spec: tuple[int, int] | Json) -> list[Json]:
+    def _bought_lines(self, spec: tuple[int, int] | Json) -> list[Json]:
+        """The lines of one thing in a cart. Raises ValueError for what nobody can buy."""
         given: Json = {"product_id": spec[0], "quantity": spec[1]} if isinstance(spec, tuple) else spec
+        one = given.get("variation_id") or given.get("product_id") or 0
+        item = self.products.get(one) or self.variations.get(one)
+        if item is None:
+            if "name" not in given:
+                raise ValueError(f"there is no product {one}")
+        elif item["type"] == "grouped":
+            children = [(child, int(given.get("quantity", 1))) for child in item["grouped_products"]]
+            return [line for child in children for line in self._bought_lines(child)]
+        elif not item["price"] or item["status"] not in ("publish", "private"):
+            raise ValueError(
+                f"product {one} is {item['status']} at {item['price'] or 'no price'}: not for sale"
+            )
+        return self._given_line(given)
+
+    def _given_line(self, given: Any) -> list[Json]:
+        """A line as REST takes it, whatever its product."""
         quantity = int(given.get("quantity", 1))
         one = given.get("variation_id") or given.get("product_id") or 0
         item = self.products.get(one) or self.variations.get(one)
-        if item and item["type"] == "grouped":
-            children = [(child, quantity) for child in item["grouped_products"]]
-            return [line for child in children for line in self._lines_of(child)]
-        if item and not (given.keys() & {"total", "subtotal"}):
-            if not item["price"]:
-                raise ValueError(f"product {one} has no price: nobody can buy it")
-            if item["status"] not in ("publish", "private"):
-                raise ValueError(f"product {one} is {item['status']}: nobody can buy it")
         price = Decimal((item["price"] if item else "") or "0")
         subtotal = Decimal(str(given.get("subtotal", given.get("total", price * quantity))))
         total = Decimal(str(given.get("total", subtotal)))
-        name = given.get("name") or (item["name"] if item else "")
-        line = new_line(next(self._lines), name, quantity, subtotal, total)
-        if item:
-            line |= self._line_of(item)
+        line = new_line(next(self._lines), "", quantity, subtotal, total)
+        line |= self._line_of(item) if item else {}
+        line["name"] = given.get("name") or line["name"]
         merge_meta(line["meta_data"], given.get("meta_data"), self._new_meta, of_line=True)
         return [line]
 
@@ -495,7 +504,7 @@ class Shop(Goods):
         merge_meta(order["meta_data"], fields.get("meta_data"), self._new_meta)
         for given in fields.get("line_items") or ():
             if not given.get("id"):
-                order["line_items"] += self._lines_of(given)
+                order["line_items"] += self._given_line(given)
                 self._sum_up(order)
                 continue
             line = self._line(order, given["id"])

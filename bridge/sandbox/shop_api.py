@@ -612,9 +612,10 @@ def list_categories(shop: Shop) -> Answer:
         items = [item for item in items if item["slug"] == slug]
     if search := shown_name(_one_arg("search")).lower():
         items = [item for item in items if search in item["name"].lower()]
+    shown = {item["id"]: item for item in shop.show_categories(item["id"] for item in _chosen(items))}
     if _true("hide_empty"):
-        items = [item for item in items if shop.show_category(item["id"])["count"]]
-    return _page(_sorted(_chosen(items), "name"), shop.show_category)
+        shown = {one: item for one, item in shown.items() if item["count"]}
+    return _page(_sorted(list(shown.values()), "name"), shown.__getitem__)
 
 
 def get_category(shop: Shop, one: int) -> Answer:

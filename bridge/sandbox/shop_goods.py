@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import html
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -65,6 +65,7 @@ class Goods(World):
         self.variations: dict[int, Json] = {}
         self.categories: dict[int, Json] = {}
         self.attachments: dict[int, tuple[bytes, str]] = {}  # id -> bytes, extension
+        self._by_sku: dict[str, int] = {}
         self.uncategorized = self.add_category("Uncategorized")
 
     # --- as the staff -------------------------------------------------------------------------------------
@@ -151,8 +152,9 @@ class Goods(World):
                 return
             gone = {product_id, *item.get("variations", ())}
             for one in gone:
-                self.products.pop(one, None)
-                self.variations.pop(one, None)
+                found = self.products.pop(one, None) or self.variations.pop(one, None)
+                if found:
+                    self._by_sku.pop(found["sku"].lower(), None)
             if item["type"] == "variation" and item["parent_id"] in self.products:
                 self._refresh(self.products[item["parent_id"]])
             self._forget_in_lines(gone)
@@ -170,6 +172,7 @@ class Goods(World):
             product = new_product(one, self.now(), self.utc_offset)
             self._write(product, fields, files)
             self.products[one] = product
+            self._index(product)
             self._refresh(product)
             self.hooks.fire("product.created", one)
             return one
@@ -183,6 +186,7 @@ class Goods(World):
             variation = new_variation(one, product_id, self.now(), self.utc_offset)
             self._write(variation, fields, files)
             self.variations[one] = variation
+            self._index(variation)
             parent["variations"].append(one)
             for attribute in variation["attributes"]:
                 self._offer_option(parent, attribute["name"], attribute["option"])
@@ -199,8 +203,10 @@ class Goods(World):
             item = self._goods(one, 400)
             changed = copy.deepcopy(item)
             self._write(changed, fields, files)
+            self._by_sku.pop(item["sku"].lower(), None)
             item.clear()
             item |= changed | self._moment("modified")
+            self._index(item)
             self._refresh(item)
             self.hooks.fire("product.updated", one)
 
@@ -299,9 +305,12 @@ class Goods(World):
 
     def find_by_sku(self, sku: str) -> Json | None:
         """The product or variation with this SKU, whatever its case, in the bin too."""
-        wanted = sku.lower()
-        every = [*self.products.values(), *self.variations.values()]
-        return next((item for item in every if item["sku"].lower() == wanted), None)
+        one = self._by_sku.get(sku.lower(), 0)
+        return self.products.get(one) or self.variations.get(one)
+
+    def _index(self, item: Json) -> None:
+        if item["sku"]:
+            self._by_sku[item["sku"].lower()] = item["id"]
 
     def _check_sku(self, sku: str, besides: int) -> None:
         holder = self.find_by_sku(sku) if sku else None
@@ -417,14 +426,22 @@ class Goods(World):
         with self.lock:
             if one not in self.categories:
                 raise WpError("woocommerce_rest_term_invalid", "Resource does not exist.", 404)
-            count = sum(
-                any(category["id"] == one for category in product["categories"])
-                for product in self.products.values()
-                if product["status"] == "publish"
-            )
-            category = self.categories[one] | {"count": count}
-            return category | {"_links": links(self.url, "products/categories", one)}
+            more = {
+                "count": self._in_categories()[one],
+                "_links": links(self.url, "products/categories", one),
+            }
+            return self.categories[one] | more
 
-    def plain_name(self, product: Json) -> str:
-        """A product's name for a page that escapes by itself."""
-        return html.unescape(product["name"])
+    def show_categories(self, ids: Iterable[int]) -> list[Json]:
+        """Several categories, the products counted once."""
+        with self.lock:
+            counts = self._in_categories()
+            return [
+                self.categories[one]
+                | {"count": counts[one], "_links": links(self.url, "products/categories", one)}
+                for one in ids
+            ]
+
+    def _in_categories(self) -> Counter[int]:
+        published = (p for p in self.products.values() if p["status"] == "publish")
+        return Counter(category["id"] for product in published for category in product["categories"])

@@ -130,11 +130,7 @@ class Hooks:
         with self._runner:
             with self._lock:
                 waiting = list(self._queue)
-            for entry in waiting:
-                with self._lock:
-                    self._queue.pop(entry, None)
-                self._send(*entry)
-            return len(waiting)
+            return sum(self._send(*entry) for entry in waiting)
 
     def waiting(self) -> int:
         """How many deliveries are queued."""
@@ -155,7 +151,7 @@ class Hooks:
         """Deliver only when asked."""
         if self._stopped and self._thread:
             self._stopped.set()
-            self._thread.join()
+            self._thread.join(5)
 
     def ping(self, one: int) -> None:
         """Tell the receiver that the webhook exists: a form body without a signature.
@@ -170,11 +166,12 @@ class Hooks:
             self.pending_ping.discard(one)
         self.pings.append({"webhook_id": one, "url": url, "status": status})
 
-    def _send(self, one: int, argument: Any) -> None:
+    def _send(self, one: int, argument: Any) -> bool:
         with self._lock:
+            self._queue.pop((one, argument), None)
             webhook = self.webhooks.get(one)
             if webhook is None:
-                return
+                return False
             body = php_json(self._build(webhook["topic"], argument))
             headers = self._headers(webhook, body)
             url = webhook["delivery_url"]
@@ -197,6 +194,7 @@ class Hooks:
             ping_again = one in self.pending_ping
         if ping_again:
             self.ping(one)
+        return True
 
     def _headers(self, webhook: Json, body: bytes) -> dict[str, str]:
         one = webhook["id"]

@@ -362,3 +362,9 @@ def counts(connection: Connection) -> Mapping[str, int]:
         "products": select(func.count()).select_from(products).where(products.c.retired.is_(False)),
     }
     return {name: int(connection.execute(query).scalar() or 0) for name, query in queries.items()}
+
+
+def is_our_product(connection: Connection, course_id: int) -> bool:
+    """Whether the course was ever put on sale by the bridge."""
+    query = select(products.c.course_id).where(products.c.course_id == course_id)
+    return connection.execute(query).first() is not None

@@ -189,14 +189,14 @@ shelf = _table(
     "shelf",
     Column("course_id", BigInteger, primary_key=True, autoincrement=False),
     Column("product_id", BigInteger),
-    Column("status", String(16)),
+    Column("status", String(32)),
     Column("read", Boolean, nullable=False, server_default=text("false")),
     Column("denied", Boolean, nullable=False, server_default=text("false")),
     Column("verdict", Text),
-    Column("wanted", JSON),
+    Column("wanted", JSON(none_as_null=True)),
     Column("action", String(16)),
     Column("reason", Text),
-    Column("fields", JSON),
+    Column("fields", JSON(none_as_null=True)),
 )
 Index("ix_shelf_action", shelf.c.action)
 

@@ -14,7 +14,9 @@ with engine.connect() as connection:
     if postgresql:
         # Nodes that start together take turns; the lock ends with the transaction.
         connection.execute(text("SELECT pg_advisory_xact_lock(7052016)"))
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=False)
+    context.configure(
+        connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=False
+    )
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()

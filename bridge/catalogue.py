@@ -1,0 +1,568 @@
+"""The catalogue: read what Totara has and what the shop has, plan, and carry the plan out.
+
+Everything goes a hundred at a time, and the plan lies in the database (table ``shelf``), so that memory does not grow
+with the catalogue. Nothing is written to the shop before both sides have been read to the end and the plan as a whole
+is found sound: an answer that is cut short or empty changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+
+from bridge import metrics
+from bridge.domain.catalogue import (
+    SKU_PREFIX,
+    Change,
+    Known,
+    Listed,
+    Rules,
+    Totals,
+    Wanted,
+    course_of,
+    digest,
+    digests,
+    plan_product,
+    price_of,
+    sku_of,
+    staff_changed,
+    too_much,
+    wanted_product,
+)
+from bridge.domain.lms import Course, CourseImage, Tree
+from bridge.domain.texts import plain
+from bridge.errors import NotFound, Refused
+from bridge.settings import Settings
+from bridge.store import ledger
+from bridge.store.db import Store, utc_now
+from bridge.store.models import pictures, product_categories, products, shelf
+from bridge.totara_client import TotaraClient
+from bridge.woo_client import WooClient
+
+log = structlog.get_logger()
+
+CHUNK = 100
+SENT_META = "_bridge_sent"  # what we sent, kept on the product: by it a product of ours is known again
+COURSE_META = "_totara_course_id"
+ON_SALE = ("publish", "future", "private")
+T = TypeVar("T")
+Progress = Callable[[str, int, int | None], None]  # stage, done, of how many (None: not known)
+
+
+def in_chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The items, ``size`` at a time."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def shown_fields(product: Mapping[str, Any]) -> dict[str, Any]:
+    """A product's fields as the shop shows them, in the shape in which we compare them."""
+    images = product.get("images") or []
+    return {
+        "name": product.get("name"),
+        "description": product.get("description"),
+        "categories": sorted(int(c["id"]) for c in product.get("categories") or [] if c.get("slug") != "uncategorized"),
+        "image": images[0]["id"] if images else None,
+        "status": product.get("status"),
+        "regular_price": product.get("regular_price"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did: how many products by action, and what could not be done."""
+
+    totals: Totals
+    done: Mapping[str, int]
+    troubles: Sequence[str] = ()
+
+
+class CatalogueSync:
+    """One catalogue. Only one run may go on at a time: hold the work row ("catalogue", "all") around each method."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        shop: WooClient,
+        totara: TotaraClient,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        progress: Progress = lambda stage, done, total: None,
+    ) -> None:
+        self._config = settings.catalogue
+        self._language = settings.shop.language
+        self._public_url = settings.server.public_url
+        self._store = store
+        self._shop = shop
+        self._totara = totara
+        self._now = now
+        self._progress = progress
+        self._rules = Rules(self._config.allow, self._config.deny)
+        self._owned = frozenset(self._config.shop_owns)
+
+    def sync(self) -> None:
+        """Plan and apply. Raises Refused when the plan would change too much, or when parts of it could not be done."""
+        outcome = self.apply(self.plan())
+        if outcome.troubles:
+            shown = "; ".join(outcome.troubles[:10])
+            more = f"; and {len(outcome.troubles) - 10} more" if len(outcome.troubles) > 10 else ""
+            raise Refused(f"{len(outcome.troubles)} products could not be made right: {shown}{more}")
+
+    # --- plan ------------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Totals:
+        """Read both sides, and put down what each product needs and why. Changes nothing in the shop."""
+        with self._store.begin() as connection:
+            connection.execute(delete(shelf))
+        tree = self._totara.tree()
+        courses = self._read_courses(tree)
+        self._read_shop()
+        with self._store.begin() as connection:  # products of ours that neither side showed
+            missing = select(products.c.course_id, False, False).where(
+                products.c.course_id.not_in(select(shelf.c.course_id))
+            )
+            connection.execute(insert(shelf).from_select(["course_id", "read", "denied"], missing))
+        self._decide()
+        return self._totals(courses)
+
+    def _read_courses(self, tree: Tree) -> int:
+        tags = {
+            rule.tag: self._totara.tagged(rule.tag)
+            for rule in (*self._config.allow, *self._config.deny, *self._config.prices)
+            if rule.tag
+        }
+        count = 0
+        stream = self._totara.courses(tree, lambda category: self._rules.may_read(category, tree))
+        for chunk in in_chunks(stream):
+            if tags:
+                chunk = [replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk]
+            if self._config.visibility == "audience":
+                chunk = self._with_audiences(chunk)
+            rows = [self._course_row(course, tree) for course in chunk]
+            with self._store.begin() as connection:
+                connection.execute(insert(shelf), rows)
+            count += len(rows)
+            self._progress("reading Totara", count, None)
+        return count
+
+    def _with_audiences(self, chunk: list[Course]) -> list[Course]:
+        seen = self._totara.audience_visibility([course.id for course in chunk])
+        return [
+            replace(course, audience_visible=seen.get(course.id), visible=seen[course.id] in (1, 2))
+            if course.id in seen
+            else course
+            for course in chunk
+        ]
+
+    def _course_row(self, course: Course, tree: Tree) -> dict[str, Any]:
+        verdict = self._rules.judge(course, tree)
+        reason = verdict.reason
+        selected = verdict.selected
+        if selected and course.visible is False and not any(rule.visible is False for rule in self._config.allow):
+            selected, reason = False, "the course is hidden in Totara"
+        wanted = None
+        if selected:
+            product = wanted_product(
+                course,
+                tree,
+                language=self._language,
+                price=price_of(course, tree, self._config.prices),
+                with_categories=self._config.categories == "tree",
+                with_image=self._config.images,
+            )
+            picture = (course.image.url, course.image.filename, course.image.modified) if course.image else None
+            wanted = {"fields": dict(product.fields), "picture": picture}
+        return {
+            "course_id": course.id,
+            "read": True,
+            "denied": verdict.denied,
+            "verdict": reason,
+            "wanted": wanted,
+        }
+
+    def _read_shop(self) -> None:
+        count = 0
+        for page in self._shop.products_with_sku_like(SKU_PREFIX, "id,sku,status", status="any"):
+            rows = []
+            for row in page:
+                course_id = course_of(row.get("sku"))
+                if course_id is not None and str(row["sku"]).lower() == sku_of(course_id):
+                    rows.append({"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]})
+            count += len(page)
+            self._progress("reading the shop", count, None)
+            if not rows:
+                continue
+            statement = self._store.insert(shelf)
+            with self._store.begin() as connection:
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[shelf.c.course_id],
+                        set_={"product_id": statement.excluded.product_id, "status": statement.excluded.status},
+                    ),
+                    rows,
+                )
+
+    def _chunks(self, *conditions: Any) -> Iterator[list[Any]]:
+        """Rows of the shelf with what we know of their products, in the order of their course ids."""
+        last = 0
+        query = select(shelf, products).outerjoin(products, products.c.course_id == shelf.c.course_id)
+        while True:
+            with self._store.read() as connection:
+                rows = connection.execute(
+                    query.where(shelf.c.course_id > last, *conditions).order_by(shelf.c.course_id).limit(CHUNK)
+                ).fetchall()
+            if not rows:
+                return
+            yield list(rows)
+            last = rows[-1][shelf.c.course_id]
+
+    def _decide(self) -> None:
+        done = 0
+        for rows in self._chunks():
+            lost = [
+                r[shelf.c.course_id] for r in rows if r[shelf.c.product_id] is None and r[products.c.product_id]
+            ]
+            binned = self._binned(lost)
+            changes = [self._change(row, binned) for row in rows]
+            changes = self._heed_staff(changes, {row[shelf.c.course_id]: row for row in rows})
+            with self._store.begin() as connection:
+                connection.execute(
+                    update(shelf).where(shelf.c.course_id == bindparam("key")),
+                    [
+                        {
+                            "key": change.course_id,
+                            "action": change.action,
+                            "reason": change.reason,
+                            "fields": dict(change.fields),
+                        }
+                        for change in changes
+                    ],
+                )
+            done += len(rows)
+            self._progress("planning", done, None)
+
+    def _binned(self, course_ids: Collection[int]) -> set[int]:
+        if not course_ids:
+            return set()
+        found = self._shop.products_by_sku(map(sku_of, course_ids), status="trash", _fields="id,sku")
+        return {course for row in found if (course := course_of(row.get("sku"))) is not None}
+
+    def _change(self, row: Any, binned: Collection[int]) -> Change:
+        course_id = row[shelf.c.course_id]
+        wanted = row[shelf.c.wanted]
+        listed = row[shelf.c.product_id]
+        return plan_product(
+            course_id,
+            Wanted(course_id, wanted["fields"]) if wanted else None,
+            _known(row),
+            Listed(listed, row[shelf.c.status]) if listed else None,
+            verdict=row[shelf.c.verdict] or "the course is not there, or in a category that no rule allows",
+            denied=row[shelf.c.denied],
+            binned=course_id in binned,
+            shop_owns=self._owned,
+        )
+
+    def _heed_staff(self, changes: list[Change], rows: Mapping[int, Any]) -> list[Change]:
+        """Take out of the changes whatever the shop's staff have written, by looking at the products as they are."""
+        looked_at = [c for c in changes if c.product_id and (c.action == "adopt" or (c.action == "update" and c.fields))]
+        if not looked_at:
+            return changes
+        current = {int(p["id"]): p for p in self._shop.products_by_id(c.product_id for c in looked_at if c.product_id)}
+        result = []
+        for change in changes:
+            product = current.get(change.product_id or 0)
+            if product is None or change not in looked_at:
+                result.append(change)
+            elif change.action == "adopt":
+                result.append(self._adopt(change, product))
+            else:
+                result.append(self._leave_held(change, product, rows[change.course_id]))
+        return result
+
+    def _leave_held(self, change: Change, product: Mapping[str, Any], row: Any) -> Change:
+        known = _known(row) or Known(int(product["id"]))
+        theirs = staff_changed(known, digests(shown_fields(product)))
+        if known.retired and "status" in change.fields:
+            theirs -= {"status"}
+        if theirs - known.held:
+            self._hold(change.course_id, theirs | known.held)
+        fields = {name: value for name, value in change.fields.items() if name not in theirs}
+        kept = sorted(set(change.fields) & theirs)
+        if not kept:
+            return change
+        reason = f"{change.reason}; {', '.join(kept)} changed in the shop, and left as it is"
+        return replace(change, action="update" if fields else "keep", fields=fields, reason=reason)
+
+    def _adopt(self, change: Change, product: Mapping[str, Any]) -> Change:
+        """A product with our SKU that we don't know: our own from before a crash, or one that staff made."""
+        shown = shown_fields(product)
+        meta = {m["key"]: m["value"] for m in product.get("meta_data") or []}
+        sent = meta.get(SENT_META)
+        if isinstance(sent, dict):  # ours: as if we had never forgotten it
+            fields = {name: v for name, v in change.fields.items() if sent.get(name) != digest(v)}
+            return replace(change, fields=fields, reason="a product of ours that was not written down")
+        fields = {name: value for name, value in change.fields.items() if not shown.get(name)}
+        held = sorted(name for name in change.fields if name not in fields and shown[name] != change.fields[name])
+        reason = f"{change.reason}: adopted"
+        return replace(change, fields=fields, reason=f"{reason}, {', '.join(held)} left as it is" if held else reason)
+
+    def _hold(self, course_id: int, held: Collection[str]) -> None:
+        with self._store.begin() as connection:
+            connection.execute(update(products).where(products.c.course_id == course_id).values(held=sorted(held)))
+
+    def _totals(self, courses: int) -> Totals:
+        with self._store.read() as connection:
+            counts = dict(
+                connection.execute(
+                    select(shelf.c.action, func.count())
+                    .where(shelf.c.action != "")
+                    .group_by(shelf.c.action)
+                ).all()
+            )
+            live = connection.execute(
+                select(func.count())
+                .select_from(shelf.join(products, products.c.course_id == shelf.c.course_id))
+                .where(shelf.c.status.in_(ON_SALE))
+            ).scalar()
+        return Totals(courses, int(live or 0), **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")})
+
+    def changes(self) -> Iterator[Change]:
+        """The plan as it lies there: everything that has something to say."""
+        for rows in self._chunks(shelf.c.action.is_not(None), shelf.c.action != ""):
+            for row in rows:
+                yield Change(
+                    row[shelf.c.action],
+                    row[shelf.c.course_id],
+                    row[shelf.c.product_id],
+                    row[shelf.c.reason],
+                    row[shelf.c.fields] or {},
+                )
+
+    def fingerprint(self) -> str:
+        """A short name for the plan as it lies there: the same plan has the same name."""
+        summing = hashlib.sha256()
+        for change in self.changes():
+            summing.update(digest([change.action, change.course_id, change.product_id, change.fields]).encode())
+        return summing.hexdigest()[:12]
+
+    # --- apply -----------------------------------------------------------------------------------------------------
+
+    def apply(self, totals: Totals, *, anyway: bool = False) -> Outcome:
+        """Carry out the plan that lies there, and nothing else. Raises Refused when it would change too much."""
+        why = too_much(totals, share=self._config.max_change, count=self._config.max_change_count)
+        if why and not anyway:
+            raise Refused(f"nothing was changed: {why}. See `bridge catalogue plan`, then `bridge catalogue apply --anyway`")
+        done: dict[str, int] = {}
+        troubles: list[str] = []
+        todo = totals.create + totals.adopt + totals.update + totals.retire
+        tree = self._totara.tree() if todo and self._config.categories == "tree" else Tree(())
+        finished = 0
+        for rows in self._chunks(shelf.c.action.in_(("create", "adopt", "update", "retire"))):
+            self._apply_chunk(rows, tree, done, troubles)
+            finished += len(rows)
+            self._progress("writing to the shop", finished, todo)
+        now = self._now()
+        with self._store.begin() as connection:
+            strangers = connection.execute(
+                select(func.count()).where(shelf.c.action == "keep", shelf.c.wanted.is_(None))
+            ).scalar()
+            summary = {"courses": totals.courses, "unresolved": int(strangers or 0), "troubles": len(troubles), **done}
+            ledger.write_note(self._store, connection, "catalogue", summary, now)
+        if done or troubles:
+            log.info("catalogue applied", **done, troubles=len(troubles))
+        return Outcome(totals, done, troubles)
+
+    def _apply_chunk(self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]) -> None:
+        create, change = [], []
+        for row in rows:
+            (create if row[shelf.c.action] == "create" else change).append(row)
+        quiet = [row for row in change if not row[shelf.c.fields]]  # adopted as it is
+        change = [row for row in change if row[shelf.c.fields]]
+        bodies = {row[shelf.c.course_id]: self._body(row, tree) for row in (*create, *change)}
+        if bodies:
+            made, changed = self._shop.batch_products(
+                [bodies[row[shelf.c.course_id]] for row in create],
+                [bodies[row[shelf.c.course_id]] for row in change],
+            )
+        else:
+            made, changed = [], []
+        if quiet:
+            shown = {p["id"]: p for p in self._shop.products_by_id(row[shelf.c.product_id] for row in quiet)}
+            for row in quiet:
+                if product := shown.get(row[shelf.c.product_id]):
+                    self._record(row, product, without_image=False)
+                    done["adopt"] = done.get("adopt", 0) + 1
+        for row, outcome in zip((*create, *change), (*made, *changed), strict=True):
+            course_id = row[shelf.c.course_id]
+            without_image = False
+            if isinstance(outcome, Refused) and "images" in bodies[course_id] and "SKU" not in str(outcome):
+                # A picture that the shop could not fetch fails the whole product: sell it without.
+                troubles.append(f"course {course_id}: {outcome} (from {self._public_url})")
+                without_image = True
+                outcome = self._without_image(row, bodies[course_id])
+            if isinstance(outcome, Refused):
+                troubles.append(f"course {course_id}: {outcome}")
+                continue
+            if outcome is None:
+                continue
+            self._record(row, outcome, without_image=without_image)
+            action = row[shelf.c.action]
+            done[action] = done.get(action, 0) + 1
+            metrics.CATALOGUE.labels(action).inc()
+
+    def _without_image(self, row: Any, body: dict[str, Any]) -> dict[str, Any] | Refused | None:
+        rest = {name: value for name, value in body.items() if name != "images"}
+        if row[shelf.c.action] == "create":
+            return self._shop.batch_products(create=[rest])[0][0]
+        if set(rest) <= {"id", "meta_data"}:
+            return None
+        return self._shop.batch_products(update=[rest])[1][0]
+
+    def _body(self, row: Any, tree: Tree) -> dict[str, Any]:
+        """What is sent for one product."""
+        course_id = row[shelf.c.course_id]
+        fields = dict(row[shelf.c.fields])
+        sent = {**(row[products.c.sent] or {}), **digests(fields)}
+        body: dict[str, Any] = {name: fields[name] for name in ("name", "description", "status", "regular_price") if name in fields}
+        if "categories" in fields:
+            body["categories"] = [{"id": self._term(category, tree)} for category in fields["categories"]]
+        if "image" in fields:
+            image = self._image(row)
+            if image is None:
+                sent.pop("image", None)
+            else:
+                body["images"] = [image]
+        meta = [{"key": SENT_META, "value": sent}, {"key": COURSE_META, "value": str(course_id)}]
+        if row[shelf.c.action] == "create":
+            return {**body, "sku": sku_of(course_id), "type": "simple", "virtual": True, "meta_data": meta}
+        return {**body, "id": row[shelf.c.product_id], "meta_data": meta}
+
+    def _record(self, row: Any, product: Mapping[str, Any], *, without_image: bool) -> None:
+        """Write down what was sent, and how the shop shows it now."""
+        course_id = row[shelf.c.course_id]
+        fields = dict(row[shelf.c.fields] or {})
+        shown = shown_fields(product)
+        if without_image or ("image" in fields and shown["image"] is None):
+            fields.pop("image", None)
+        creating = row[shelf.c.action] in ("create", "adopt")
+        sent = {**({} if creating else row[products.c.sent] or {}), **digests(fields)}
+        if row[shelf.c.action] == "adopt":
+            meta = {m["key"]: m["value"] for m in product.get("meta_data") or []}
+            ours = meta.get(SENT_META)
+            sent = {**(ours if isinstance(ours, dict) else {}), **sent}
+        wanted = (row[shelf.c.wanted] or {}).get("fields", {})
+        held = set() if creating else set(row[products.c.held] or ())
+        if row[shelf.c.action] == "adopt":
+            held = {name for name in wanted if name not in sent and shown.get(name) != wanted[name]}
+            sent |= {name: digest(value) for name, value in wanted.items() if name not in sent and name not in held}
+        values = {
+            "product_id": int(product["id"]),
+            "sent": sent,
+            "seen": digests({name: shown[name] for name in sent if name in shown}),
+            "held": sorted(held),
+            "retired": row[shelf.c.action] == "retire",
+        }
+        if shown["image"] and "image" in fields:
+            values |= {"image_id": int(shown["image"]), "image": digest(fields["image"])}
+        statement = self._store.insert(products).values(course_id=course_id, **values)
+        with self._store.begin() as connection:
+            connection.execute(
+                delete(products).where(
+                    and_(products.c.product_id == values["product_id"], products.c.course_id != course_id)
+                )
+            )
+            connection.execute(statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values))
+
+    # --- categories and pictures -----------------------------------------------------------------------------------
+
+    def _term(self, category_id: int, tree: Tree) -> int:
+        """The shop's id for one of Totara's categories, with those above it; made or renamed if need be."""
+        parent = 0
+        for category in tree.path(category_id):
+            name = plain(category.name, self._language)
+            sent = digest([name, parent])
+            with self._store.read() as connection:
+                row = connection.execute(
+                    select(product_categories).where(product_categories.c.category_id == category.id)
+                ).first()
+            if row is None:
+                term = self._shop.ensure_category(name, parent)
+            elif row.sent == sent:
+                parent = row.term_id
+                continue
+            else:
+                term = row.term_id
+                try:
+                    self._shop.rename_category(term, name, parent)
+                except NotFound:
+                    term = self._shop.ensure_category(name, parent)
+            statement = self._store.insert(product_categories).values(category_id=category.id, term_id=term, sent=sent)
+            with self._store.begin() as connection:
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[product_categories.c.category_id], set_={"term_id": term, "sent": sent}
+                    )
+                )
+            parent = term
+        return parent
+
+    def _image(self, row: Any) -> dict[str, Any] | None:
+        """The picture as the shop wants it: by id if it has it already, else by an address of ours.
+
+        The bytes are copied: Totara's own address works only with a token that must not leave the bridge.
+        """
+        wanted = digest(row[shelf.c.fields]["image"])
+        if row[products.c.image] == wanted and row[products.c.image_id]:
+            return {"id": row[products.c.image_id]}
+        source = row[shelf.c.wanted]["picture"]
+        fetched = self._totara.fetch_image(CourseImage(*source))
+        if fetched is None:
+            return None
+        body, mime = fetched
+        ending = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}[mime]
+        name = f"{hashlib.sha256(body).hexdigest()[:32]}.{ending}"
+        with self._store.begin() as connection:
+            connection.execute(
+                self._store.insert(pictures)
+                .values(name=name, fingerprint=row[shelf.c.fields]["image"], body=body, mime=mime)
+                .on_conflict_do_nothing()
+            )
+        return {"src": f"{self._public_url}/pictures/{name}"}
+
+    # --- operators -------------------------------------------------------------------------------------------------
+
+    def hand_back(self, course_id: int, fields: Collection[str] = ()) -> list[str]:
+        """Take fields back from the shop's staff: the next run writes them again. All held ones if none are named."""
+        with self._store.begin() as connection:
+            row = connection.execute(select(products).where(products.c.course_id == course_id)).first()
+            if row is None:
+                raise Refused(f"course {course_id} has no product of ours")
+            back = sorted(set(row.held) & set(fields) if fields else set(row.held))
+            left = sorted(set(row.held) - set(back))
+            sent = {name: value for name, value in row.sent.items() if name not in back}
+            seen = {name: value for name, value in row.seen.items() if name not in back}
+            connection.execute(
+                update(products).where(products.c.course_id == course_id).values(held=left, sent=sent, seen=seen)
+            )
+        return back
+
+
+def _known(row: Any) -> Known | None:
+    if row[products.c.product_id] is None:
+        return None
+    return Known(
+        row[products.c.product_id],
+        row[products.c.sent] or {},
+        row[products.c.seen] or {},
+        frozenset(row[products.c.held] or ()),
+        bool(row[products.c.retired]),
+    )

@@ -1,0 +1,121 @@
+"""The receiver. A delivery is a hint: it is verified, "look at order N" is written down, and only then answered 200.
+
+It never calls anybody, and believes nothing of a body but which order it is about: WooCommerce builds bodies when it
+delivers them, not when things happen; delivery ids collide; bodies may be errors or empty (all measured).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, abort, request
+
+from bridge import metrics
+from bridge.errors import BadSignature, Unavailable
+from bridge.sync_jobs import ORDER
+
+log = structlog.get_logger()
+
+MOST_BYTES = 1024 * 1024
+_PING = re.compile(rb"webhook_id=\d{1,19}")
+_ORDER_TOPICS = re.compile(r"order\.|action\.woocommerce_(order_|payment_complete$)")
+_TOPIC = re.compile(r"[a-z_.]{1,80}")
+
+
+class Secrets:
+    """Every secret that may sign a delivery: the configured ones, and those the bridge made and keeps itself.
+
+    The kept ones are read again when nothing matched, at most every ``seconds``: another node may have made one.
+    """
+
+    def __init__(self, configured: Sequence[str], kept: Callable[[], Sequence[str]], seconds: float = 5.0) -> None:
+        self._configured = [secret.encode() for secret in configured]
+        self._kept = kept
+        self._found: list[bytes] = []
+        self._seconds = seconds
+        self._read_at = float("-inf")
+
+    def verify(self, body: bytes, signature: str) -> None:
+        """Raises BadSignature unless one of the secrets signed exactly these bytes."""
+        if any(signed_by(secret, body, signature) for secret in (*self._configured, *self._found)):
+            return
+        if time.monotonic() - self._read_at > self._seconds:
+            self._read_at = time.monotonic()
+            self._found = [secret.encode() for secret in self._kept()]
+            if any(signed_by(secret, body, signature) for secret in self._found):
+                return
+        raise BadSignature("no configured secret signed this delivery")
+
+
+def signed_by(secret: bytes, body: bytes, signature: str) -> bool:
+    """Whether the signature is WooCommerce's for these bytes: base64 of their HMAC-SHA256. In constant time."""
+    expected = base64.b64encode(hmac.new(secret, body, hashlib.sha256).digest())
+    return hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
+
+
+def order_of(topic: str, body: bytes) -> int | None:
+    """The order a delivery is about, or None: a topic that isn't about orders, an error body, an empty list.
+
+    Resources bring their ``id``; actions bring it as ``arg``, or something useless.
+    """
+    if not _ORDER_TOPICS.match(topic):
+        return None
+    try:
+        parsed: Any = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(parsed, dict):
+        return None
+    value = parsed.get("arg") if topic.startswith("action.") else parsed.get("id")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        value = int(value)
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
+    return value if good else None
+
+
+def receiver(secrets: Secrets, mark: Callable[[str, str], None]) -> Blueprint:
+    """``POST /webhooks/woocommerce``. ``mark(kind, key)`` must be durable on return."""
+    blueprint = Blueprint("webhooks", __name__)
+
+    @blueprint.post("/webhooks/woocommerce")
+    def woocommerce() -> Response:
+        if (request.content_length or 0) > MOST_BYTES:
+            abort(413)
+        request.max_content_length = MOST_BYTES
+        body = request.get_data(cache=False)
+        signature = request.headers.get("X-WC-Webhook-Signature", "")
+        topic = request.headers.get("X-WC-Webhook-Topic", "").lower()
+        if not signature and _PING.fullmatch(body):
+            # Sent unsigned when a webhook is made; anything but 200 has it repeated after every delivery.
+            metrics.DELIVERIES.labels("ping", "answered").inc()
+            return _text("pong", 200)
+        label = topic if _TOPIC.fullmatch(topic) and _ORDER_TOPICS.match(topic) else "other"
+        try:
+            secrets.verify(body, signature)
+            order = order_of(topic, body)
+            if order is not None:
+                mark(ORDER, str(order))
+        except BadSignature:
+            metrics.DELIVERIES.labels("unsigned", "refused").inc()
+            log.warning("delivery refused: bad signature", bytes=len(body))
+            return _text("bad signature", 401)
+        except Unavailable as err:
+            metrics.DELIVERIES.labels(label, "unavailable").inc()
+            log.error("delivery not taken", problem=str(err))
+            return _text("not now", 503)
+        metrics.DELIVERIES.labels(label, "noted" if order else "nothing to note").inc()
+        return _text("noted", 200)
+
+    return blueprint
+
+
+def _text(words: str, status: int) -> Response:
+    return Response(words, status, mimetype="text/plain")

@@ -1,0 +1,118 @@
+"""Everything put together from the settings. Making it calls nobody and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from flask import Flask
+
+from bridge.catalogue import CatalogueSync
+from bridge.health import health
+from bridge.http import Breaker, Wire
+from bridge.pictures import pictures
+from bridge.settings import Settings
+from bridge.store import ledger
+from bridge.store.db import Store
+from bridge.store.group import GroupMarker
+from bridge.store.work import Work
+from bridge.sync_jobs import SYSTEMS, Clock, Jobs
+from bridge.totara_client import TotaraClient
+from bridge.webhooks import Secrets, receiver
+from bridge.woo_client import WooClient
+from bridge.worker import Worker
+
+SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The parts of one bridge, each made when first asked for."""
+
+    settings: Settings
+
+    @cached_property
+    def store(self) -> Store:
+        """The database."""
+        return Store(self.settings.database.url.get_secret_value())
+
+    @cached_property
+    def work(self) -> Work:
+        """What is owed."""
+        config = self.settings.work
+        return Work(
+            self.store, lease=config.lease_seconds, backoff=config.backoff_seconds, cap=config.backoff_cap_seconds
+        )
+
+    @cached_property
+    def breakers(self) -> dict[str, Breaker]:
+        """One circuit breaker for each outside system."""
+        config = self.settings.work
+        return {
+            name: Breaker(name, failures=config.breaker_failures, seconds=config.breaker_seconds)
+            for name in ("shop", "totara")
+        }
+
+    @cached_property
+    def shop(self) -> WooClient:
+        """The shop."""
+        config = self.settings.shop
+        wire = Wire("shop", timeout=config.timeout_seconds, breaker=self.breakers["shop"])
+        return WooClient(
+            config.url, config.consumer_key.get_secret_value(), config.consumer_secret.get_secret_value(), wire
+        )
+
+    @cached_property
+    def totara(self) -> TotaraClient:
+        """Totara."""
+        config = self.settings.totara
+        return TotaraClient(
+            config.url,
+            Wire("totara", timeout=config.timeout_seconds, breaker=self.breakers["totara"]),
+            client_id=config.client_id,
+            client_secret=config.client_secret.get_secret_value(),
+            ws_token=config.ws_token.get_secret_value(),
+            tenant=config.tenant,
+            learner_role=config.learner_role,
+        )
+
+    @cached_property
+    def catalogue(self) -> CatalogueSync:
+        """The catalogue."""
+        return CatalogueSync(self.settings, self.store, self.shop, self.totara)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The jobs."""
+        return Jobs(self.settings, self.store, self.work, self.shop, self.totara, self.catalogue)
+
+    def worker(self) -> Worker:
+        """A worker, not started."""
+        return Worker(
+            self.work,
+            self.jobs.handlers,
+            needs=SYSTEMS,
+            breakers=self.breakers,
+            threads=self.settings.work.threads,
+            poll=self.settings.work.poll_seconds,
+        )
+
+    def clock(self) -> Clock:
+        """The clock, not started."""
+        return Clock(self.settings, self.work)
+
+    def kept_secrets(self) -> Sequence[str]:
+        """The webhook secrets that the bridge made itself, the newest first."""
+        with self.store.read() as connection:
+            note = ledger.read_note(connection, SECRET_NOTE)
+        return list(note[0]) if note else []
+
+    def web(self) -> Flask:
+        """The web application."""
+        app = Flask("bridge", static_folder=None)
+        configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
+        app.register_blueprint(receiver(Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark))
+        app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
+        app.register_blueprint(pictures(self.store))
+        return app

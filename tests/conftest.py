@@ -1,0 +1,104 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bridge.store.db import Store, migrate
+from bridge.store.models import metadata
+from tests.postgres import Cluster, find_binaries
+from tests.world import World
+
+NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server."""
+    binaries = find_binaries()
+    if binaries is None:
+        message = "no PostgreSQL server on this machine: apt-get install postgresql"
+        if NEEDED:
+            pytest.fail(message)
+        pytest.skip(message)
+    running = Cluster(binaries)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(cluster: Cluster) -> str:
+    """A migrated database, emptied by whoever uses it."""
+    url = cluster.create("bridge")
+    store = Store(url.replace("postgresql://", "postgresql+psycopg://"))
+    migrate(store)
+    store.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    store = Store(f"sqlite:///{path}")
+    migrate(store)
+    store.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty, migrated database of each kind: the test runs on both."""
+    if request.param == "sqlite":
+        copy = tmp_path / "bridge.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
+        return f"sqlite:///{copy}"
+    url: str = request.getfixturevalue("postgresql_url")
+    store = Store(url.replace("postgresql://", "postgresql+psycopg://"))
+    with store.begin() as connection:
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    store.close()
+    return url
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """A store on each database."""
+    opened = Store(database.replace("postgresql://", "postgresql+psycopg://"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_world(database: str) -> Iterator[Callable[..., World]]:
+    """Worlds with settings of the test's own."""
+    made: list[World] = []
+
+    def make(**sections: Any) -> World:
+        made.append(World(database, **sections))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    """A world as most tests want it."""
+    return make_world()
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """So that a test can look for what must not be there."""
+    caplog.set_level(logging.DEBUG)

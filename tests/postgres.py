@@ -1,0 +1,61 @@
+"""A PostgreSQL of the machine's own packages, for the length of a test run: no port, a socket in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def find_binaries() -> Path | None:
+    """Where ``initdb`` and ``postgres`` are, or None when the machine has no PostgreSQL server."""
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "initdb").is_file() and (folder / "postgres").is_file():
+            return folder
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found and shutil.which("postgres") else None
+
+
+class Cluster:
+    """A running PostgreSQL."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="bridge-pg-"))
+        self._as: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            user = pwd.getpwnam("postgres")
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._as = ["runuser", "-u", "postgres", "--"]
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", "bridge", "-A", "trust", "-N", "--locale=C.UTF-8")
+        # Durability as in production: the kill test would show nothing otherwise.
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=200"
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start"
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as, str(self._binaries / program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+
+    def url(self, database: str) -> str:
+        """The address of a database in it."""
+        return f"postgresql://bridge@/{database}?host={self.folder}"
+
+    def create(self, database: str, template: str = "template0") -> str:
+        """Make a database and return its address."""
+        self._run(
+            "psql", "-h", str(self.folder), "-U", "bridge", "-d", "postgres", "-qc",
+            f"CREATE DATABASE {database} TEMPLATE {template}",
+        )  # fmt: skip
+        return self.url(database)
+
+    def stop(self) -> None:
+        """Stop it, and leave nothing behind."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+        shutil.rmtree(self.folder, ignore_errors=True)

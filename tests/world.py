@@ -1,0 +1,135 @@
+"""A whole world for a test: a shop, a Totara, and a bridge between them, on one of the two databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from werkzeug.test import Client
+
+from bridge.sandbox.server import Served
+from bridge.sandbox.shop import Shop
+from bridge.sandbox.totara import Totara
+from bridge.settings import Settings
+from bridge.store import models
+from bridge.store.db import utc_now
+from bridge.wiring import Bridge
+from bridge.worker import Worker
+
+SECRET = "a-secret-of-the-shop-0123"  # noqa: S105
+
+
+def settings_for(database: str, shop: str, totara: str, **sections: Mapping[str, Any]) -> Settings:
+    """Settings for the embedded systems at these addresses."""
+    values: dict[str, dict[str, Any]] = {
+        "database": {"url": database},
+        "shop": {
+            "url": shop,
+            "consumer_key": "ck_sandbox",
+            "consumer_secret": "cs_sandbox",
+            "webhook_secrets": [SECRET],
+        },
+        "totara": {
+            "url": totara,
+            "client_id": "sandbox-client",
+            "client_secret": "sandbox-client-secret",
+            "ws_token": "sandbox-ws-token",
+            "tenant": "academy",
+        },
+        "catalogue": {
+            "allow": [{"shortname": "*"}],
+            "deny": [{"category": "Enforcement (restricted)"}, {"category": "Customs of Memberland"}],
+            "prices": [{"shortname": "*", "price": "100.00"}],
+        },
+        "work": {"backoff_seconds": 0.01, "backoff_cap_seconds": 0.02, "breaker_seconds": 0.05},
+        "orders": {},
+        "server": {},
+    }
+    for section, fields in sections.items():
+        values.setdefault(section, {}).update(fields)
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+class World:
+    """The three of them. Deliveries and work are done when a test says so."""
+
+    def __init__(self, database: str, **sections: Mapping[str, Any]) -> None:
+        self.shop = Shop()
+        self.totara = Totara()
+        self.totara.add_tenant("academy", "Academy")
+        self.tenant_category = self.totara.tenant("academy").category_id
+        self.served = [Served(self.shop.app).start(), Served(self.totara.app).start()]
+        self.database = database
+        self.public = self.category = self.totara.add_category("Public")
+        self._sections = sections
+        self.bridge = self.new_bridge()
+        self.web = Client(self.bridge.web())
+
+    def new_bridge(self, **sections: Mapping[str, Any]) -> Bridge:
+        """Another bridge on the same database: another process, as far as it knows."""
+        shop, totara = self.served
+        return Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}))
+
+    @property
+    def worker(self) -> Worker:
+        """A worker of the bridge."""
+        return self.bridge.worker()
+
+    def course(self, code: str, *, category: int | None = None, **fields: Any) -> int:
+        """A course in Totara."""
+        return self.totara.add_course(
+            fields.pop("name", f"Course {code}"), shortname=code, category=category or self.public, **fields
+        )
+
+    def sell(self, course_id: int, price: str = "100.00") -> int:
+        """A product of the shop that gives the course, and that the bridge knows."""
+        product = self.shop.add_product(f"Course {course_id}", sku=f"totara-course-{course_id}", price=price)
+        with self.bridge.store.begin() as connection:
+            connection.execute(
+                models.products.insert().values(course_id=course_id, product_id=product, sent={}, seen={}, held=[])
+            )
+        return product
+
+    def owe(self, kind: str, *keys: object) -> None:
+        """Mark something due by hand."""
+        self.bridge.work.mark_due(kind, *keys)
+
+    def settle(self, worker: Worker | None = None) -> int:
+        """Do everything that is owed now, and what follows from it."""
+        return (worker or self.worker).drain()
+
+    def pass_time(self, seconds: float = 3600.0) -> None:
+        """Let whatever waits for its time be due."""
+        t = models.work
+        with self.bridge.store.begin() as connection:
+            connection.execute(
+                update(t)
+                .where(t.c.due_at.is_not(None))
+                .values(due_at=utc_now() - timedelta(seconds=1), lease_until=None, lease_owner=None)
+            )
+        for breaker in self.bridge.breakers.values():
+            breaker.note(True)
+
+    def access(self) -> dict[tuple[str, int], str]:
+        """Who is enrolled in what, as Totara has it: (address, course) -> "active" or "suspended"."""
+        return {
+            (self.totara.users[user].email.lower(), course): enrolment.status
+            for (user, course), enrolment in self.totara.enrolments.items()
+        }
+
+    def rows(self, table: str) -> list[Any]:
+        """All rows of a table of the bridge."""
+        with self.bridge.store.read() as connection:
+            return list(connection.execute(select(models.metadata.tables[table])))
+
+    def parked(self) -> dict[str, str]:
+        """What needs a person: "kind key" -> reason."""
+        return {f"{p.kind} {p.key}": p.reason for p in self.bridge.work.parked()}
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self.bridge.store.close()
+        for served in self.served:
+            served.stop()
