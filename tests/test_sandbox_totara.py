@@ -361,7 +361,17 @@ def test_a_deleted_account_is_gone_and_its_address_is_free(site: Site) -> None:
     assert site.gql(query) == {"data": {"core_user_delete_user": {"user_id": str(site.anna)}}}
     assert site.totara.user_by_email("anna@shop.example") is None
     assert not site.totara.enrolments
+    gone = site.totara.users[site.anna]
+    assert (gone.email, gone.idnumber, gone.username == "anna") == ("", "", False)
     assert "data" in site.gql(CREATE, i=newcomer("anna@shop.example", username="anna"))
+
+
+def test_a_reference_must_name_an_account_in_exactly_one_way(site: Site) -> None:
+    query = "mutation($t: core_user_user_reference!) { core_user_delete_user(target_user: $t) { user_id } }"
+    site.totara.add_user("anna@shop.example", username="anna2")
+    for reference in ({}, {"id": site.amy, "username": "amy"}, {"email": "anna@shop.example"}):
+        assert "finding a single user" in debug(site.gql(query, t=reference))
+    assert "data" in site.gql(query, t={"id": site.amy, "username": None})
 
 
 def test_the_list_of_users_leaves_out_the_suspended_from_18_on_unless_all_are_asked_for() -> None:
@@ -901,6 +911,14 @@ def test_a_picture_is_given_for_the_token_and_refused_without_it_by_a_200(site: 
         refused = site.client.get(address)
         assert (refused.status_code, refused.json["errorcode"]) == (status, code)
     assert "file overviewfiles/card.png" in site.totara.requests
+
+
+def test_a_new_picture_has_a_new_time(site: Site) -> None:
+    for seconds in (0, 50):
+        site.time = NOW + seconds
+        site.totara.edit_course(site.open, image=b"png")
+        (course,) = site.ws("core_course_get_courses_by_field", field="id", value=site.open)["courses"]
+        assert course["overviewfiles"][0]["timemodified"] == course["timemodified"] == NOW + seconds
 
 
 def test_a_fault_hits_the_operation_it_names_and_no_other(site: Site) -> None:
