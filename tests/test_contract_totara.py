@@ -164,9 +164,7 @@ def with_ben_suspended(totara: Totara) -> None:
 
 
 def with_amy_enrolled(totara: Totara) -> None:
-    """Amy of the academy, enrolled in its course, in a system course and in another tenant's; not alone in
-    hers.
-    """
+    """Amy of the academy, enrolled in its course, a system course and another tenant's."""
     for course in (2, 12, 13):
         totara.enrol(12, course)
     for user in (6, 13):

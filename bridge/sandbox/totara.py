@@ -1,5 +1,4 @@
-"""An embedded Totara: people, courses, tenants and enrolments in memory, behind the wire format of the real
-one.
+"""An embedded Totara: people, courses, tenants, enrolments in memory, behind the real wire format.
 
 It is what a person meets on the first run and the fake of all tests, so it imitates what was measured on a
 real Totara, the odd parts above all: a failure is a 200, an unknown GraphQL field is silence, an enrolment
@@ -13,139 +12,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
 
 from bridge.sandbox.faults import Faults
+from bridge.sandbox.totara_things import (
+    SYSTEM_CATEGORIES,
+    USUAL_METHODS,
+    Category,
+    Course,
+    Enrolment,
+    Tenant,
+    User,
+)
 
-SITE_COURSE = 1
-GUEST, ADMIN, SERVICE_ACCOUNT = 1, 2, 3
-SYSTEM_CATEGORIES = ("Space category", "performance-activities", "mod-approval-workflow-category")
-# In this order they are the enrolment methods of a new course; "manual" must come first for GraphQL to work.
-USUAL_METHODS = ("manual", "totara_program", "totara_learningplan")
-# Authentication plugins that keep a password of their own; only these can be created through GraphQL.
-AUTHS_WITH_PASSWORD = ("manual", "email", "db", "ldap", "connect", "approved")
-
-
-@dataclass
-class Tenant:
-    """A tenant and the course category that belongs to it."""
-
-    id: int
-    idnumber: str
-    name: str
-    category_id: int
-    suspended: bool = False
-
-
-@dataclass
-class Category:
-    """A course category. ``tenant`` is the id of the tenant it lies in, ``system`` marks Totara's own
-    containers.
-    """
-
-    id: int
-    name: str
-    parent: int = 0
-    idnumber: str = ""
-    description: str = ""
-    tenant: int | None = None
-    system: bool = False
-
-
-@dataclass
-class Course:
-    """A course. ``audiencevisible``: 0 enrolled only, 1 enrolled and audiences, 2 everybody, 3 nobody.
-
-    ``enterable`` False is a course the service account may not enter: one such course fails the whole of
-    core_course_get_courses. ``viewable`` False is one it can't even see.
-    """
-
-    id: int
-    fullname: str
-    shortname: str
-    category: int
-    idnumber: str = ""
-    summary: str = ""
-    visible: int = 1
-    audiencevisible: int = 2
-    lang: str = ""
-    startdate: int = 0
-    enddate: int = 0
-    timecreated: int = 0
-    timemodified: int = 0
-    image: bytes | None = None
-    image_name: str = "card.png"
-    image_modified: int = 0
-    enrol_methods: list[str] = field(default_factory=lambda: list(USUAL_METHODS))
-    self_completion: bool = True
-    tags: set[str] = field(default_factory=set)
-    enterable: bool = True
-    viewable: bool = True
-
-    @property
-    def shown(self) -> bool:
-        """Whether it isn't hidden from learners altogether."""
-        return bool(self.visible) and self.audiencevisible != 3
-
-    @property
-    def context_id(self) -> int:
-        """The id by which files of this course are addressed; not the course's id."""
-        return 46 + 7 * self.id
-
-
-@dataclass
-class User:
-    """An account. ``tenant`` is the id of the tenant it is a member of; None is a system user."""
-
-    id: int
-    username: str
-    email: str
-    firstname: str = ""
-    lastname: str = ""
-    idnumber: str = ""
-    auth: str = "manual"
-    suspended: bool = False
-    deleted: bool = False
-    tenant: int | None = None
-    city: str = ""
-    country: str = ""
-    department: str = ""
-    institution: str = ""
-    lang: str = "en"
-    timezone: str = "99"
-    maildisplay: int = 2
-    timecreated: int = 0
-    timemodified: int = 0
-    firstaccess: int = 0
-    lastaccess: int = 0
-
-    @property
-    def fullname(self) -> str:
-        """First and last name."""
-        return f"{self.firstname} {self.lastname}"
-
-
-@dataclass
-class Enrolment:
-    """One enrolment. ``timestart`` and ``timeend`` are in seconds since 1970; 0 is no limit."""
-
-    status: str = "active"  # or "suspended"
-    timestart: int = 0
-    timeend: int = 0
-    method: str = "manual"
-    since: int = 0
-
-    def active(self, now: int) -> bool:
-        """Whether it gives access at the time ``now``."""
-        return self.status == "active" and self.timestart <= now and (not self.timeend or now < self.timeend)
+__all__ = ["Category", "Course", "Enrolment", "Tenant", "Totara", "User"]
 
 
 class Totara:
-    """One embedded Totara. Serve ``app``; arrange the world by the methods; read what became of it from the
-    dicts.
+    """One embedded Totara. Serve ``app``, arrange the world by methods, read what became of it in the dicts.
 
     ``enrolments`` holds the manual enrolments; those by an audience or another method are in
     ``other_enrolments``, and no web service takes them away. Every request is carried out under one lock,
@@ -509,19 +395,3 @@ def _set(thing: object, fields: dict[str, Any]) -> None:
         if not hasattr(thing, name):
             raise AttributeError(f"{type(thing).__name__} has no {name}")
         setattr(thing, name, value)
-
-
-def weak_password(password: str) -> list[str]:
-    """What the default password policy has against a password, in Totara's words; empty if nothing."""
-    special = sum(not (c.isascii() and c.isalnum()) for c in password)
-    rules = (
-        (len(password) >= 8, "Passwords must be at least 8 characters long."),
-        (any(c.isdigit() for c in password), "Passwords must have at least 1 digit(s)."),
-        (any(c.islower() for c in password), "Passwords must have at least 1 lower case letter(s)."),
-        (any(c.isupper() for c in password), "Passwords must have at least 1 upper case letter(s)."),
-        (
-            special >= 1,
-            "Passwords must have at least 1 non-alphanumeric character(s) such as as *, -, or #.",
-        ),
-    )
-    return [text for kept, text in rules if not kept]

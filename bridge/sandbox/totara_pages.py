@@ -107,9 +107,7 @@ def day(seconds: int) -> str:
 
 
 def shelves(totara: Totara) -> list[dict[str, Any]]:
-    """The categories that hold courses, in the site's order, each with its courses and their learners'
-    number.
-    """
+    """The categories that hold courses, in the site's order, with the courses and their learners' number."""
     orders = totara.course_orders(totara.courses.values())
     found = []
     for number in totara.category_orders():

@@ -1,5 +1,4 @@
-"""The legacy web services of the embedded Totara: /webservice/rest/server.php, its parameters, errors and
-answers.
+"""The legacy web services of the embedded Totara: the REST server's parameters, errors and answers.
 
 As on the real one every answer has the status 200, an error being {"exception", "errorcode", "message"}
 without a reason (production sites send no debuginfo), and a successful write is ``null``.
@@ -70,9 +69,7 @@ class Call:
 
 @dataclass
 class Function:
-    """A web-service function: what it takes, and what it does. ``locks`` tells that it takes the lock by
-    itself.
-    """
+    """A web-service function: what it takes, and what it does. ``locks``: it takes the lock by itself."""
 
     spec: dict[str, Any]
     run: Callable[..., Any]
@@ -111,9 +108,7 @@ def install(totara: Totara) -> None:
 
 
 def sent_parameters() -> list[tuple[str, str]]:
-    """The parameters of the address and of the form; of each, PHP reads the first thousand and drops the
-    rest.
-    """
+    """The parameters of the address and of the form; PHP drops those of each beyond a thousand."""
     query = parse_qsl(request.query_string.decode(), keep_blank_values=True)
     if request.mimetype == "multipart/form-data":
         form = list(request.form.items(multi=True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bridge.sandbox.totara import SITE_COURSE, Course
 from bridge.sandbox.totara_text import MULTILANG, cleaned, escaped, in_language, stripped
+from bridge.sandbox.totara_things import SITE_COURSE, Course
 from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter
 
 _FORMAT_OPTIONS = {
@@ -288,8 +288,9 @@ def search_courses(
     perpage: int = 0,
     limittoenrolled: bool = False,
 ) -> dict[str, Any]:
-    """Courses by a word in their texts, or by the id of a tag (the only use of tags there is), a page at a
-    time.
+    """Courses by a word in their texts or by the id of a tag, a page at a time.
+
+    Hidden ones are never among them, not even for an account that may see them.
     """
     totara = call.totara
     visible = [c for c in totara.courses.values() if c.viewable and c.shown]

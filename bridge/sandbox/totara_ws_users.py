@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from html import escape
 from typing import Any
 
-from bridge.sandbox.totara import ADMIN, GUEST, Course, Enrolment, Totara, User, weak_password
+from bridge.sandbox.totara import Totara
+from bridge.sandbox.totara_things import ADMIN, GUEST, Course, Enrolment, User, weak_password
 from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter, no_record, valid_email
 from bridge.sandbox.totara_ws_courses import name_of, summary_of
 
@@ -150,8 +151,11 @@ def _insert(totara: Totara, given: dict[str, Any]) -> User:
     "core_user_update_users", {"users": [_CHANGE | {"suspended?": "bool", "userpicture?": "int"} | _PROFILE]}
 )
 def update_users(call: Call, users: list[dict[str, Any]]) -> None:
-    """Change accounts. One that is unknown, deleted, the guest or an administrator is skipped without a word,
-    and so is one whose new e-mail is malformed or taken."""
+    """Change accounts.
+
+    One that is unknown, deleted, the guest or an administrator is skipped without a word, and so is one
+    whose new e-mail is malformed or taken.
+    """
     totara = call.totara
     for given in users:
         user = totara.users.get(given["id"])
