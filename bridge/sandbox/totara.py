@@ -266,7 +266,8 @@ class Totara:
 
     def live_users(self) -> list[User]:
         """Every account that isn't deleted, oldest first."""
-        return [user for user in self.users.values() if not user.deleted]
+        with self.lock:
+            return [user for user in self.users.values() if not user.deleted]
 
     def tenant(self, reference: str | int) -> Tenant:
         """The tenant with this idnumber or id; KeyError if there is none."""
@@ -312,7 +313,8 @@ class Totara:
 
     def learners(self, course_id: int) -> list[int]:
         """The ids of everybody enrolled in a course by any method, suspended or not."""
-        pairs = self.enrolments.keys() | self.other_enrolments.keys()
+        with self.lock:
+            pairs = self.enrolments.keys() | self.other_enrolments.keys()
         return sorted(u for u, c in pairs if c == course_id and u in self.users and not self.users[u].deleted)
 
     def category_orders(self) -> dict[int, int]:
