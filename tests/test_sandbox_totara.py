@@ -208,7 +208,7 @@ def test_an_expensive_query_is_refused_by_its_complexity(site: Site) -> None:
     assert len(site.gql(query)["data"]["core_user_users"]["items"]) == 5
 
 
-def test_introspection_is_off_unless_the_administrator_allows_it(site: Site) -> None:
+def test_introspection_is_off_as_on_a_site_where_nobody_allowed_it(site: Site) -> None:
     assert "introspection" in site.gql("{ __schema { types { name } } }")["errors"][0]["message"]
 
 

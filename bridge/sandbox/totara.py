@@ -72,10 +72,7 @@ class Totara:
         self.may_move_tenants = False  # totara/tenant:manageparticipants
         self.may_use_rest = True  # webservice/rest:use
         self.multilang_filter = True  # the multi-language filter is on; web services use it only when asked
-        self.strip_names = (
-            True  # tags in names are stripped, so that without filter their languages run together
-        )
-        self.introspection = False
+        self.strip_names = True  # tags in names are stripped: unfiltered, their languages run together
         self.max_complexity = 6000
         self.sitename = "Totara sandbox"
         self.site_shortname = "sandbox"

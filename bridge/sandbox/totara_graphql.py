@@ -244,7 +244,7 @@ class Execution:
         depth = self._depth(self.operation.selection_set, 0)
         if depth > MAX_DEPTH:
             raise Failed(failure(f"Max query depth should be {MAX_DEPTH} but got {depth}.", "graphql"))
-        if not totara.introspection and self._introspects(self.operation.selection_set):
+        if self._introspects(self.operation.selection_set):
             text = "GraphQL introspection is not allowed, but the query contained __schema or __type"
             raise Failed(failure(text, "graphql"))
         variables = sent.get("variables") or {}
