@@ -266,6 +266,30 @@ def test_the_status_refunded_set_by_hand_makes_a_refund_without_lines(world: Wor
         assert fake[key] == real[key]
 
 
+def test_a_subscription_and_its_order_look_as_recorded(world: World) -> None:
+    world.shop.has_subscriptions = True
+    buyer = world.shop.add_customer("nia@guest.test", "Nia", "Noon")
+    one = world.shop.place_order([(world.fire, 1)], customer_id=buyer)
+    made = world.shop.subscribe(one)
+    world.listen(
+        "subscription.updated", "order.created", "order.updated", "action.woocommerce_payment_complete"
+    )
+    world.shop.deliver()
+    renewal = world.shop.renew(made)
+    real = recorded("subscription-45")["body"]
+    assert same_shape(world.get(f"subscriptions/{made}"), real)
+    [of_order] = world.get(f"orders/{one}/subscriptions")
+    [of_renewal] = world.get(f"orders/{renewal}/subscriptions")
+    assert of_order == of_renewal and same_shape(of_order, recorded("order-44-subscriptions")["body"][0])
+    assert of_order["status"] == "active"
+    topics = [d["headers"]["X-WC-Webhook-Topic"] for d in scenario("sub-renewal-auto-paid")]
+    assert world.told() == [topic for topic in topics if "renewal" not in topic]
+    world.shop.change_subscription(made, "cancelled")
+    body = world.get(f"subscriptions/{made}")
+    for key in ("status", "next_payment_date_gmt", "billing_period", "billing_interval"):
+        assert body[key] == real[key]
+
+
 def test_notes_look_as_recorded(world: World) -> None:
     one = world.shop.place_order([(world.fire, 1)], **GUEST)
     fake, real = world.api.get(f"orders/{one}/notes"), recorded("order-notes")

@@ -505,6 +505,22 @@ def test_subscriptions_are_there_only_with_the_plugin(shop: Shop, api: API, cour
     assert api.get("subscriptions/99").json()["status"] == "active"
 
 
+def test_a_renewal_that_is_not_paid_puts_the_subscription_on_hold(shop: Shop, course: int) -> None:
+    first = shop.place_order([(course, 3)], **ANNA)
+    one = shop.subscribe(first)
+    failed = shop.renew(one, "declined")
+    assert shop.orders[failed]["status"] == "failed"
+    assert shop.subscriptions[one]["status"] == "on-hold"
+    assert shop.orders[failed]["line_items"][0]["quantity"] == 3
+    shop.change_subscription(one, "active")
+    ends = shop.subscriptions[one]["next_payment_date_gmt"]
+    shop.change_subscription(one, "pending-cancel")
+    assert (shop.subscriptions[one]["end_date_gmt"], shop.subscriptions[one]["next_payment_date_gmt"]) == (
+        ends,
+        "",
+    )
+
+
 # --- the catalogue ------------------------------------------------------------------------------------------
 
 

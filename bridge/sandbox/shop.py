@@ -30,6 +30,8 @@ from bridge.sandbox.shop_shapes import (
     new_note,
     new_order,
     new_refund,
+    new_subscription,
+    stamp,
 )
 from bridge.sandbox.shop_world import WpError
 
@@ -159,7 +161,8 @@ class Shop(Goods):
                 raise ValueError(f"order {order_id} exists")
             one = order_id or self._next(self._posts, self.orders)
             order = new_order(one, self.now(), self.utc_offset, self.currency)
-            buy = self._given_line if created_via == "rest-api" else self._bought_lines
+            by_hand = created_via in ("rest-api", "subscription")
+            buy = self._given_line if by_hand else self._bought_lines
             order["line_items"] = [line for spec in lines for line in buy(spec)]
             if payment == "free" and coupon is None:
                 coupon = ("free", 100)
@@ -179,7 +182,7 @@ class Shop(Goods):
                 "billing": address(email or customer.get("email", ""), **names),
                 "shipping": address(**names),
             }
-            if created_via != "rest-api":
+            if not by_hand:
                 order |= {"customer_ip_address": "127.0.0.1", "customer_user_agent": "Mozilla/5.0"}
                 meta = [{"key": "is_vat_exempt", "value": "no"}]
                 merge_meta(order["meta_data"], meta, self._new_meta)
@@ -443,6 +446,58 @@ class Shop(Goods):
         self.hooks.fire("action.woocommerce_order_refunded", order["id"])
         return one
 
+    # --- subscriptions, where the plugin is there -------------------------------------------------------------
+
+    def subscribe(self, order_id: int, *, period: str = "month", interval: int = 1, days: int = 30) -> int:
+        """The order begins a subscription, which the order itself doesn't say. Its lines have ids of their own."""
+        with self.lock:
+            order, one = copy.deepcopy(self._order(order_id)), next(self._posts)
+            self.subscriptions[one] = new_subscription(one, order, period, interval)
+            for line in self.subscriptions[one]["line_items"]:
+                line["id"] = next(self._lines)
+            due = stamp(self.now() + days * 86400)
+            self.change_subscription(one, next_payment_date_gmt=due)
+            self.hooks.fire("subscription.created", one)
+            return one
+
+    def change_subscription(self, one: int, status: str = "", **fields: Any) -> None:
+        """A status (active, on-hold, pending-cancel, cancelled, expired) with the dates that go with it."""
+        with self.lock:
+            found = self.subscriptions[one]
+            now = stamp(self.now())
+            if status == "pending-cancel":
+                found |= {"end_date_gmt": found["next_payment_date_gmt"], "next_payment_date_gmt": ""}
+            if status in ("cancelled", "expired"):
+                found |= {"end_date_gmt": now, "next_payment_date_gmt": ""}
+            if status in ("cancelled", "pending-cancel"):
+                found["cancelled_date_gmt"] = now
+            found |= {"status": status or found["status"], **fields, **self._moment("modified")}
+            self.hooks.fire("subscription.updated", one)
+
+    def renew(self, subscription_id: int, payment: str = "card", days: int = 30) -> int:
+        """A renewal: an order of its own, marked by metadata. One that isn't paid puts the subscription on hold."""
+        with self.lock:
+            held = self.subscriptions[subscription_id]
+            kept = ("product_id", "variation_id", "name", "quantity", "subtotal", "total")
+            self.change_subscription(subscription_id, "on-hold")
+            one = self.place_order(
+                [{key: line[key] for key in kept} for line in held["line_items"]],
+                customer_id=held["customer_id"],
+                email=held["billing"]["email"],
+                first_name=held["billing"]["first_name"],
+                last_name=held["billing"]["last_name"],
+                company=held["billing"]["company"],
+                payment=payment,
+                created_via="subscription",
+            )
+            mark = [{"key": "_subscription_renewal", "value": str(subscription_id)}]
+            merge_meta(self.orders[one]["meta_data"], mark, self._new_meta)
+            if self.orders[one]["status"] in PAID:
+                paid, due = stamp(self.now()), stamp(self.now() + days * 86400)
+                dates = {"last_payment_date_gmt": paid, "next_payment_date_gmt": due}
+                self.change_subscription(subscription_id, "active", **dates)
+            return one
+
     # --- as REST writes -----------------------------------------------------------------------------------
 
     def create_order(self, fields: Json) -> int:
@@ -625,7 +680,9 @@ class Shop(Goods):
             if one not in self.subscriptions:
                 raise WpError("woocommerce_rest_shop_subscription_invalid_id", "Invalid ID.", 404)
             found = copy.deepcopy(self.subscriptions[one])
-            return found | {"_links": links(self.url, "subscriptions", one)}
+            customer = {"customer": f"customers/{found['customer_id']}"} if found["customer_id"] else {}
+            parent = {"up": f"orders/{found['parent_id']}"} if found["parent_id"] else {}
+            return found | {"_links": links(self.url, "subscriptions", one, **customer, **parent)}
 
     def show_notes(self, order_id: int) -> list[Json]:
         """The notes of an order as orders/ID/notes answers them."""

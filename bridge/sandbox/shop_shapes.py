@@ -170,14 +170,10 @@ def merge_meta(meta: list[Json], given: Any, new_id: Callable[[], int], *, of_li
         by_id = [m for m in meta if entry.get("id") and m["id"] == entry["id"]]
         same = by_id or [m for m in meta if m["key"] == entry.get("key")]
         if entry.get("value") is None:
-            same, doomed = [], same
-        else:
-            doomed = same[1:]
-        meta[:] = [m for m in meta if m not in doomed]
-        if entry.get("value") is None:
+            meta[:] = [m for m in meta if m not in same]
             continue
         if not same:
-            same = [{"id": new_id(), "key": str(entry["key"]), "value": ""}]
+            same = [{"id": new_id(), "key": str(entry.get("key", "")), "value": ""}]
             meta += same
         if entry.get("key"):
             same[0]["key"] = str(entry["key"])
@@ -260,6 +256,31 @@ def new_order(one: int, moment: float, offset: int, currency: str) -> Json:
         "date_completed_gmt": None,
         "date_paid_gmt": None,
         "currency_symbol": SYMBOLS.get(currency, (currency, ""))[0],
+    }
+
+
+def new_subscription(one: int, order: Json, period: str, interval: int) -> Json:
+    """A subscription that began with ``order``. Its interval is a string, and dates it lacks are "", not null."""
+    without = ("transaction_id", "cart_hash", "refunds", "currency_symbol")
+    return {key: value for key, value in order.items() if key not in without} | {
+        "id": one,
+        "parent_id": order["id"],
+        "status": "active",
+        "number": str(one),
+        "billing_period": period,
+        "billing_interval": str(interval),
+        "trial_period": "",
+        "suspension_count": 0,
+        "requires_manual_renewal": False,
+        "start_date_gmt": order["date_created_gmt"],
+        "trial_end_date_gmt": "",
+        "next_payment_date_gmt": "",
+        "last_payment_date_gmt": order["date_paid_gmt"] or "",
+        "cancelled_date_gmt": "",
+        "end_date_gmt": "",
+        "resubscribed_from": "",
+        "resubscribed_subscription": "",
+        "removed_line_items": [],
     }
 
 
