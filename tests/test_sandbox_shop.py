@@ -14,7 +14,7 @@ from woocommerce import API
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_hooks import sign
-from bridge.sandbox.shop_shapes import autop, kses
+from bridge.sandbox.shop_text import autop, kses
 
 START = datetime(2026, 11, 23, 15, 0, 0, tzinfo=UTC).timestamp()
 ANNA: dict[str, Any] = {"email": "anna@guest.test", "first_name": "Anna", "last_name": "Ash"}

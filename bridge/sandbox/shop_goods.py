@@ -21,11 +21,9 @@ from bridge.sandbox.shop_shapes import (
     new_product,
     new_variation,
     price_html,
-    shown_name,
-    shown_text,
-    slugify,
     words,
 )
+from bridge.sandbox.shop_text import shown_name, shown_text, slugify
 from bridge.sandbox.shop_world import World, WpError
 
 IMAGES = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "avif": "avif"}

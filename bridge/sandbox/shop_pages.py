@@ -10,8 +10,9 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge.sandbox.shop import PAID, Shop
+from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_goods import IMAGES
+from bridge.sandbox.shop_orders import PAID
 from bridge.sandbox.shop_shapes import NAMES_OF_STATUSES, SYMBOLS, Json, money
 from bridge.sandbox.shop_world import WpError
 
