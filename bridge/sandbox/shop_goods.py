@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from bridge.sandbox.shop_hooks import outgoing
 from bridge.sandbox.shop_shapes import (
     Json,
     decimal_text,
@@ -351,7 +352,8 @@ class Goods(World):
                 text = "Invalid image: Sorry, you are not allowed to upload this file type."
                 raise WpError("woocommerce_product_image_upload_error", text, 400)
             try:
-                answer = requests.get(src, timeout=10)
+                with outgoing() as session:
+                    answer = session.get(src, timeout=10)
                 answer.raise_for_status()
             except requests.RequestException as error:
                 text = f"Error getting remote image {src}. Error: {type(error).__name__}."
