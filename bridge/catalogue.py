@@ -124,6 +124,11 @@ class CatalogueSync:
         with self._store.begin() as connection:
             connection.execute(delete(shelf))
         tree = self._totara.tree()
+        if unknown := self._rules.unknown_categories(tree):
+            raise Refused(
+                f"nothing was changed: rules name categories that Totara does not show: {', '.join(map(str, unknown))} "
+                "(give a category's id or name; its ID number is shown only to accounts with moodle/category:manage)"
+            )
         courses = self._read_courses(tree)
         self._read_shop()
         with self._store.begin() as connection:  # products of ours that neither side showed
@@ -217,12 +222,13 @@ class CatalogueSync:
         query = select(shelf, products).outerjoin(products, products.c.course_id == shelf.c.course_id)
         while True:
             with self._store.read() as connection:
-                rows = connection.execute(
+                result = connection.execute(
                     query.where(shelf.c.course_id > last, *conditions).order_by(shelf.c.course_id).limit(CHUNK)
-                ).fetchall()
+                )
+                rows = [row._mapping for row in result]
             if not rows:
                 return
-            yield list(rows)
+            yield rows
             last = rows[-1][shelf.c.course_id]
 
     def _decide(self) -> None:

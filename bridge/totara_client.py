@@ -481,6 +481,23 @@ class TotaraClient:
             "this site can't be asked who has an address: allow core_user_get_users in the web service", code="nolookup"
         )
 
+    def tenant_exists(self) -> bool | None:
+        """Whether the configured tenant is there; None when it can't be told.
+
+        No call lists tenants. But Totara looks at the tenant before it looks at the username (measured on 17.3), so
+        that asking for an account under the service account's own name, which is taken, tells, and never makes one.
+        """
+        if not (self.tenant and self._client[0] and self._has("core_webservice_get_site_info")):
+            return None
+        taken = str(self._read("core_webservice_get_site_info").get("username") or "")
+        if not taken or self.find_account_by_username(taken) is None:
+            return None
+        try:
+            self.create_account(NewAccount(taken, "nobody@invalid.invalid", "Nobody", "Nobody"))
+        except Refused as err:
+            return {"badtenant": False, "duplicateusername": True}.get(err.code)
+        return None
+
     def create_account(self, new: NewAccount) -> int:
         """Make an account, in the configured tenant if there is one, and return its id.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from bridge.domain.lms import SITE_COURSE, Course, Tree
+from bridge.domain.lms import SITE_COURSE, Course, Tree, is_called
 from bridge.domain.texts import clean_html, plain
 
 #: The fields of a product that the bridge may write. Who owns each is configuration.
@@ -98,8 +98,10 @@ def _in_category(rule: Rule, course: Course, tree: Tree) -> bool | None:
     path = tree.path(course.category_id)
     places = path if rule.subtree else path[-1:]
     wanted = rule.category
-    if any(wanted in (place.id, str(place.id), place.idnumber, place.name) for place in places):
+    if wanted is None or any(is_called(place, wanted) for place in places):
         return True
+    if not tree.has(wanted):
+        return None  # renamed, deleted, or named by an idnumber that the account is not shown
     whole = tree.is_whole(course.category_id) if rule.subtree else bool(path)
     return False if whole else None
 
@@ -151,14 +153,20 @@ class Rules:
                 return Verdict(True, False, f"allowed by the rule: {rule}")
         return Verdict(False, False, "no rule allows it")
 
+    def unknown_categories(self, tree: Tree) -> list[int | str]:
+        """The categories that rules name and that Totara does not show: a rule about one of them can't be kept."""
+        named = {rule.category for rule in (*self.allow, *self.deny) if rule.category is not None}
+        return sorted((name for name in named if not tree.has(name)), key=str)
+
     def may_read(self, category_id: int, tree: Tree) -> bool:
         """Whether a course of this category could be selected at all: restricted ones are then never even read."""
         if tree.is_system(category_id):
             return False
         probe = Course(id=0, fullname="", shortname="", category_id=category_id)
-        if any(set(rule.conditions) == {"category"} and rule.matches(probe, tree) for rule in self.deny):
-            return False
-        return any(rule.category is None or _in_category(rule, probe, tree) for rule in self.allow)
+        for rule in self.deny:
+            if set(rule.conditions) == {"category"} and rule.matches(probe, tree) is not False:
+                return False
+        return any(_in_category(rule, probe, tree) for rule in self.allow)
 
 
 def price_of(course: Course, tree: Tree, prices: Sequence[PriceRule]) -> str | None:

@@ -64,6 +64,11 @@ class Category:
     idnumber: str | None = None
 
 
+def is_called(category: Category, reference: int | str) -> bool:
+    """Whether a category is meant by an id, a name, or an idnumber (which not every account is shown)."""
+    return reference in (category.id, str(category.id), category.name, category.idnumber)
+
+
 class Tree:
     """The category tree, without the categories Totara keeps for itself."""
 
@@ -83,6 +88,10 @@ class Tree:
             path.append(category)
             category_id = category.parent
         return tuple(reversed(path))
+
+    def has(self, reference: int | str) -> bool:
+        """Whether any category goes by this id, name or idnumber."""
+        return any(is_called(category, reference) for category in self._by_id.values())
 
     def is_whole(self, category_id: int) -> bool:
         """Whether the path is known up to the top."""

@@ -16,7 +16,9 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Callable, Collection, Iterable, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,11 +26,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, case, func, null, or_, select, text, tuple_, update
 from sqlalchemy import delete as sql_delete
 
+from bridge.errors import Unavailable
 from bridge.store.db import Store, utc_now
 from bridge.store.models import work as t
 
 CHANNEL = "bridge_work"  # what PostgreSQL's LISTEN/NOTIFY calls it
-DUE = (t.c.due_at.is_not(None),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,38 @@ class Work:
                 .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
             ).first()
         return None if row is None else Claim(*row)
+
+    def take(self, kind: str, key: str) -> Claim | None:
+        """Take on one particular thing, due or not. None while another holds it."""
+        now = self._now()
+        insert = self.store.insert(t).values(kind=kind, key=key, hints=0)
+        with self.store.begin() as connection:
+            connection.execute(insert.on_conflict_do_nothing())
+            row = connection.execute(
+                update(t)
+                .where(t.c.kind == kind, t.c.key == key, or_(t.c.lease_until.is_(None), t.c.lease_until < now))
+                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
+                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
+            ).first()
+        return None if row is None else Claim(*row)
+
+    @contextmanager
+    def keeping(self, claim: Claim) -> Iterator[None]:
+        """Renew one lease for as long as the block takes."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(self.lease / 3):
+                with suppress(Unavailable):
+                    self.renew([claim])
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
 
     def _any_due(self, query: Any) -> bool:
         with self.store.read() as connection:

@@ -1,0 +1,97 @@
+"""What the commands share: settings, output, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import update_wrapper
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bridge import logs
+from bridge.errors import BridgeError, ConfigError
+from bridge.settings import Settings, load
+from bridge.store.db import schema_is_current
+from bridge.store.work import Claim
+from bridge.wiring import Bridge
+
+out = Console()
+
+
+def as_json(value: Any) -> None:
+    """Print for machines."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Print for people."""
+    if not rows:
+        out.print(empty)
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def load_or_exit() -> Settings:
+    """The settings; all their problems in one message and exit 2 when there are any."""
+    try:
+        settings = load()
+    except ConfigError as err:
+        click.echo(str(err), err=True)
+        sys.exit(2)
+    logs.set_up(settings.log.level, settings.log.format)
+    return settings
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Known errors as one line on standard error and exit 1, without a traceback."""
+    try:
+        yield
+    except BridgeError as err:
+        click.echo(f"bridge: {err}", err=True)
+        sys.exit(1)
+
+
+def with_bridge(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command a bridge made from the settings, on a database with this version's tables."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        bridge = Bridge(load_or_exit())
+        with in_words():
+            if not schema_is_current(bridge.store):
+                click.echo("bridge: the database has no tables of this version; run `bridge migrate`", err=True)
+                sys.exit(1)
+            return command(bridge, *args, **kwargs)
+
+    return update_wrapper(run, command)
+
+
+@contextmanager
+def holding(bridge: Bridge, kind: str, key: str) -> Iterator[Claim]:
+    """Hold one work row while a command does by hand what a worker else would."""
+    claim = bridge.work.take(kind, key)
+    if claim is None:
+        click.echo(f"bridge: a worker is busy with {kind} just now; try again in a minute", err=True)
+        sys.exit(1)
+    with bridge.work.keeping(claim):
+        try:
+            yield claim
+        except BaseException:
+            bridge.work.release(claim)
+            raise
+        bridge.work.settle(claim)

@@ -1,0 +1,199 @@
+"""Operators' commands about orders and what is owed: resync, status, parked."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from bridge.commands.common import as_json, as_table, out, with_bridge
+from bridge.health import problems
+from bridge.store import ledger
+from bridge.store.db import utc_now
+from bridge.store.work import Parked
+from bridge.sync_jobs import LEARNER, ORDER
+from bridge.wiring import Bridge
+
+json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
+
+
+@click.command()
+@click.argument("order_ids", nargs=-1, type=click.IntRange(min=1), metavar="ORDER...")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    help="Every order modified since this moment (UTC).",
+)
+@with_bridge
+def resync(bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None) -> None:
+    """Have orders looked at again, and their learners' access verified in Totara.
+
+    Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is.
+
+    \b
+    Examples:
+      bridge resync 1041 1042
+      bridge resync --since 2026-11-01
+    """
+    if bool(order_ids) == bool(since):
+        raise click.UsageError("give either order numbers or --since")
+    if since:
+        found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
+        click.echo(f"{found} orders are due")
+        return
+    with bridge.store.begin() as connection:
+        learners = sorted({p for order in order_ids for p in ledger.learners_of(connection, order)})
+        ledger.doubt(connection, learners)
+        bridge.work.mark(connection, ORDER, order_ids)
+        bridge.work.mark(connection, LEARNER, learners)
+    click.echo(f"{len(order_ids)} orders and {len(learners)} learners are due")
+
+
+@click.command()
+@json_option
+@with_bridge
+def status(bridge: Bridge, json_: bool) -> None:
+    """What is owed, what needs a person, and whether an order would get through. Exit 1 if it would not.
+
+    \b
+    Example:
+      bridge status --json
+    """
+    found = problems(bridge.store, bridge.work, watch_seconds=bridge.settings.work.watch_seconds)
+    counts = bridge.work.counts()
+    with bridge.store.read() as connection:
+        totals = dict(ledger.counts(connection))
+    if json_:
+        as_json({"ready": not found, "problems": found, "work": counts, "ledger": totals})
+    else:
+        now = utc_now()
+        as_table(
+            "Work",
+            ("kind", "due", "being done", "parked", "oldest owed for"),
+            [
+                (kind, c["due"], c["held"], c["parked"], _age(now, c["oldest"]) if c["oldest"] else "")
+                for kind, c in counts.items()
+            ],
+            "Nothing was ever owed.",
+        )
+        as_table("Ledger", tuple(name.replace("_", " ") for name in totals), [tuple(totals.values())], "")
+        for problem in found:
+            out.print(f"[red]not ready[/]: {problem}", highlight=False)
+        if not found:
+            out.print("[green]ready[/]: an order would get through")
+    sys.exit(1 if found else 0)
+
+
+def _age(now: datetime, then: datetime) -> str:
+    seconds = int((now - then).total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+@click.group()
+def parked() -> None:
+    """What needs a person: work that was refused, and why."""
+
+
+def _as_dict(item: Parked) -> dict[str, object]:
+    return {
+        "kind": item.kind,
+        "key": item.key,
+        "reason": item.reason,
+        "since": item.since,
+        "attempts": item.attempts,
+        "being_retried": item.due,
+    }
+
+
+@parked.command("list")
+@json_option
+@with_bridge
+def parked_list(bridge: Bridge, json_: bool) -> None:
+    """List everything that is parked, the oldest first.
+
+    \b
+    Example:
+      bridge parked list
+    """
+    items = bridge.work.parked()
+    if json_:
+        as_json([_as_dict(item) for item in items])
+        return
+    rows = [(item.kind, item.key, item.since.strftime("%Y-%m-%d %H:%M"), item.reason) for item in items]
+    as_table("Parked", ("kind", "key", "since (UTC)", "reason"), rows, "Nothing is parked.")
+
+
+@parked.command("show")
+@click.argument("kind")
+@click.argument("key")
+@json_option
+@with_bridge
+def parked_show(bridge: Bridge, kind: str, key: str, json_: bool) -> None:
+    """Show one parked thing, and which orders it concerns.
+
+    \b
+    Example:
+      bridge parked show learner 17
+    """
+    item = _find(bridge, kind, key)
+    concerned: list[int] = []
+    with bridge.store.read() as connection:
+        if kind == LEARNER:
+            concerned = ledger.orders_of(connection, int(key))
+    if json_:
+        as_json({**_as_dict(item), "orders": concerned})
+        return
+    for name, value in {**_as_dict(item), "orders": ", ".join(map(str, concerned)) or None}.items():
+        if value is not None:
+            out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False)
+
+
+@parked.command("retry")
+@click.argument("kind", required=False)
+@click.argument("key", required=False)
+@click.option("--all", "all_", is_flag=True, help="Everything that is parked.")
+@with_bridge
+def parked_retry(bridge: Bridge, kind: str | None, key: str | None, all_: bool) -> None:
+    """Try again, after mending what was wrong.
+
+    \b
+    Examples:
+      bridge parked retry order 1041
+      bridge parked retry --all
+    """
+    if all_ == bool(kind and key):
+        raise click.UsageError("give either KIND and KEY, or --all")
+    items = bridge.work.parked() if all_ else [_find(bridge, kind or "", key or "")]
+    if items:
+        bridge.work.mark_many([(item.kind, item.key) for item in items])
+    click.echo(f"{len(items)} due again")
+
+
+@parked.command("drop")
+@click.argument("kind")
+@click.argument("key")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_bridge
+def parked_drop(bridge: Bridge, kind: str, key: str, yes: bool) -> None:
+    """Give up on one parked thing. What is in the ledger stays; a new hint brings it back.
+
+    \b
+    Example:
+      bridge parked drop order 1041 --yes
+    """
+    item = _find(bridge, kind, key)
+    if not yes:
+        click.confirm(f"{item.kind} {item.key}: {item.reason}\nGive up on it?", abort=True)
+    if not bridge.work.drop(kind, key):
+        click.echo("bridge: it is being worked on just now; try again", err=True)
+        sys.exit(1)
+    click.echo("dropped")
+
+
+def _find(bridge: Bridge, kind: str, key: str) -> Parked:
+    found = next((item for item in bridge.work.parked() if (item.kind, item.key) == (kind, key)), None)
+    if found is None:
+        click.echo(f"bridge: {kind} {key} is not parked; `bridge parked list` shows what is", err=True)
+        sys.exit(1)
+    return found

@@ -1,0 +1,76 @@
+"""bridge sandbox: everything on one machine, to see it work."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from bridge.commands.common import as_json, in_words, out
+
+
+@click.command()
+@click.option("--tour", is_flag=True, help="Go through it step by step, check each step, and end.")
+@click.option("--json", "json_", is_flag=True, help="With --tour: print the outcome as JSON.")
+@click.option("--port", default=8080, show_default=True, help="The bridge's port; shop and Totara take the next two.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here.")
+def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
+    """Run the bridge with an embedded shop and an embedded Totara beside it.
+
+    Needs no settings. Open the shop's page, buy a course, and see the enrolment appear in Totara's page. Taken ports
+    are replaced by free ones. Shop and Totara forget everything when it ends.
+
+    \b
+    Examples:
+      bridge sandbox
+      bridge sandbox --tour --json
+    """
+    from bridge.sandbox.tour import Tour
+    from bridge.sandbox.town import Town
+
+    if json_ and not tour:
+        raise click.UsageError("--json goes with --tour")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _stop(stopping, tour))
+    with in_words(), Town(data, port=port, quiet=tour) as town:
+        if tour:
+            sys.exit(_tour(Tour(town), json_))
+        out.print()
+        out.print(f"  [bold]The shop[/]    {town.shop_url}/   buy a course here")
+        out.print(f"  [bold]Totara[/]      {town.totara_url}/   and see the enrolment here")
+        out.print(f"  [bold]The bridge[/]  {town.url}/readyz   its log follows; Ctrl-C ends all three")
+        out.print()
+        while not stopping.wait(0.5):
+            if not town.alive():
+                click.echo("bridge: the bridge's process has ended", err=True)
+                sys.exit(1)
+
+
+def _stop(stopping: threading.Event, tour: bool) -> None:
+    stopping.set()
+    if tour:
+        raise KeyboardInterrupt
+
+
+def _tour(tour: object, json_: bool) -> int:
+    from bridge.sandbox.tour import Tour
+
+    assert isinstance(tour, Tour)  # noqa: S101
+    steps = []
+    for step in tour.steps():
+        steps.append(step)
+        if not json_:
+            mark = "[green]ok[/]" if step.ok else "[red]WRONG[/]"
+            out.print(f"\n[bold]{len(steps)}. {step.told}[/]", highlight=False)
+            out.print(f"   {mark}  {step.found}  [dim]({step.seconds} s)[/]", highlight=False)
+    good = all(step.ok for step in steps)
+    if json_:
+        as_json({"ok": good, "steps": [step.as_dict() for step in steps]})
+    else:
+        wrong = sum(not step.ok for step in steps)
+        out.print("\n[green]All as it should be.[/]" if good else f"\n[red]{wrong} steps went wrong.[/]")
+    return 0 if good else 1

@@ -1,0 +1,231 @@
+"""Operators' commands about the shop: its webhooks, and the catalogue in it."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from bridge.catalogue import CatalogueSync, Outcome
+from bridge.commands.common import as_json, as_table, holding, out, with_bridge
+from bridge.commands.orders import json_option
+from bridge.domain.catalogue import FIELDS, Totals, too_much
+from bridge.store import ledger
+from bridge.store.db import utc_now
+from bridge.sync_jobs import ALL, CATALOGUE, TOPICS, WATCH
+from bridge.wiring import SECRET_NOTE, Bridge
+
+
+@click.group()
+def webhooks() -> None:
+    """The shop's webhooks, by which it tells the bridge of orders."""
+
+
+def install_webhooks(bridge: Bridge, *, rotate: bool = False) -> list[tuple[str, str]]:
+    """Register what is missing and wake what sleeps; returns (topic, what was done).
+
+    The secret is the first configured one, else one that the bridge makes and keeps in its database. A rotation makes
+    a new one; deliveries signed with the former one are still taken.
+    """
+    configured = [secret.get_secret_value() for secret in bridge.settings.shop.webhook_secrets]
+    kept = list(bridge.kept_secrets())
+    if rotate or not (configured or kept):
+        kept = [secrets.token_urlsafe(32), *kept][:2]
+        with bridge.store.begin() as connection:
+            ledger.write_note(bridge.store, connection, SECRET_NOTE, kept, utc_now())
+    secret = kept[0] if rotate or not configured else configured[0]
+    url = bridge.jobs.delivery_url
+    ours = {hook["topic"]: hook for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
+    done = []
+    for topic in TOPICS:
+        hook = ours.get(topic)
+        if hook is None:
+            bridge.shop.create_webhook(name=f"Learning bridge: {topic}", topic=topic, url=url, secret=secret)
+            done.append((topic, "registered"))
+        elif rotate:
+            bridge.shop.update_webhook(int(hook["id"]), secret=secret, status="active")
+            done.append((topic, "has a new secret"))
+        else:
+            # Also sets the secret: it can't be read back, and one that differs would have every delivery refused.
+            bridge.shop.update_webhook(int(hook["id"]), secret=secret, status="active")
+            done.append((topic, "was there" if hook["status"] == "active" else "is active again"))
+    bridge.work.mark_due(WATCH, ALL)
+    return done
+
+
+@webhooks.command("install")
+@click.option("--rotate", is_flag=True, help="Make a new secret and give it to the webhooks that are there.")
+@json_option
+@with_bridge
+def webhooks_install(bridge: Bridge, rotate: bool, json_: bool) -> None:
+    """Register the webhooks that are missing, and wake those that the shop has disabled. May be run again.
+
+    They deliver to server.public_url, which the shop must be able to reach. They are signed with the first of
+    shop.webhook_secrets; if none is set, the bridge makes a secret and keeps it in its database.
+
+    \b
+    Example:
+      bridge webhooks install
+    """
+    if rotate and bridge.settings.shop.webhook_secrets:
+        raise click.UsageError("shop.webhook_secrets is set: put the new secret before the old one there, then install")
+    done = install_webhooks(bridge, rotate=rotate)
+    if json_:
+        as_json([{"topic": topic, "done": what} for topic, what in done])
+        return
+    as_table(f"Webhooks to {bridge.jobs.delivery_url}", ("topic", ""), done, "")
+
+
+@webhooks.command("list")
+@json_option
+@with_bridge
+def webhooks_list(bridge: Bridge, json_: bool) -> None:
+    """List the shop's webhooks, ours and others'.
+
+    \b
+    Example:
+      bridge webhooks list
+    """
+    url = bridge.jobs.delivery_url
+    rows = [
+        (hook["id"], hook["topic"], hook["status"], "ours" if hook["delivery_url"] == url else "", hook["name"])
+        for hook in bridge.shop.webhooks()
+    ]
+    if json_:
+        as_json([dict(zip(("id", "topic", "status", "whose", "name"), row, strict=True)) for row in rows])
+        return
+    as_table("Webhooks", ("id", "topic", "status", "", "name"), rows, "The shop has no webhooks.")
+
+
+@webhooks.command("remove")
+@with_bridge
+def webhooks_remove(bridge: Bridge) -> None:
+    """Remove our webhooks from the shop; sweeps go on finding orders.
+
+    \b
+    Example:
+      bridge webhooks remove
+    """
+    ours = [hook for hook in bridge.shop.webhooks() if hook["delivery_url"] == bridge.jobs.delivery_url]
+    for hook in ours:
+        bridge.shop.delete_webhook(int(hook["id"]))
+    click.echo(f"{len(ours)} removed")
+
+
+@click.group()
+def catalogue() -> None:
+    """The courses on sale: plan first, then apply."""
+
+
+@contextmanager
+def _with_progress(bridge: Bridge, json_: bool) -> Iterator[CatalogueSync]:
+    """The catalogue, with bars on a terminal and in silence elsewhere."""
+    if json_ or not sys.stderr.isatty():
+        yield bridge.catalogue
+        return
+    from rich.console import Console
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield CatalogueSync(bridge.settings, bridge.store, bridge.shop, bridge.totara, progress=show)
+
+
+def _print_plan(sync: CatalogueSync, totals: Totals, bridge: Bridge, json_: bool) -> None:
+    stop = too_much(
+        totals, share=bridge.settings.catalogue.max_change, count=bridge.settings.catalogue.max_change_count
+    )
+    if json_:
+        changes = [{**asdict(change), "fields": dict(change.fields)} for change in sync.changes()]
+        as_json({"plan": sync.fingerprint(), "totals": asdict(totals), "stops": stop or None, "changes": changes})
+        return
+    rows = [
+        (c.action, c.course_id, c.product_id, ", ".join(c.fields), c.reason)
+        for c in sync.changes()
+    ]
+    as_table(
+        f"Plan {sync.fingerprint()}", ("action", "course", "product", "fields", "why"), rows, "Nothing to change."
+    )
+    out.print(
+        f"{totals.courses} courses read; {totals.live} products of ours on sale. To create {totals.create}, adopt "
+        f"{totals.adopt}, update {totals.update}, retire {totals.retire}.",
+        highlight=False,
+    )
+    if stop:
+        out.print(f"[red]apply would stop[/]: {stop} (--anyway goes ahead)", highlight=False)
+
+
+@catalogue.command("plan")
+@json_option
+@with_bridge
+def catalogue_plan(bridge: Bridge, json_: bool) -> None:
+    """Show each change that apply would make, and why. Changes nothing.
+
+    The plan has a short name; `bridge catalogue apply --plan NAME` applies that plan and no other.
+
+    \b
+    Example:
+      bridge catalogue plan
+    """
+    with holding(bridge, CATALOGUE, ALL), _with_progress(bridge, json_) as sync:
+        totals = sync.plan()
+        _print_plan(sync, totals, bridge, json_)
+
+
+@catalogue.command("apply")
+@click.option("--plan", "named", metavar="NAME", help="Only if this is still the plan.")
+@click.option("--anyway", is_flag=True, help="Also when it would change more than catalogue.max_change allows.")
+@json_option
+@with_bridge
+def catalogue_apply(bridge: Bridge, named: str | None, anyway: bool, json_: bool) -> None:
+    """Make the shop's products right. Does what plan shows, and nothing else.
+
+    \b
+    Examples:
+      bridge catalogue apply
+      bridge catalogue apply --plan 1f0c2a7b9e44
+    """
+    with holding(bridge, CATALOGUE, ALL), _with_progress(bridge, json_) as sync:
+        totals = sync.plan()
+        if named and named != sync.fingerprint():
+            click.echo(f"bridge: the plan is {sync.fingerprint()} by now; nothing was changed", err=True)
+            sys.exit(1)
+        outcome = sync.apply(totals, anyway=anyway)
+    _print_outcome(outcome, json_)
+    sys.exit(1 if outcome.troubles else 0)
+
+
+def _print_outcome(outcome: Outcome, json_: bool) -> None:
+    if json_:
+        as_json({"done": dict(outcome.done), "troubles": list(outcome.troubles)})
+        return
+    done = ", ".join(f"{action} {count}" for action, count in outcome.done.items()) or "nothing to change"
+    out.print(f"done: {done}", highlight=False)
+    for trouble in outcome.troubles:
+        out.print(f"[red]not done[/]: {trouble}", highlight=False)
+
+
+@catalogue.command("handback")
+@click.argument("course_id", type=click.IntRange(min=2))
+@click.argument("fields", nargs=-1, type=click.Choice(FIELDS))
+@with_bridge
+def catalogue_handback(bridge: Bridge, course_id: int, fields: tuple[str, ...]) -> None:
+    """Take back fields that somebody changed in the shop: the next apply writes them again. All if none is named.
+
+    \b
+    Example:
+      bridge catalogue handback 42 name description
+    """
+    back = bridge.catalogue.hand_back(course_id, fields)
+    click.echo(f"handed back: {', '.join(back)}" if back else "nothing was held by the shop")

@@ -1,0 +1,254 @@
+"""The guided tour: what the bridge is for, step by step, each step checked against what the shop and Totara hold.
+
+Nothing that the bridge says of itself counts as proof here.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import requests
+
+from bridge.sandbox.town import Town
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step and how it went. ``found`` says what was seen, in words."""
+
+    name: str
+    told: str
+    ok: bool
+    seconds: float
+    found: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+class Wrong(Exception):
+    """Something is not as the step promises."""
+
+
+class Tour:
+    """The steps. ``patience`` is how long a step may wait for what it expects, in seconds."""
+
+    def __init__(self, town: Town, patience: float = 30.0) -> None:
+        self._town = town
+        self._shop = town.shop
+        self._totara = town.totara
+        self._patience = patience
+
+    def steps(self) -> Iterator[Step]:
+        """Take each step; goes on after a failure, so that everything wrong is seen at once."""
+        for step in (
+            self.catalogue,
+            self.member_courses_stay_away,
+            self.guest,
+            self.customer,
+            self.told_twice,
+            self.bank_transfer,
+            self.declined_then_paid,
+            self.outage,
+            self.officer,
+            self.seats,
+            self.cancelled,
+            self.restarted,
+            self.nobody_was_disturbed,
+        ):
+            began = time.monotonic()
+            told = " ".join((step.__doc__ or "").split())
+            try:
+                found, ok = step(), True
+            except Wrong as err:
+                found, ok = str(err), False
+            yield Step(step.__name__, told, ok, round(time.monotonic() - began, 2), found)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _until(self, what: str, look: Callable[[], Any]) -> Any:
+        until = time.monotonic() + self._patience
+        while time.monotonic() < until:
+            if seen := look():
+                return seen
+            time.sleep(0.05)
+        raise Wrong(f"waited {self._patience:.0f} s in vain: {what}")
+
+    def _product(self, code: str) -> dict[str, Any] | None:
+        sku = f"totara-course-{self._town.ids[code]}"
+        return next((p for p in self._shop.products.values() if p["sku"] == sku), None)
+
+    def _access(self, email: str, code: str) -> str | None:
+        user = self._totara.user_by_email(email)
+        if user is None:
+            return None
+        enrolment = self._totara.enrolments.get((user.id, self._town.ids[code]))
+        if enrolment is None:
+            return None
+        if enrolment.status == "active" and not self._totara.reachable(user.id, self._town.ids[code]):
+            return "active, but out of reach"
+        return enrolment.status
+
+    def _buy(self, code: str, quantity: int = 1, **buyer: Any) -> int:
+        product = self._product(code)
+        if product is None:
+            raise Wrong(f"{code} is not in the shop")
+        return self._shop.place_order([(product["id"], quantity)], **buyer)
+
+    def _begins(self, email: str, code: str) -> str:
+        self._until(f"{code} open to the buyer", lambda: self._access(email, code) == "active")
+        user = self._totara.user_by_email(email)
+        tenant = self._totara.tenants[user.tenant].idnumber if user and user.tenant else "none"
+        if tenant != "academy":
+            raise Wrong(f"the account was made in tenant {tenant}")
+        return f"Totara user {user.id if user else '?'}, a member of the academy, can enter {code}"
+
+    # --- the steps -------------------------------------------------------------------------------------------------
+
+    def catalogue(self) -> str:
+        """The courses that a rule selects appear in the shop: priced ones on sale, the others as drafts."""
+        on_sale, draft = ("INTRO", "VAL", "HS1", "HS2", "TRANSIT"), ("AEO",)
+        self._until("all selected courses in the shop", lambda: all(self._product(c) for c in (*on_sale, *draft)))
+        for codes, status in ((on_sale, "publish"), (draft, "draft")):
+            wrong = [code for code in codes if (self._product(code) or {}).get("status") != status]
+            if wrong:
+                raise Wrong(f"{', '.join(wrong)} should be {status}")
+        if not (self._product("INTRO") or {}).get("images"):
+            raise Wrong("INTRO has no picture")
+        return f"{len(on_sale)} on sale, {len(draft)} as draft, with pictures and categories"
+
+    def member_courses_stay_away(self) -> str:
+        """Restricted courses, hidden ones and the members' own are not in the shop at all."""
+        there = [code for code in ("RISK", "DRAFT", "MEM") if self._product(code)]
+        if there:
+            raise Wrong(f"{', '.join(there)} got into the shop")
+        return "none of three is in the shop"
+
+    def guest(self) -> str:
+        """A guest buys a course by card, and can begin."""
+        self._buy("INTRO", email="Gina.Guest@buyer.example", first_name="Gina", last_name="Guest")
+        return self._begins("gina.guest@buyer.example", "INTRO")
+
+    def customer(self) -> str:
+        """A registered customer buys two courses in one order, and can begin both."""
+        customer = self._shop.add_customer("nia@trader.example", "Nia", "Trader")
+        products = [self._product(code) for code in ("HS1", "TRANSIT")]
+        self._shop.place_order([(p["id"], 1) for p in products if p], customer_id=customer, email="bills@trader.example")
+        self._begins("nia@trader.example", "HS1")
+        found = self._begins("nia@trader.example", "TRANSIT")
+        if self._totara.user_by_email("bills@trader.example"):
+            raise Wrong("an account was made for the address of the bill")
+        return f"{found}, and HS1; the account has the customer's address, not the bill's"
+
+    def told_twice(self) -> str:
+        """Every delivery arrives a second time; nothing is given twice."""
+        before = len(self._totara.users)
+        order = max(self._shop.orders)
+        for delivery in list(self._shop.deliveries)[-5:]:
+            requests.post(
+                f"{self._town.url}/webhooks/woocommerce",
+                data=delivery["body"],
+                headers=delivery["headers"],
+                timeout=10,
+            ).raise_for_status()
+        time.sleep(1.0)
+        notes = [n for n in self._shop.notes.get(order, []) if "Learning access" in n["note"]]
+        if len(self._totara.users) != before or len(notes) != 1:
+            raise Wrong(f"{len(self._totara.users) - before} accounts more, {len(notes)} notes on the order")
+        return "no account more, and one note on the order"
+
+    def bank_transfer(self) -> str:
+        """A bank transfer gives nothing until the staff have seen the money."""
+        order = self._buy("VAL", email="tom@transfer.example", first_name="Tom", payment="bacs")
+        time.sleep(2.0)
+        if self._totara.user_by_email("tom@transfer.example"):
+            raise Wrong("an account was made before the money came")
+        self._shop.set_status(order, "processing")
+        return self._begins("tom@transfer.example", "VAL")
+
+    def declined_then_paid(self) -> str:
+        """A declined card gives nothing; the second try pays the same order."""
+        order = self._buy("VAL", email="dora@declined.example", first_name="Dora", payment="declined")
+        time.sleep(1.5)
+        if self._totara.user_by_email("dora@declined.example"):
+            raise Wrong("an account was made for a declined card")
+        self._shop.pay_order(order)
+        return self._begins("dora@declined.example", "VAL")
+
+    def outage(self) -> str:
+        """Totara is down when somebody buys. Nothing is lost: access comes when Totara does."""
+        self._totara.faults.down()
+        self._buy("HS2", email="olga@outage.example", first_name="Olga")
+        time.sleep(3.0)
+        if self._totara.user_by_email("olga@outage.example"):
+            raise Wrong("Totara was not down after all")
+        self._totara.faults.clear()
+        return self._begins("olga@outage.example", "HS2")
+
+    def officer(self) -> str:
+        """Somebody buys with a member officer's address. An address proves nothing: the account is left alone."""
+        address = "ama.mensah@memberland.example"
+        officer = self._totara.user_by_email(address)
+        before = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
+        order = self._buy("VAL", email=address, first_name="Ama", last_name="Mensah")
+        note = self._until(
+            "a note that says why the seat waits",
+            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "waiting" in n["note"]), None),
+        )
+        after = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
+        same = [u for u in self._totara.users.values() if u.email.lower() == address]
+        if after != before or len(same) != 1:
+            raise Wrong("the officer's account was touched")
+        return f"untouched; the order says: {note}"
+
+    def seats(self) -> str:
+        """A company buys five seats: they stay open, to be given to its people, and nobody is enrolled by guesswork."""
+        order = self._buy("INTRO", 5, email="training@company.example", first_name="Carla", company="Company Ltd")
+        note = self._until(
+            "a note about open seats",
+            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "open seat" in n["note"]), None),
+        )
+        if self._totara.user_by_email("training@company.example"):
+            raise Wrong("the buyer was enrolled")
+        if "5 ×" not in note:
+            raise Wrong(f"not five seats: {note}")
+        return note
+
+    def cancelled(self) -> str:
+        """An order is cancelled: access is suspended, not deleted. Completed again: access is back."""
+        order = self._buy("VAL", email="carl@cancelled.example", first_name="Carl")
+        self._begins("carl@cancelled.example", "VAL")
+        self._shop.set_status(order, "cancelled")
+        self._until("access suspended", lambda: self._access("carl@cancelled.example", "VAL") == "suspended")
+        self._shop.set_status(order, "completed")
+        self._begins("carl@cancelled.example", "VAL")
+        return "suspended, then active again"
+
+    def restarted(self) -> str:
+        """The bridge is killed while somebody buys, and started again: the order was not lost."""
+        self._town.stop_bridge(signal.SIGKILL)
+        self._buy("HS1", email="rita@restart.example", first_name="Rita")
+        self._shop.deliver()
+        if self._totara.user_by_email("rita@restart.example"):
+            raise Wrong("the bridge was not down after all")
+        self._town.start_bridge()
+        return self._begins("rita@restart.example", "HS1")
+
+    def nobody_was_disturbed(self) -> str:
+        """The members' officers have exactly what they had."""
+        town = self._town
+        had = {("officer_ama", "MEM"), ("officer_ama", "RISK"), ("officer_ama", "HS1"), ("officer_bo", "MEM")}
+        now = {
+            (who, code)
+            for who in ("officer_ama", "officer_bo")
+            for code in ("INTRO", "VAL", "HS1", "HS2", "TRANSIT", "AEO", "RISK", "MEM")
+            if (e := self._totara.enrolments.get((town.ids[who], town.ids[code]))) and e.status == "active"
+        }
+        if now != had:
+            raise Wrong(f"their enrolments differ: {sorted(now ^ had)}")
+        return "two officers, four enrolments, all as before"

@@ -1,0 +1,176 @@
+"""The sandbox as a whole: an embedded shop and Totara in this process, and the real bridge in one of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import requests
+
+from bridge.errors import BridgeError
+from bridge.sandbox.server import Served
+from bridge.sandbox.shop import Shop
+from bridge.sandbox.totara import Totara
+from bridge.sandbox.world import seed_academy
+from bridge.settings import Settings, load
+from bridge.wiring import Bridge
+
+#: What is sold in the sandbox, and for how much. Read by the bridge as any configuration is.
+CONFIG = """
+[catalogue]
+every_seconds = 30
+[[catalogue.allow]]
+category = "Customs basics"
+[[catalogue.allow]]
+category = "Trade facilitation"
+[[catalogue.deny]]
+category = "Enforcement (restricted)"
+[[catalogue.prices]]
+shortname = "HS*"
+price = "180.00"
+[[catalogue.prices]]
+category = "Customs basics"
+price = "95.00"
+[[catalogue.prices]]
+shortname = "TRANSIT"
+price = "240.00"
+[orders]
+sweep_seconds = 5
+[work]
+watch_seconds = 5
+breaker_seconds = 2
+backoff_seconds = 0.5
+[log]
+format = "text"
+"""
+
+
+class NotStarted(BridgeError):
+    """The bridge's process ended, or did not answer in time."""
+
+
+def free_port(wanted: int) -> int:
+    """The wanted loopback port if it is free, else any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise NotStarted("no free port on the loopback interface")
+
+
+class Town:
+    """A shop, a Totara and a bridge, with everything they keep in one folder. Use as a context."""
+
+    def __init__(self, folder: Path | None = None, *, port: int = 8080, quiet: bool = False) -> None:
+        self._made = None if folder else tempfile.TemporaryDirectory(prefix="bridge-sandbox-")
+        self.folder = folder or Path(self._made.name if self._made else "")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key, secret, client_secret, token = ("".join((p, secrets.token_hex(16))) for p in ("ck_", "cs_", "", ""))
+        self.shop = Shop(consumer_key=key, consumer_secret=secret)
+        self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=True)
+        self.ids = seed_academy(self.totara)
+        self._ports = [free_port(port + n) for n in range(3)]
+        self._served: list[Served] = []
+        self._quiet = quiet
+        self._process: subprocess.Popen[bytes] | None = None
+        bridge, shop, totara = (f"http://127.0.0.1:{number}" for number in self._ports)
+        self.url, self.shop_url, self.totara_url = bridge, shop, totara
+        config = self.folder / "bridge.toml"
+        config.write_text(CONFIG, encoding="utf-8")
+        self._environment = {
+            "BRIDGE_CONFIG": str(config),
+            "BRIDGE_DATABASE_URL": f"sqlite:///{self.folder / 'bridge.sqlite3'}",
+            "BRIDGE_SERVER_BIND": f"127.0.0.1:{self._ports[0]}",
+            "BRIDGE_SERVER_PUBLIC_URL": bridge,
+            "BRIDGE_SHOP_URL": shop,
+            "BRIDGE_SHOP_CONSUMER_KEY": key,
+            "BRIDGE_SHOP_CONSUMER_SECRET": secret,
+            "BRIDGE_SHOP_WEBHOOK_SECRETS": secrets.token_urlsafe(24),
+            "BRIDGE_TOTARA_URL": totara,
+            "BRIDGE_TOTARA_CLIENT_ID": "sandbox-client",
+            "BRIDGE_TOTARA_CLIENT_SECRET": client_secret,
+            "BRIDGE_TOTARA_WS_TOKEN": token,
+            "BRIDGE_TOTARA_TENANT": "academy",
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the bridge runs with."""
+        return load(environ=self._environment)
+
+    def __enter__(self) -> Town:
+        self._served = [
+            Served(self.shop.app, self._ports[1]).start(),
+            Served(self.totara.app, self._ports[2]).start(),
+        ]
+        try:
+            self.start_bridge()
+            self.install()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.shop.start_queue(every=1.0)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.shop.stop_queue()
+        self.stop_bridge()
+        for served in self._served:
+            served.stop()
+        if self._made:
+            self._made.cleanup()
+
+    def start_bridge(self) -> None:
+        """Start ``bridge run`` and wait until it answers."""
+        others = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bridge", "run"],
+            env={**others, **self._environment},
+            stderr=subprocess.DEVNULL if self._quiet else None,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is ours to pass on, in order
+        )
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise NotStarted(f"the bridge ended with exit code {self._process.returncode}")
+            try:
+                requests.get(f"{self.url}/healthz", timeout=1).raise_for_status()
+            except requests.RequestException:
+                time.sleep(0.1)
+                continue
+            return
+        raise NotStarted("the bridge did not answer within 30 seconds")
+
+    def stop_bridge(self, number: int = signal.SIGTERM) -> None:
+        """Stop the bridge's process, and wait for it."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+            try:
+                self._process.wait(40)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+    def install(self) -> None:
+        """What an operator does once: register the webhooks."""
+        from bridge.commands.shop import install_webhooks
+
+        bridge = Bridge(self.settings)
+        install_webhooks(bridge)
+        bridge.store.close()
+
+    def alive(self) -> bool:
+        """Whether the bridge still runs."""
+        return self._process is not None and self._process.poll() is None
