@@ -69,7 +69,9 @@ def shown_fields(product: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": product.get("name"),
         "description": product.get("description"),
-        "categories": sorted(int(c["id"]) for c in product.get("categories") or [] if c.get("slug") != "uncategorized"),
+        "categories": sorted(
+            int(c["id"]) for c in product.get("categories") or [] if c.get("slug") != "uncategorized"
+        ),
         "image": images[0]["id"] if images else None,
         "status": product.get("status"),
         "regular_price": product.get("regular_price"),
@@ -149,7 +151,9 @@ class CatalogueSync:
         stream = self._totara.courses(tree, lambda category: self._rules.may_read(category, tree))
         for chunk in in_chunks(stream):
             if tags:
-                chunk = [replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk]
+                chunk = [
+                    replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk
+                ]
             if self._config.visibility == "audience":
                 chunk = self._with_audiences(chunk)
             rows = [self._course_row(course, tree) for course in chunk]
@@ -172,7 +176,11 @@ class CatalogueSync:
         verdict = self._rules.judge(course, tree)
         reason = verdict.reason
         selected = verdict.selected
-        if selected and course.visible is False and not any(rule.visible is False for rule in self._config.allow):
+        if (
+            selected
+            and course.visible is False
+            and not any(rule.visible is False for rule in self._config.allow)
+        ):
             selected, reason = False, "the course is hidden in Totara"
         wanted = None
         if selected:
@@ -184,7 +192,9 @@ class CatalogueSync:
                 with_categories=self._config.categories == "tree",
                 with_image=self._config.images,
             )
-            picture = (course.image.url, course.image.filename, course.image.modified) if course.image else None
+            picture = (
+                (course.image.url, course.image.filename, course.image.modified) if course.image else None
+            )
             wanted = {"fields": dict(product.fields), "picture": picture}
         return {
             "course_id": course.id,
@@ -201,7 +211,9 @@ class CatalogueSync:
             for row in page:
                 course_id = course_of(row.get("sku"))
                 if course_id is not None and str(row["sku"]).lower() == sku_of(course_id):
-                    rows.append({"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]})
+                    rows.append(
+                        {"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]}
+                    )
             count += len(page)
             self._progress("reading the shop", count, None)
             if not rows:
@@ -211,7 +223,10 @@ class CatalogueSync:
                 connection.execute(
                     statement.on_conflict_do_update(
                         index_elements=[shelf.c.course_id],
-                        set_={"product_id": statement.excluded.product_id, "status": statement.excluded.status},
+                        set_={
+                            "product_id": statement.excluded.product_id,
+                            "status": statement.excluded.status,
+                        },
                     ),
                     rows,
                 )
@@ -223,7 +238,9 @@ class CatalogueSync:
         while True:
             with self._store.read() as connection:
                 result = connection.execute(
-                    query.where(shelf.c.course_id > last, *conditions).order_by(shelf.c.course_id).limit(CHUNK)
+                    query.where(shelf.c.course_id > last, *conditions)
+                    .order_by(shelf.c.course_id)
+                    .limit(CHUNK)
                 )
                 rows = [row._mapping for row in result]
             if not rows:
@@ -235,7 +252,9 @@ class CatalogueSync:
         done = 0
         for rows in self._chunks():
             lost = [
-                r[shelf.c.course_id] for r in rows if r[shelf.c.product_id] is None and r[products.c.product_id]
+                r[shelf.c.course_id]
+                for r in rows
+                if r[shelf.c.product_id] is None and r[products.c.product_id]
             ]
             binned = self._binned(lost)
             changes = [self._change(row, binned) for row in rows]
@@ -279,10 +298,17 @@ class CatalogueSync:
 
     def _heed_staff(self, changes: list[Change], rows: Mapping[int, Any]) -> list[Change]:
         """Take out of the changes whatever the shop's staff have written, by looking at the products as they are."""
-        looked_at = [c for c in changes if c.product_id and (c.action == "adopt" or (c.action == "update" and c.fields))]
+        looked_at = [
+            c
+            for c in changes
+            if c.product_id and (c.action == "adopt" or (c.action == "update" and c.fields))
+        ]
         if not looked_at:
             return changes
-        current = {int(p["id"]): p for p in self._shop.products_by_id(c.product_id for c in looked_at if c.product_id)}
+        current = {
+            int(p["id"]): p
+            for p in self._shop.products_by_id(c.product_id for c in looked_at if c.product_id)
+        }
         result = []
         for change in changes:
             product = current.get(change.product_id or 0)
@@ -317,21 +343,25 @@ class CatalogueSync:
             fields = {name: v for name, v in change.fields.items() if sent.get(name) != digest(v)}
             return replace(change, fields=fields, reason="a product of ours that was not written down")
         fields = {name: value for name, value in change.fields.items() if not shown.get(name)}
-        held = sorted(name for name in change.fields if name not in fields and shown[name] != change.fields[name])
+        held = sorted(
+            name for name in change.fields if name not in fields and shown[name] != change.fields[name]
+        )
         reason = f"{change.reason}: adopted"
-        return replace(change, fields=fields, reason=f"{reason}, {', '.join(held)} left as it is" if held else reason)
+        return replace(
+            change, fields=fields, reason=f"{reason}, {', '.join(held)} left as it is" if held else reason
+        )
 
     def _hold(self, course_id: int, held: Collection[str]) -> None:
         with self._store.begin() as connection:
-            connection.execute(update(products).where(products.c.course_id == course_id).values(held=sorted(held)))
+            connection.execute(
+                update(products).where(products.c.course_id == course_id).values(held=sorted(held))
+            )
 
     def _totals(self, courses: int) -> Totals:
         with self._store.read() as connection:
             counts = dict(
                 connection.execute(
-                    select(shelf.c.action, func.count())
-                    .where(shelf.c.action != "")
-                    .group_by(shelf.c.action)
+                    select(shelf.c.action, func.count()).where(shelf.c.action != "").group_by(shelf.c.action)
                 ).all()
             )
             live = connection.execute(
@@ -339,7 +369,9 @@ class CatalogueSync:
                 .select_from(shelf.join(products, products.c.course_id == shelf.c.course_id))
                 .where(shelf.c.status.in_(ON_SALE))
             ).scalar()
-        return Totals(courses, int(live or 0), **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")})
+        return Totals(
+            courses, int(live or 0), **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")}
+        )
 
     def changes(self) -> Iterator[Change]:
         """The plan as it lies there: everything that has something to say."""
@@ -357,7 +389,9 @@ class CatalogueSync:
         """A short name for the plan as it lies there: the same plan has the same name."""
         summing = hashlib.sha256()
         for change in self.changes():
-            summing.update(digest([change.action, change.course_id, change.product_id, change.fields]).encode())
+            summing.update(
+                digest([change.action, change.course_id, change.product_id, change.fields]).encode()
+            )
         return summing.hexdigest()[:12]
 
     # --- apply -----------------------------------------------------------------------------------------------------
@@ -366,7 +400,9 @@ class CatalogueSync:
         """Carry out the plan that lies there, and nothing else. Raises Refused when it would change too much."""
         why = too_much(totals, share=self._config.max_change, count=self._config.max_change_count)
         if why and not anyway:
-            raise Refused(f"nothing was changed: {why}. See `bridge catalogue plan`, then `bridge catalogue apply --anyway`")
+            raise Refused(
+                f"nothing was changed: {why}. See `bridge catalogue plan`, then `bridge catalogue apply --anyway`"
+            )
         done: dict[str, int] = {}
         troubles: list[str] = []
         todo = totals.create + totals.adopt + totals.update + totals.retire
@@ -381,13 +417,20 @@ class CatalogueSync:
             strangers = connection.execute(
                 select(func.count()).where(shelf.c.action == "keep", shelf.c.wanted.is_(None))
             ).scalar()
-            summary = {"courses": totals.courses, "unresolved": int(strangers or 0), "troubles": len(troubles), **done}
+            summary = {
+                "courses": totals.courses,
+                "unresolved": int(strangers or 0),
+                "troubles": len(troubles),
+                **done,
+            }
             ledger.write_note(self._store, connection, "catalogue", summary, now)
         if done or troubles:
             log.info("catalogue applied", **done, troubles=len(troubles))
         return Outcome(totals, done, troubles)
 
-    def _apply_chunk(self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]) -> None:
+    def _apply_chunk(
+        self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]
+    ) -> None:
         create, change = [], []
         for row in rows:
             (create if row[shelf.c.action] == "create" else change).append(row)
@@ -438,7 +481,11 @@ class CatalogueSync:
         course_id = row[shelf.c.course_id]
         fields = dict(row[shelf.c.fields])
         sent = {**(row[products.c.sent] or {}), **digests(fields)}
-        body: dict[str, Any] = {name: fields[name] for name in ("name", "description", "status", "regular_price") if name in fields}
+        body: dict[str, Any] = {
+            name: fields[name]
+            for name in ("name", "description", "status", "regular_price")
+            if name in fields
+        }
         if "categories" in fields:
             body["categories"] = [{"id": self._term(category, tree)} for category in fields["categories"]]
         if "image" in fields:
@@ -469,7 +516,9 @@ class CatalogueSync:
         held = set() if creating else set(row[products.c.held] or ())
         if row[shelf.c.action] == "adopt":
             held = {name for name in wanted if name not in sent and shown.get(name) != wanted[name]}
-            sent |= {name: digest(value) for name, value in wanted.items() if name not in sent and name not in held}
+            sent |= {
+                name: digest(value) for name, value in wanted.items() if name not in sent and name not in held
+            }
         values = {
             "product_id": int(product["id"]),
             "sent": sent,
@@ -486,7 +535,9 @@ class CatalogueSync:
                     and_(products.c.product_id == values["product_id"], products.c.course_id != course_id)
                 )
             )
-            connection.execute(statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values))
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values)
+            )
 
     # --- categories and pictures -----------------------------------------------------------------------------------
 
@@ -511,11 +562,14 @@ class CatalogueSync:
                     self._shop.rename_category(term, name, parent)
                 except NotFound:
                     term = self._shop.ensure_category(name, parent)
-            statement = self._store.insert(product_categories).values(category_id=category.id, term_id=term, sent=sent)
+            statement = self._store.insert(product_categories).values(
+                category_id=category.id, term_id=term, sent=sent
+            )
             with self._store.begin() as connection:
                 connection.execute(
                     statement.on_conflict_do_update(
-                        index_elements=[product_categories.c.category_id], set_={"term_id": term, "sent": sent}
+                        index_elements=[product_categories.c.category_id],
+                        set_={"term_id": term, "sent": sent},
                     )
                 )
             parent = term
@@ -557,7 +611,9 @@ class CatalogueSync:
             sent = {name: value for name, value in row.sent.items() if name not in back}
             seen = {name: value for name, value in row.seen.items() if name not in back}
             connection.execute(
-                update(products).where(products.c.course_id == course_id).values(held=left, sent=sent, seen=seen)
+                update(products)
+                .where(products.c.course_id == course_id)
+                .values(held=left, sent=sent, seen=seen)
             )
         return back
 

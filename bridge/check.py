@@ -36,7 +36,11 @@ def check(bridge: Bridge) -> list[Finding]:
     findings: list[Finding] = []
     looks: list[tuple[str, Look, str]] = [
         ("database", _database, "see database.url; `bridge migrate` makes the tables"),
-        ("shop", _shop, "see shop.url, and the key under WooCommerce > Settings > Advanced > REST API (read/write)"),
+        (
+            "shop",
+            _shop,
+            "see shop.url, and the key under WooCommerce > Settings > Advanced > REST API (read/write)",
+        ),
         ("webhooks", _webhooks, "the key's user must be a shop manager; then `bridge webhooks install`"),
         ("totara", _totara, "see totara.url and the credentials; Totara: Development > API > API clients"),
         ("tenant", _tenant, "see totara.tenant; Totara: Users > Tenants"),
@@ -67,7 +71,9 @@ def _shop(bridge: Bridge) -> Iterator[Finding]:
         "127.0.0.1",
         "::1",
     ):
-        yield Finding("problem", "shop", "is spoken to without encryption", "use its https address in shop.url")
+        yield Finding(
+            "problem", "shop", "is spoken to without encryption", "use its https address in shop.url"
+        )
 
 
 def _webhooks(bridge: Bridge) -> Iterator[Finding]:
@@ -89,12 +95,19 @@ def _webhooks(bridge: Bridge) -> Iterator[Finding]:
             "set server.public_url to an address that the shop can reach",
         )
     if not bridge.settings.shop.webhook_secrets and not bridge.kept_secrets():
-        yield Finding("problem", "webhooks", "there is no secret to verify deliveries with", "run `bridge webhooks install`")
+        yield Finding(
+            "problem",
+            "webhooks",
+            "there is no secret to verify deliveries with",
+            "run `bridge webhooks install`",
+        )
 
 
 def _totara(bridge: Bridge) -> Iterator[Finding]:
     can = bridge.totara.capabilities(again=True)
-    ways = [name for name, there in (("GraphQL API", can.graphql), ("web services", can.web_services)) if there]
+    ways = [
+        name for name, there in (("GraphQL API", can.graphql), ("web services", can.web_services)) if there
+    ]
     yield Finding("ok", "totara", f"answers by {' and '.join(ways) or 'nothing'}")
     for purpose, names in NEEDS.items():
         there = [name for name in names if can.can(name)]
@@ -120,7 +133,9 @@ def _tenant(bridge: Bridge) -> Iterator[Finding]:
     elif there:
         yield Finding("ok", "tenant", f"{tenant} exists, and accounts can be made in it")
     else:
-        yield Finding("problem", "tenant", f"{tenant} does not exist", "see totara.tenant; Totara: Users > Tenants")
+        yield Finding(
+            "problem", "tenant", f"{tenant} does not exist", "see totara.tenant; Totara: Users > Tenants"
+        )
 
 
 def _rules(bridge: Bridge) -> Iterator[Finding]:
@@ -132,10 +147,17 @@ def _rules(bridge: Bridge) -> Iterator[Finding]:
 
 def _sold(bridge: Bridge) -> Iterator[Finding]:
     with bridge.store.read() as connection:
-        query = select(products.c.course_id).where(products.c.retired.is_(False)).order_by(products.c.course_id)
+        query = (
+            select(products.c.course_id).where(products.c.retired.is_(False)).order_by(products.c.course_id)
+        )
         sold = [course for (course,) in connection.execute(query)]
     if not sold:
-        yield Finding("note", "courses on sale", "none yet", "set [[catalogue.allow]] rules, then `bridge catalogue plan`")
+        yield Finding(
+            "note",
+            "courses on sale",
+            "none yet",
+            "set [[catalogue.allow]] rules, then `bridge catalogue plan`",
+        )
         return
     rules = Rules(bridge.settings.catalogue.allow, bridge.settings.catalogue.deny)
     tree = bridge.totara.tree()
@@ -146,12 +168,19 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
         for course_id in part:
             course = found.get(course_id)
             if course is None:
-                yield Finding("problem", "courses on sale", f"course {course_id} is not in Totara", "bridge catalogue apply")
+                yield Finding(
+                    "problem",
+                    "courses on sale",
+                    f"course {course_id} is not in Totara",
+                    "bridge catalogue apply",
+                )
                 continue
             verdict = rules.judge(bridge.jobs.with_tags(course), tree)
             if verdict.selected:
                 good += 1
             else:
                 said = f"course {course_id} is on sale but {verdict.reason}"
-                yield Finding("problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course")
+                yield Finding(
+                    "problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course"
+                )
     yield Finding("ok", "courses on sale", f"{good} of {len(sold)} can be given")

@@ -13,7 +13,13 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from bridge import metrics
 from bridge.errors import Unavailable
@@ -29,7 +35,12 @@ class Breaker:
     """
 
     def __init__(
-        self, system: str, *, failures: int = 5, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self,
+        system: str,
+        *,
+        failures: int = 5,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.system = system
         self._allowed = failures
@@ -51,7 +62,9 @@ class Breaker:
                 return
             left = self._open_until - self._clock()
             if left > 0:
-                raise Unavailable(f"{self.system} has just failed several times", system=self.system, retry_after=left)
+                raise Unavailable(
+                    f"{self.system} has just failed several times", system=self.system, retry_after=left
+                )
             self._open_until = self._clock() + self._seconds  # this call is the one that tries
 
     def note(self, ok: bool) -> None:
@@ -130,7 +143,9 @@ class Wire:
     def not_json(self, what: str, answer: requests.Response) -> Unavailable:
         """The exception for an answer in HTML, cut off, or empty where JSON was due: a proxy, a crash, an upgrade."""
         self.breaker.note(False)
-        return Unavailable(f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system)
+        return Unavailable(
+            f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system
+        )
 
 
 def _retry_after(answer: requests.Response) -> float | None:

@@ -19,7 +19,9 @@ def set_up(level: str = "info", form: str = "json") -> None:
         structlog.processors.dict_tracebacks if form == "json" else structlog.dev.set_exc_info,
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        ),
     ]
     structlog.configure(
         processors=[*shared, *last],

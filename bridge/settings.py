@@ -15,8 +15,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from bridge.domain.catalogue import FIELDS, PriceRule, Rule
 from bridge.errors import ConfigError
@@ -83,7 +97,9 @@ class Shop(Section):
         for secret in value:
             if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", secret.get_secret_value()):
                 # WooCommerce decodes HTML in the secret before it signs: an & would never verify.
-                raise ValueError("each must be 16 or more of A-Z a-z 0-9 _ -, as WooCommerce alters other signs")
+                raise ValueError(
+                    "each must be 16 or more of A-Z a-z 0-9 _ -, as WooCommerce alters other signs"
+                )
         return value
 
 
@@ -123,7 +139,9 @@ class Totara(Section):
         if not any(api) and not self.ws_token.get_secret_value():
             raise ValueError("client_id with client_secret, or ws_token, or all three are needed")
         if self.tenant and not any(api):
-            raise ValueError("tenant needs client_id and client_secret: only the GraphQL API makes a tenant's member")
+            raise ValueError(
+                "tenant needs client_id and client_secret: only the GraphQL API makes a tenant's member"
+            )
         return self
 
 
@@ -280,7 +298,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _sqlite_has_one_web_process(self) -> Settings:
         if self.server.processes > 1 and self.database.url.get_secret_value().startswith("sqlite"):
-            raise ValueError("server.processes above 1 needs PostgreSQL; with SQLite raise server.threads instead")
+            raise ValueError(
+                "server.processes above 1 needs PostgreSQL; with SQLite raise server.threads instead"
+            )
         return self
 
 
@@ -330,7 +350,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     except ValueError as err:  # a list given in the environment that is not JSON
         problems.append(str(err))
     if problems:
-        raise ConfigError("The settings have problems:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        raise ConfigError(
+            "The settings have problems:\n" + "\n".join(f"  - {problem}" for problem in problems)
+        )
     return settings
 
 

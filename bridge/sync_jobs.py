@@ -111,7 +111,9 @@ class Jobs:
         self._tree = Recent(60.0, totara.tree)
         self._tags = {
             tag: Recent(60.0, lambda tag=tag: totara.tagged(tag))  # type: ignore[misc]
-            for tag in {rule.tag for rule in (*settings.catalogue.allow, *settings.catalogue.deny) if rule.tag}
+            for tag in {
+                rule.tag for rule in (*settings.catalogue.allow, *settings.catalogue.deny) if rule.tag
+            }
         }
         self.handlers: Mapping[str, Callable[[Claim], None]] = {
             ORDER: self.settle_order,
@@ -167,8 +169,15 @@ class Jobs:
                 self._work.mark(connection, NOTE, [order_id])
         self._store.bell.ring()
         if plan:
-            log.info("order settled", order=order_id, status=order.status, stands=stands.value, given=len(plan.give),
-                     revived=len(plan.revive), ended=len(plan.end))
+            log.info(
+                "order settled",
+                order=order_id,
+                status=order.status,
+                stands=stands.value,
+                given=len(plan.give),
+                revived=len(plan.revive),
+                ended=len(plan.end),
+            )
         if unresolved and stands is Standing.PAYS:
             raise Refused("; ".join(line.reason for line in unresolved))
 
@@ -187,7 +196,9 @@ class Jobs:
         log.info("order is gone", order=order_id, known=known)
 
     def _what_it_gives(self, order: Order) -> tuple[list[Gives], list[Unresolved]]:
-        products = {product for line in order.lines for product in (line.product_id, line.variation_id) if product}
+        products = {
+            product for line in order.lines for product in (line.product_id, line.variation_id) if product
+        }
         with self._store.read() as connection:
             remembered = ledger.known_lines(connection, order.id)
             by_product = ledger.courses_of_products(connection, products) if products else {}
@@ -240,7 +251,7 @@ class Jobs:
         with self._store.read() as connection:
             person = ledger.get_person(connection, person_id)
             if person is None:
-                return
+                return None
             held = ledger.held_enrolments(connection, person_id)
             plan = plan_enrolments(ledger.wanted_courses(connection, person_id), held)
         if not plan:
@@ -304,7 +315,12 @@ class Jobs:
         return None
 
     def _enrol(
-        self, person: Person, user_id: int, enrol: Collection[int], verify: Collection[int], troubles: dict[int, str]
+        self,
+        person: Person,
+        user_id: int,
+        enrol: Collection[int],
+        verify: Collection[int],
+        troubles: dict[int, str],
     ) -> None:
         courses = self._totara.find_courses(enrol)
         done = set(verify)
@@ -337,8 +353,14 @@ class Jobs:
                         "or in another tenant?",
                     )
                 ledger.record_enrolment(
-                    self._store, connection, person.id, course_id, now, state=State.ACTIVE,
-                    verified_at=now if ok else None, trouble=troubles.get(course_id),
+                    self._store,
+                    connection,
+                    person.id,
+                    course_id,
+                    now,
+                    state=State.ACTIVE,
+                    verified_at=now if ok else None,
+                    trouble=troubles.get(course_id),
                 )
         log.info("learner settled", person=person.id, user=user_id, courses=sorted(done & reachable))
 
@@ -357,7 +379,9 @@ class Jobs:
         """The course with the tags that rules ask for, where there are such rules."""
         if not self._tags:
             return course
-        return replace(course, tags=frozenset(tag for tag, courses in self._tags.items() if course.id in courses()))
+        return replace(
+            course, tags=frozenset(tag for tag, courses in self._tags.items() if course.id in courses())
+        )
 
     def _was_sold(self, course_id: int) -> bool:
         with self._store.read() as connection:
@@ -376,8 +400,15 @@ class Jobs:
         now = self._now()
         with self._store.begin() as connection:
             ledger.record_enrolment(
-                self._store, connection, person.id, course_id, now, state=State.SUSPENDED, verified_at=now,
-                trouble=None, **({} if completed is None else {"completed": completed}),
+                self._store,
+                connection,
+                person.id,
+                course_id,
+                now,
+                state=State.SUSPENDED,
+                verified_at=now,
+                trouble=None,
+                **({} if completed is None else {"completed": completed}),
             )
         log.info("access ended", person=person.id, user=user_id, course=course_id)
 
@@ -523,7 +554,12 @@ class Clock:
         }
         for kind, every in recurring.items():
             self._scheduler.add_job(
-                self._mark, "interval", args=(kind, every), seconds=every, coalesce=True, next_run_time=utc_now(),
+                self._mark,
+                "interval",
+                args=(kind, every),
+                seconds=every,
+                coalesce=True,
+                next_run_time=utc_now(),
                 misfire_grace_time=None,
             )
 

@@ -35,7 +35,10 @@ PAGE = 100
 #: What a web service's errorcode means to the caller. Everything else is Refused with that code.
 WS_ERRORS: dict[str, tuple[type[Exception], str]] = {
     "invalidtoken": (Unauthorized, "the web service token is not valid"),
-    "accessexception": (Unsupported, "the function is not in the token's service, or the account may not use REST"),
+    "accessexception": (
+        Unsupported,
+        "the function is not in the token's service, or the account may not use REST",
+    ),
     "invalidrecordunknown": (NotFound, "Totara has no such record, or no such function"),
     "nopermissions": (Refused, "the service account lacks a capability"),
     "requireloginerror": (Refused, "the service account may not enter the course"),
@@ -43,7 +46,10 @@ WS_ERRORS: dict[str, tuple[type[Exception], str]] = {
     "wsnoinstance": (Refused, "the course has no enabled manual enrolment"),
     "wsusercannotassign": (Refused, "the service account may not assign the learner role in the course"),
     "codingerror": (Refused, "the user does not exist or is deleted"),
-    "invalidparameter": (Refused, "Totara does not accept a value: an unknown course or user, or one that is taken"),
+    "invalidparameter": (
+        Refused,
+        "Totara does not accept a value: an unknown course or user, or one that is taken",
+    ),
     "invalidresponse": (Refused, "Totara could not put its own answer in order"),
     "usernotenroled": (Refused, "the user has no active enrolment in the course"),
     "nocriteriaset": (Refused, "the course has no completion criteria"),
@@ -57,7 +63,12 @@ WS_ERRORS: dict[str, tuple[type[Exception], str]] = {
 #: How a GraphQL debugMessage begins (it is there unless the client's error response is set to "None"), the code we
 #: give it, and what it means.
 GQL_ERRORS: Sequence[tuple[str, type[Exception], str, str]] = (
-    ("Missing, expired or invalid access token", Unauthorized, "badtoken", "the access token is not accepted"),
+    (
+        "Missing, expired or invalid access token",
+        Unauthorized,
+        "badtoken",
+        "the access token is not accepted",
+    ),
     (
         "The request did not contain the required Authorization header",
         Unauthorized,
@@ -68,11 +79,21 @@ GQL_ERRORS: Sequence[tuple[str, type[Exception], str, str]] = (
     ("Username already exists", Refused, "duplicateusername", "the username is taken"),
     ("Email address already exists", Refused, "duplicateemail", "the e-mail address is taken"),
     ("Idnumber already exists", Refused, "duplicateidnumber", "the ID number is taken"),
-    ("Tenant reference must identify", Refused, "badtenant", "Totara has no tenant with the configured idnumber"),
+    (
+        "Tenant reference must identify",
+        Refused,
+        "badtenant",
+        "Totara has no tenant with the configured idnumber",
+    ),
     ("There was a problem finding a single user", NotFound, "nouser", "no such user, or it may not be seen"),
     ("You do not have capabilities", Refused, "nopermissions", "the service account lacks a capability"),
     ("Multiple users returned", Refused, "severalusers", "several users have the address"),
-    ("invalid enrol instance", Refused, "notmanualfirst", "Manual enrolments is not the first enabled method"),
+    (
+        "invalid enrol instance",
+        Refused,
+        "notmanualfirst",
+        "Manual enrolments is not the first enabled method",
+    ),
     ("The enrolment start date can not be in the past", Refused, "paststart", "the start lies in the past"),
 )
 
@@ -95,7 +116,9 @@ def judge_gql(operation: str, body: Any) -> Any:
     The schema is not validated on this endpoint: an operation that a version does not know gives ``{"data": []}``.
     """
     if not isinstance(body, dict):
-        raise Unavailable(f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM)
+        raise Unavailable(
+            f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM
+        )
     errors = body.get("errors")
     if errors:
         first = errors[0] if isinstance(errors[0], dict) else {}
@@ -254,9 +277,16 @@ class TotaraClient:
         """Call a web service. Nested lists and dicts become PHP's ``users[0][email]``."""
         if not self._ws_token:
             raise Unsupported(f"{function} needs a web service token, and none is configured", code="notoken")
-        form = {"wstoken": self._ws_token, "wsfunction": function, "moodlewsrestformat": "json", **php_form(parameters)}
+        form = {
+            "wstoken": self._ws_token,
+            "wsfunction": function,
+            "moodlewsrestformat": "json",
+            **php_form(parameters),
+        }
         if len(form) > MAX_VARIABLES:
-            raise ValueError(f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars")
+            raise ValueError(
+                f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars"
+            )
         answer = self._wire.send("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
         if answer.status_code == 403 and not answer.content:
             raise Unauthorized("Totara's REST web services are switched off", system=SYSTEM)
@@ -287,7 +317,9 @@ class TotaraClient:
         operations: set[str] = set()
         release = ""
         if self._ws_token:
-            info = _all("core_webservice_get_site_info", self._read("core_webservice_get_site_info"), "functions")
+            info = _all(
+                "core_webservice_get_site_info", self._read("core_webservice_get_site_info"), "functions"
+            )
             functions = frozenset(str(function["name"]) for function in info["functions"])
             release = str(info.get("release", ""))
         if self._client[0]:
@@ -320,7 +352,9 @@ class TotaraClient:
         found: dict[int, Category] = {}
         for course in self._graphql_courses(f"id category {{ {_GQL_PARENTS} }}"):
             category = course.get("category")
-            while category and "name" in category:  # GraphQL lists no categories: they are learnt from the courses in them
+            while (
+                category and "name" in category
+            ):  # GraphQL lists no categories: they are learnt from the courses in them
                 parent = category.get("parent") or {}
                 number = int(category["id"])
                 found[number] = Category(number, str(category["name"]), int(parent.get("id") or 0), courses=1)
@@ -355,7 +389,9 @@ class TotaraClient:
         if not wanted:
             return {}
         if self._has("core_course_get_courses_by_field"):
-            body = self._named("core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted)))
+            body = self._named(
+                "core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted))
+            )
             found = map(_course, _all("core_course_get_courses_by_field", body, "courses")["courses"])
         else:  # the API has no query for one
             found = map(_graphql_course, self._graphql_courses(_GQL_COURSE))
@@ -378,11 +414,17 @@ class TotaraClient:
     def tagged(self, tag_id: str) -> frozenset[int]:
         """The courses with a tag, by the tag's id. Hidden courses are never among them (measured)."""
         if not self._has("core_course_search_courses"):
-            raise Unsupported("tags can't be read on this site: core_course_search_courses is missing", code="notags")
+            raise Unsupported(
+                "tags can't be read on this site: core_course_search_courses is missing", code="notags"
+            )
         found: set[int] = set()
         for page in range(10_000):
             body = self._read(
-                "core_course_search_courses", criterianame="tagid", criteriavalue=tag_id, page=page, perpage=PAGE
+                "core_course_search_courses",
+                criterianame="tagid",
+                criteriavalue=tag_id,
+                page=page,
+                perpage=PAGE,
             )
             rows = _all("core_course_search_courses", body, "courses")["courses"]
             found |= {int(row["id"]) for row in rows}
@@ -478,7 +520,8 @@ class TotaraClient:
         except NotFound:
             return []
         raise Unsupported(
-            "this site can't be asked who has an address: allow core_user_get_users in the web service", code="nolookup"
+            "this site can't be asked who has an address: allow core_user_get_users in the web service",
+            code="nolookup",
         )
 
     def tenant_exists(self) -> bool | None:
@@ -540,7 +583,9 @@ class TotaraClient:
 
     # --- enrolments ----------------------------------------------------------------------------------------------
 
-    def ensure_enrolment(self, user_id: int, course_id: int, *, suspended: bool = False, ends: int = 0) -> None:
+    def ensure_enrolment(
+        self, user_id: int, course_id: int, *, suspended: bool = False, ends: int = 0
+    ) -> None:
         """Enrol, enrol again, or suspend: the enrolment is as said afterwards. ``ends`` is a Unix time, 0 for never.
 
         Both ways are upserts in which whatever is not sent is reset, so all is always sent. The start is 0 ("has
@@ -594,7 +639,9 @@ class TotaraClient:
             body = self._query(
                 "core_course_is_user_enrolled", document, {"c": {"id": course_id}, "u": {"id": user_id}}
             )
-            if _all("core_course_is_user_enrolled", body, "user_currently_enrolled")["user_currently_enrolled"]:
+            if _all("core_course_is_user_enrolled", body, "user_currently_enrolled")[
+                "user_currently_enrolled"
+            ]:
                 found.add(course_id)
         return found
 
@@ -605,7 +652,9 @@ class TotaraClient:
         """
         try:
             if self._has("core_completion_get_course_completion_status"):
-                body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
+                body = self._read(
+                    "core_completion_get_course_completion_status", courseid=course_id, userid=user_id
+                )
                 return bool(body["completionstatus"]["completed"])
             document = (
                 "query($q: core_completion_get_course_completion_query!) "
@@ -662,7 +711,9 @@ def _marked(body: Any, *, raw: bool) -> Any:
 
 def _category(row: Mapping[str, Any]) -> Category:
     _all("core_course_get_categories", row, "id", "name", "parent", "coursecount")
-    return Category(int(row["id"]), row["name"], int(row["parent"]), int(row["coursecount"]), row.get("idnumber"))
+    return Category(
+        int(row["id"]), row["name"], int(row["parent"]), int(row["coursecount"]), row.get("idnumber")
+    )
 
 
 def _course(row: Mapping[str, Any]) -> Course:

@@ -42,7 +42,10 @@ class Bridge:
         """What is owed."""
         config = self.settings.work
         return Work(
-            self.store, lease=config.lease_seconds, backoff=config.backoff_seconds, cap=config.backoff_cap_seconds
+            self.store,
+            lease=config.lease_seconds,
+            backoff=config.backoff_seconds,
+            cap=config.backoff_cap_seconds,
         )
 
     @cached_property
@@ -60,7 +63,10 @@ class Bridge:
         config = self.settings.shop
         wire = Wire("shop", timeout=config.timeout_seconds, breaker=self.breakers["shop"])
         return WooClient(
-            config.url, config.consumer_key.get_secret_value(), config.consumer_secret.get_secret_value(), wire
+            config.url,
+            config.consumer_key.get_secret_value(),
+            config.consumer_secret.get_secret_value(),
+            wire,
         )
 
     @cached_property

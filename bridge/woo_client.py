@@ -31,6 +31,9 @@ ERRORS: dict[str, tuple[type[Exception], str]] = {
     "woocommerce_rest_cannot_create": (Unauthorized, "the REST key may not make this"),
     "woocommerce_rest_cannot_batch": (Unauthorized, "the REST key may not write this"),
     "woocommerce_rest_cannot_delete": (Unauthorized, "the REST key may not delete this"),
+    # Reading an unknown id is answered 404, writing to it 400.
+    "woocommerce_rest_shop_order_invalid_id": (NotFound, "there is no such order"),
+    "woocommerce_rest_product_invalid_id": (NotFound, "there is no such product"),
     "rest_no_route": (NotFound, "the shop has no such address: is WooCommerce active?"),
     "product_invalid_sku": (Refused, "the SKU is taken"),
     "woocommerce_rest_product_not_created": (Refused, "the SKU is held by a product in the bin"),
@@ -66,13 +69,15 @@ class _PooledAPI(API):  # type: ignore[misc]
         super().__init__(url, key, secret, version="wc/v3")
         self._wire = wire
 
-    def _API__request(  # noqa: N802
+    def _API__request(
         self, method: str, endpoint: str, data: Any, params: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> Any:
         url = self._API__get_url(endpoint)
         what = kwargs.pop("what", endpoint)
         # A list would be signed wrongly over http, and only its last item sent over https: WordPress reads commas.
-        query = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in (params or {}).items()}
+        query = {
+            k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in (params or {}).items()
+        }
         headers = {"Accept": "application/json", "User-Agent": "totara-woocommerce-bridge"}
         body = None
         if data is not None:
@@ -80,7 +85,9 @@ class _PooledAPI(API):  # type: ignore[misc]
             headers["Content-Type"] = "application/json"
         if self.is_ssl:
             auth = HTTPBasicAuth(self.consumer_key, self.consumer_secret)
-            return self._wire.send(method, url, what=what, params=query, data=body, headers=headers, auth=auth)
+            return self._wire.send(
+                method, url, what=what, params=query, data=body, headers=headers, auth=auth
+            )
         signed = self._API__get_oauth_url(f"{url}?{urlencode(query)}", method)
         return self._wire.send(method, signed, what=what, data=body, headers=headers)
 
@@ -99,11 +106,15 @@ class WooClient:
 
     # --- the one way in --------------------------------------------------------------------------------------
 
-    def _call(self, method: str, endpoint: str, what: str, data: Any = None, **params: Any) -> tuple[Any, Any]:
+    def _call(
+        self, method: str, endpoint: str, what: str, data: Any = None, **params: Any
+    ) -> tuple[Any, Any]:
         """One call: the body, and the headers for whoever counts pages."""
         answer = self._api._API__request(method, endpoint, data, params=params, what=what)
         if answer.status_code in (301, 302, 307, 308):
-            raise Unavailable("the shop redirects the API elsewhere: shop.url should be its final address", system=SYSTEM)
+            raise Unavailable(
+                "the shop redirects the API elsewhere: shop.url should be its final address", system=SYSTEM
+            )
         try:
             body = json.loads(answer.content)
         except ValueError:
@@ -139,7 +150,9 @@ class WooClient:
         for page in self._pages("orders", "orders", **params):
             yield from map(read_order, page)
 
-    def orders_modified_after(self, moment: datetime, *, binned: bool = False) -> Iterator[list[tuple[int, datetime]]]:
+    def orders_modified_after(
+        self, moment: datetime, *, binned: bool = False
+    ) -> Iterator[list[tuple[int, datetime]]]:
         """Pages of (order id, when modified), oldest first, of the orders modified after ``moment``.
 
         The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's offset.
@@ -177,7 +190,11 @@ class WooClient:
     def subscriptions(self, order_id: int) -> list[dict[str, Any]]:
         """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed."""
         try:
-            return [row for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions") for row in page]
+            return [
+                row
+                for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
+                for row in page
+            ]
         except NotFound as err:
             if err.code == "rest_no_route":
                 return []
@@ -205,13 +222,17 @@ class WooClient:
             row = self._get(f"customers/{customer_id}", "customer", _fields="id,email,first_name,last_name")
         except NotFound:
             return None
-        return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
+        return Buyer(
+            int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or ""
+        )
 
     # --- products ------------------------------------------------------------------------------------------------
 
     def products_with_sku_like(self, part: str, fields: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
         """Pages of the products whose SKU contains ``part``, in any case; those in the bin are not among them."""
-        return self._pages("products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params)
+        return self._pages(
+            "products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params
+        )
 
     def products_by_sku(self, skus: Iterable[str], **params: Any) -> Iterator[dict[str, Any]]:
         """Products and variations with exactly these SKUs. ``status="trash"`` looks in the bin, and only there."""

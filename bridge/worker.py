@@ -44,7 +44,9 @@ class Worker:
         self._held: dict[int, Claim] = {}
         self._lock = threading.Lock()
         names = [self._loop] * threads + [self._keep_leases]
-        self._threads = [threading.Thread(target=run, daemon=True, name=f"work-{n}") for n, run in enumerate(names)]
+        self._threads = [
+            threading.Thread(target=run, daemon=True, name=f"work-{n}") for n, run in enumerate(names)
+        ]
         self._listener = None if work.store.is_sqlite else Listener(work.store)
 
     # --- one piece of work -------------------------------------------------------------------------------------

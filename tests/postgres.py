@@ -30,11 +30,21 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = ["runuser", "-u", "postgres", "--"]
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "bridge", "-A", "trust", "-N", "--locale=C.UTF-8")
+        self._run(
+            "initdb", "-D", str(self.folder / "data"), "-U", "bridge", "-A", "trust", "-N", "--locale=C.UTF-8"
+        )
         # Durability as in production: the kill test would show nothing otherwise.
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=200"
         self._run(
-            "pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start"
+            "pg_ctl",
+            "-D",
+            str(self.folder / "data"),
+            "-l",
+            str(self.folder / "log"),
+            "-w",
+            "-o",
+            options,
+            "start",
         )
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -535,8 +535,12 @@ def test_names_and_descriptions_come_back_as_wordpress_shows_them(api: API) -> N
     ).json()
     assert body["name"] == "A &amp; B"
     assert body["slug"] == "a-b"
-    assert body["description"] == "<p>Line one<br />\nline two</p>\n<p><b>R&amp;D</b>alert(1)</p>\n"
-    assert body["short_description"] == "<p>Short</p>\n"
+    assert body["description"] == "Line one\nline two\n\n<b>R&amp;D</b>alert(1)"
+    shown = api.get(f"products/{body['id']}").json()
+    assert shown["description"] == "<p>Line one<br />\nline two</p>\n<p><b>R&amp;D</b>alert(1)</p>\n"
+    assert shown["short_description"] == "<p>Short</p>\n"
+    stored = api.get(f"products/{body['id']}", params={"context": "edit"}).json()
+    assert stored["description"] == body["description"]
     again = api.put(f"products/{body['id']}", {k: body[k] for k in ("name", "description")}).json()
     assert [again[k] for k in ("name", "description")] == [body[k] for k in ("name", "description")]
 

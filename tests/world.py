@@ -18,7 +18,7 @@ from bridge.store.db import utc_now
 from bridge.wiring import Bridge
 from bridge.worker import Worker
 
-SECRET = "a-secret-of-the-shop-0123"  # noqa: S105
+SECRET = "a-secret-of-the-shop-0123"
 
 
 def settings_for(database: str, shop: str, totara: str, **sections: Mapping[str, Any]) -> Settings:
@@ -40,7 +40,7 @@ def settings_for(database: str, shop: str, totara: str, **sections: Mapping[str,
         },
         "catalogue": {
             "allow": [{"shortname": "*"}],
-            "deny": [{"category": "Enforcement (restricted)"}, {"category": "Customs of Memberland"}],
+            "deny": [{"category": "Enforcement (restricted)"}],
             "prices": [{"shortname": "*", "price": "100.00"}],
         },
         "work": {"backoff_seconds": 0.01, "backoff_cap_seconds": 0.02, "breaker_seconds": 0.05},
@@ -62,7 +62,8 @@ class World:
         self.tenant_category = self.totara.tenant("academy").category_id
         self.served = [Served(self.shop.app).start(), Served(self.totara.app).start()]
         self.database = database
-        self.public = self.category = self.totara.add_category("Public")
+        self.restricted = self.totara.add_category("Enforcement (restricted)")
+        self.public = self.totara.add_category("Public")
         self._sections = sections
         self.bridge = self.new_bridge()
         self.web = Client(self.bridge.web())
@@ -88,7 +89,9 @@ class World:
         product = self.shop.add_product(f"Course {course_id}", sku=f"totara-course-{course_id}", price=price)
         with self.bridge.store.begin() as connection:
             connection.execute(
-                models.products.insert().values(course_id=course_id, product_id=product, sent={}, seen={}, held=[])
+                models.products.insert().values(
+                    course_id=course_id, product_id=product, sent={}, seen={}, held=[]
+                )
             )
         return product
 

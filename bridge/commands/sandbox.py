@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from bridge.commands.common import as_json, in_words, out
 
@@ -15,8 +16,12 @@ from bridge.commands.common import as_json, in_words, out
 @click.command()
 @click.option("--tour", is_flag=True, help="Go through it step by step, check each step, and end.")
 @click.option("--json", "json_", is_flag=True, help="With --tour: print the outcome as JSON.")
-@click.option("--port", default=8080, show_default=True, help="The bridge's port; shop and Totara take the next two.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here.")
+@click.option(
+    "--port", default=8080, show_default=True, help="The bridge's port; shop and Totara take the next two."
+)
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here."
+)
 def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
     """Run the bridge with an embedded shop and an embedded Totara beside it.
 
@@ -59,14 +64,14 @@ def _stop(stopping: threading.Event, tour: bool) -> None:
 def _tour(tour: object, json_: bool) -> int:
     from bridge.sandbox.tour import Tour
 
-    assert isinstance(tour, Tour)  # noqa: S101
+    assert isinstance(tour, Tour)
     steps = []
     for step in tour.steps():
         steps.append(step)
         if not json_:
             mark = "[green]ok[/]" if step.ok else "[red]WRONG[/]"
             out.print(f"\n[bold]{len(steps)}. {step.told}[/]", highlight=False)
-            out.print(f"   {mark}  {step.found}  [dim]({step.seconds} s)[/]", highlight=False)
+            out.print(f"   {mark}  {escape(step.found)}  [dim]({step.seconds} s)[/]", highlight=False)
     good = all(step.ok for step in steps)
     if json_:
         as_json({"ok": good, "steps": [step.as_dict() for step in steps]})

@@ -283,7 +283,9 @@ def plan_product(
     mine = {name: value for name, value in wanted.fields.items() if name not in shop_owns}
     if listed is None:
         if binned:
-            return Change("keep", course_id, None, "the product is in the shop's bin: restore it, or empty the bin")
+            return Change(
+                "keep", course_id, None, "the product is in the shop's bin: restore it, or empty the bin"
+            )
         again = " again: the product is gone from the shop" if known else f": {verdict}"
         # What the shop owns gets a first value too; a product is on sale at once only where a price is known.
         first = {"status": "draft", **wanted.fields}
@@ -299,15 +301,21 @@ def plan_product(
     if known.retired:
         if "status" not in mine and listed.status != "publish":
             changed.pop("status", None)
-            back = Change("keep", course_id, listed.product_id, "the course is back; publish the product when priced")
-            return back if not changed else Change("update", course_id, listed.product_id, back.reason, changed)
+            back = Change(
+                "keep", course_id, listed.product_id, "the course is back; publish the product when priced"
+            )
+            return (
+                back if not changed else Change("update", course_id, listed.product_id, back.reason, changed)
+            )
         if "status" in mine:
             changed["status"] = mine["status"]
         if changed:
             return Change("update", course_id, listed.product_id, f"the course is back: {verdict}", changed)
     if not changed:
         return Change("", course_id, listed.product_id, "unchanged")
-    return Change("update", course_id, listed.product_id, f"changed in Totara: {', '.join(sorted(changed))}", changed)
+    return Change(
+        "update", course_id, listed.product_id, f"changed in Totara: {', '.join(sorted(changed))}", changed
+    )
 
 
 def _plan_unwanted(
@@ -318,7 +326,9 @@ def _plan_unwanted(
     on_sale = listed.status in ("publish", "future")
     if known is None and not denied:
         if on_sale:
-            return Change("keep", course_id, listed.product_id, f"sold, but not by us, and it gives nothing: {verdict}")
+            return Change(
+                "keep", course_id, listed.product_id, f"sold, but not by us, and it gives nothing: {verdict}"
+            )
         return Change("", course_id, listed.product_id, verdict)
     if on_sale or listed.status == "private":
         return Change("retire", course_id, listed.product_id, verdict, {"status": "draft"})

@@ -45,7 +45,7 @@ class Course:
 
     @property
     def sellable(self) -> str:
-        """"" when a sold seat could become an enrolment, else why not."""
+        """ "" when a sold seat could become an enrolment, else why not."""
         if self.enrol_methods is not None and "manual" not in self.enrol_methods:
             return "manual enrolment is off in the course"
         if self.audience_visible == 3:

@@ -17,23 +17,23 @@ class SeatStands(Protocol):
     """How one seat stands. Read-only members, so that frozen values fit."""
 
     @property
-    def line_id(self) -> int: ...  # noqa: D102
+    def line_id(self) -> int: ...
     @property
-    def course_id(self) -> int: ...  # noqa: D102
+    def course_id(self) -> int: ...
     @property
-    def live(self) -> bool: ...  # noqa: D102
+    def live(self) -> bool: ...
     @property
-    def why(self) -> str | None: ...  # noqa: D102
+    def why(self) -> str | None: ...
     @property
-    def person_id(self) -> int | None: ...  # noqa: D102
+    def person_id(self) -> int | None: ...
     @property
-    def totara_id(self) -> int | None: ...  # noqa: D102
+    def totara_id(self) -> int | None: ...
     @property
-    def state(self) -> str | None: ...  # noqa: D102
+    def state(self) -> str | None: ...
     @property
-    def verified(self) -> bool: ...  # noqa: D102
+    def verified(self) -> bool: ...
     @property
-    def trouble(self) -> str | None: ...  # noqa: D102
+    def trouble(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,10 @@ def order_note(seats: Sequence[SeatStands]) -> OrderNote:
         of_line = list(group)
         words = [_one(seat) for seat in of_line]
         states += [state for state, _ in words]
-        told = [f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text
-                for text in dict.fromkeys(text for _, text in words)]
+        told = [
+            f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text
+            for text in dict.fromkeys(text for _, text in words)
+        ]
         parts.append(f"line {line_id}, course {of_line[0].course_id}: {', '.join(told)}")
     worst = next((state for state in ("waiting", "open", "ready", "ended") if state in states), "none")
     meta = {"_bridge_access": worst, "_bridge_seats": "; ".join(parts)}

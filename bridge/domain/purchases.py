@@ -101,7 +101,8 @@ def resolve(
             return Gives(line, by_product[product_id])
     if by_sku is None and not line.product_id and line.id not in remembered:
         return Unresolved(
-            line, f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order"
+            line,
+            f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order",
         )
     return Gives(line, by_sku)
 

@@ -1,34 +1,36 @@
-"""Serve a WSGI application on a loopback port of this process, in a thread."""
+"""Serve a WSGI application on a loopback port of this process, in threads."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from waitress.server import create_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-
-class _Quiet(WSGIRequestHandler):
-    """Keep connections open, as real web servers do, and write no access log: addresses may hold signatures."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing."""
+# It warns when requests queue up, which under load they should.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 class Served:
-    """A running server. ``url`` is its address without a trailing slash."""
+    """A running server that keeps connections open, as real ones do. ``url`` has no trailing slash."""
 
-    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
-        self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
-        self._server.daemon_threads = True  # type: ignore[attr-defined]
-        self.port: int = self._server.server_port
+    def __init__(self, app: WSGIApplication, port: int = 0, threads: int = 16) -> None:
+        self._server = create_server(
+            app,
+            host="127.0.0.1",
+            port=port,
+            threads=threads,
+            map={},
+            ident="",
+            clear_untrusted_proxy_headers=False,
+        )
+        self.port = int(self._server.effective_port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def start(self) -> Served:
         """Begin to answer."""
@@ -37,9 +39,9 @@ class Served:
 
     def stop(self) -> None:
         """Answer no more, and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
+        self._server.task_dispatcher.shutdown()
+        self._thread.join(5)
 
     def __enter__(self) -> Served:
         return self.start()

@@ -60,12 +60,16 @@ def list_products(shop: Shop) -> Answer:
             items = [i for i in items if search in i["name"].lower() or search in i["description"].lower()]
         if category := ids_arg("category"):
             items = [i for i in items if any(c["id"] in category for c in i.get("categories", ()))]
-        return one_page(in_order(by_id(by_date(shop, items))), shop.show_product)
+        return one_page(in_order(by_id(by_date(shop, items))), partial(shop.show_product, edit=_editing()))
 
 
 def get_product(shop: Shop, one: int) -> Answer:
     """One product or variation."""
-    return Answer(shop.show_product(one))
+    return Answer(shop.show_product(one, edit=_editing()))
+
+
+def _editing() -> bool:
+    return one_arg("context") == "edit"
 
 
 def create_product(shop: Shop) -> Answer:
@@ -73,7 +77,7 @@ def create_product(shop: Shop) -> Answer:
     body = body_of()
     _check_product(shop, body)
     one = shop.create_product(body)
-    return Answer(shop.show_product(one), 201, {"Location": f"{request.base_url}/{one}"})
+    return Answer(shop.show_product(one, edit=True), 201, {"Location": f"{request.base_url}/{one}"})
 
 
 def change_product(shop: Shop, one: int) -> Answer:
@@ -81,7 +85,7 @@ def change_product(shop: Shop, one: int) -> Answer:
     body = body_of()
     _check_product(shop, body)
     shop.change_product(one, body)
-    return Answer(shop.show_product(one))
+    return Answer(shop.show_product(one, edit=True))
 
 
 def _check_product(shop: Shop, body: Json) -> None:
@@ -150,13 +154,13 @@ def _attempt(one: int, work: Callable[[], Json]) -> Json:
 
 
 def _create(shop: Shop, item: Json) -> Json:
-    return shop.show_product(shop.create_product(item))
+    return shop.show_product(shop.create_product(item), edit=True)
 
 
 def _change(shop: Shop, item: Json) -> Json:
     one = int(item.get("id") or 0)
     shop.change_product(one, {key: value for key, value in item.items() if key != "id"})
-    return shop.show_product(one)
+    return shop.show_product(one, edit=True)
 
 
 def list_variations(shop: Shop, one: int) -> Answer:

@@ -24,7 +24,7 @@ from bridge.sandbox.shop_shapes import (
     price_html,
     words,
 )
-from bridge.sandbox.shop_text import shown_name, shown_text, slugify
+from bridge.sandbox.shop_text import autop, kses, shown_name, slugify
 from bridge.sandbox.shop_world import World, WpError
 
 IMAGES = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "avif": "avif"}
@@ -233,7 +233,7 @@ class Goods(World):
             item["type"] = kind if kind in (*TYPES, "subscription", "variable-subscription") else "simple"
         for key in ("description", "short_description"):
             if key in item and key in fields:
-                item[key] = shown_text(fields[key])
+                item[key] = kses(str(fields[key] or ""))
         if fields.get("sku") is not None:
             self._check_sku(str(fields["sku"]), item["id"])
             item["sku"] = str(fields["sku"])
@@ -382,10 +382,16 @@ class Goods(World):
 
     # --- as REST shows ------------------------------------------------------------------------------------
 
-    def show_product(self, one: int) -> Json:
-        """A product, or a variation in the shape of a product, as products/ID answers it."""
+    def show_product(self, one: int, *, edit: bool = False) -> Json:
+        """A product, or a variation in the shape of a product, as products/ID answers it.
+
+        Texts come rendered, in the context of editing as they are stored.
+        """
         with self.lock:
             item = copy.deepcopy(self._goods(one))
+            if not edit:
+                texts = ("description", "short_description")
+                item |= {name: autop(item[name]) for name in texts if item.get(name)}
             if item["type"] == "variation":
                 item = self._variation_as_product(item)
             if item["slug"] and item["type"] != "variation":

@@ -57,11 +57,6 @@ def autop(text: str) -> str:
     return re.sub(rf"<br />(\s*</?{_BLOCKS}[^>]*>)", r"\1", text)
 
 
-def shown_text(text: Any) -> str:
-    """A description as REST answers it."""
-    return autop(kses(str(text or "")))
-
-
 def shown_name(text: Any) -> str:
     """A name as REST answers it: ``A & B`` comes back as ``A &amp; B``."""
     return kses(str(text or "")).strip()

@@ -113,7 +113,9 @@ class Tour:
     def catalogue(self) -> str:
         """The courses that a rule selects appear in the shop: priced ones on sale, the others as drafts."""
         on_sale, draft = ("INTRO", "VAL", "HS1", "HS2", "TRANSIT"), ("AEO",)
-        self._until("all selected courses in the shop", lambda: all(self._product(c) for c in (*on_sale, *draft)))
+        self._until(
+            "all selected courses in the shop", lambda: all(self._product(c) for c in (*on_sale, *draft))
+        )
         for codes, status in ((on_sale, "publish"), (draft, "draft")):
             wrong = [code for code in codes if (self._product(code) or {}).get("status") != status]
             if wrong:
@@ -138,7 +140,9 @@ class Tour:
         """A registered customer buys two courses in one order, and can begin both."""
         customer = self._shop.add_customer("nia@trader.example", "Nia", "Trader")
         products = [self._product(code) for code in ("HS1", "TRANSIT")]
-        self._shop.place_order([(p["id"], 1) for p in products if p], customer_id=customer, email="bills@trader.example")
+        self._shop.place_order(
+            [(p["id"], 1) for p in products if p], customer_id=customer, email="bills@trader.example"
+        )
         self._begins("nia@trader.example", "HS1")
         found = self._begins("nia@trader.example", "TRANSIT")
         if self._totara.user_by_email("bills@trader.example"):
@@ -194,13 +198,19 @@ class Tour:
         """Somebody buys with a member officer's address. An address proves nothing: the account is left alone."""
         address = "ama.mensah@memberland.example"
         officer = self._totara.user_by_email(address)
-        before = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
+        before = {
+            key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id
+        }
         order = self._buy("VAL", email=address, first_name="Ama", last_name="Mensah")
         note = self._until(
             "a note that says why the seat waits",
-            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "waiting" in n["note"]), None),
+            lambda: next(
+                (n["note"] for n in self._shop.notes.get(order, []) if "waiting" in n["note"]), None
+            ),
         )
-        after = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
+        after = {
+            key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id
+        }
         same = [u for u in self._totara.users.values() if u.email.lower() == address]
         if after != before or len(same) != 1:
             raise Wrong("the officer's account was touched")
@@ -208,10 +218,14 @@ class Tour:
 
     def seats(self) -> str:
         """A company buys five seats: they stay open, to be given to its people, and nobody is enrolled by guesswork."""
-        order = self._buy("INTRO", 5, email="training@company.example", first_name="Carla", company="Company Ltd")
+        order = self._buy(
+            "INTRO", 5, email="training@company.example", first_name="Carla", company="Company Ltd"
+        )
         note = self._until(
             "a note about open seats",
-            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "open seat" in n["note"]), None),
+            lambda: next(
+                (n["note"] for n in self._shop.notes.get(order, []) if "open seat" in n["note"]), None
+            ),
         )
         if self._totara.user_by_email("training@company.example"):
             raise Wrong("the buyer was enrolled")

@@ -67,7 +67,11 @@ def ensure_person(
     store: Store, connection: Connection, identity: Identity, contact: Buyer, email: str, now: datetime
 ) -> int:
     """The person's id; a new one is written down, a known one without an account yet gets the newer contact."""
-    contact_values = {"email": email, "first_name": contact.first_name[:100], "last_name": contact.last_name[:100]}
+    contact_values = {
+        "email": email,
+        "first_name": contact.first_name[:100],
+        "last_name": contact.last_name[:100],
+    }
     target = persons.c.customer_id if identity.customer_id is not None else persons.c.guest_email
     connection.execute(
         store.insert(persons)
@@ -83,7 +87,9 @@ def ensure_person(
     person = find_person(connection, identity)
     if person is None:
         raise LookupError("the person vanished while being written")
-    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(contact_values.values()):
+    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(
+        contact_values.values()
+    ):
         connection.execute(update(persons).where(persons.c.id == person.id).values(contact_values))
     return person.id
 
@@ -125,7 +131,9 @@ def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
-    query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
+    query = select(products.c.product_id, products.c.course_id).where(
+        products.c.product_id.in_(sorted(product_ids))
+    )
     return {product: course for product, course in connection.execute(query)}
 
 
@@ -146,7 +154,12 @@ def seats_of(connection: Connection, order_id: int) -> list[Seat]:
 
 
 def record_order(
-    store: Store, connection: Connection, order: Order, person_id: int | None, gives: Iterable[Gives], now: datetime
+    store: Store,
+    connection: Connection,
+    order: Order,
+    person_id: int | None,
+    gives: Iterable[Gives],
+    now: datetime,
 ) -> None:
     """Write down the order as it was seen, and what each line gives. A person once set stays."""
     values = {"status": order.status, "modified": order.modified, "looked_at": now}
@@ -174,7 +187,9 @@ def record_order(
 
 def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
     """Write down that a known order has been deleted for good. False if it never was known."""
-    done = connection.execute(update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now))
+    done = connection.execute(
+        update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now)
+    )
     return done.rowcount == 1
 
 
@@ -217,9 +232,13 @@ def apply_seats(
     return {int(person) for (person,) in connection.execute(query) if person is not None}
 
 
-def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
+def seen_orders(
+    connection: Connection, order_ids: Collection[int]
+) -> dict[int, tuple[datetime | None, datetime]]:
     """Order id -> (modified as seen, when we looked)."""
-    query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(orders.c.id.in_(sorted(order_ids)))
+    query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(
+        orders.c.id.in_(sorted(order_ids))
+    )
     return {order: (modified, looked) for order, modified, looked in connection.execute(query)}
 
 
@@ -241,7 +260,9 @@ def held_enrolments(connection: Connection, person_id: int) -> dict[int, Held]:
     query = select(enrolments.c.course_id, enrolments.c.state, enrolments.c.verified_at.is_not(None)).where(
         enrolments.c.person_id == person_id
     )
-    return {course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)}
+    return {
+        course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)
+    }
 
 
 def record_enrolment(
@@ -322,7 +343,8 @@ def report(connection: Connection, order_id: int) -> list[SeatReport]:
             .outerjoin(
                 enrolments,
                 and_(
-                    enrolments.c.person_id == seats.c.person_id, enrolments.c.course_id == purchases.c.course_id
+                    enrolments.c.person_id == seats.c.person_id,
+                    enrolments.c.course_id == purchases.c.course_id,
                 ),
             )
         )

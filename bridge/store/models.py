@@ -45,7 +45,13 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """From the database."""
-        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return (
+            None
+            if value is None
+            else value.replace(tzinfo=UTC)
+            if value.tzinfo is None
+            else value.astimezone(UTC)
+        )
 
 
 #: 64 bits on both; SQLite counts up by itself only for INTEGER.
@@ -81,7 +87,12 @@ work = _table(
     Column("parked_at", Moment),
     Column("reason", Text),
 )
-Index("ix_work_due", work.c.due_at, sqlite_where=work.c.due_at.is_not(None), postgresql_where=work.c.due_at.is_not(None))
+Index(
+    "ix_work_due",
+    work.c.due_at,
+    sqlite_where=work.c.due_at.is_not(None),
+    postgresql_where=work.c.due_at.is_not(None),
+)
 Index(
     "ix_work_parked",
     work.c.parked_at,
