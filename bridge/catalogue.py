@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal, select, update
 
 from bridge import metrics
 from bridge.domain.catalogue import (
@@ -69,9 +69,7 @@ def shown_fields(product: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": product.get("name"),
         "description": product.get("description"),
-        "categories": sorted(
-            int(c["id"]) for c in product.get("categories") or [] if c.get("slug") != "uncategorized"
-        ),
+        "categories": sorted(int(c["id"]) for c in product.get("categories") or [] if c.get("slug") != "uncategorized"),
         "image": images[0]["id"] if images else None,
         "status": product.get("status"),
         "regular_price": product.get("regular_price"),
@@ -134,7 +132,7 @@ class CatalogueSync:
         courses = self._read_courses(tree)
         self._read_shop()
         with self._store.begin() as connection:  # products of ours that neither side showed
-            missing = select(products.c.course_id, False, False).where(
+            missing = select(products.c.course_id, literal(False), literal(False)).where(
                 products.c.course_id.not_in(select(shelf.c.course_id))
             )
             connection.execute(insert(shelf).from_select(["course_id", "read", "denied"], missing))
@@ -151,9 +149,7 @@ class CatalogueSync:
         stream = self._totara.courses(tree, lambda category: self._rules.may_read(category, tree))
         for chunk in in_chunks(stream):
             if tags:
-                chunk = [
-                    replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk
-                ]
+                chunk = [replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk]
             if self._config.visibility == "audience":
                 chunk = self._with_audiences(chunk)
             rows = [self._course_row(course, tree) for course in chunk]
@@ -176,11 +172,7 @@ class CatalogueSync:
         verdict = self._rules.judge(course, tree)
         reason = verdict.reason
         selected = verdict.selected
-        if (
-            selected
-            and course.visible is False
-            and not any(rule.visible is False for rule in self._config.allow)
-        ):
+        if selected and course.visible is False and not any(rule.visible is False for rule in self._config.allow):
             selected, reason = False, "the course is hidden in Totara"
         wanted = None
         if selected:
@@ -192,9 +184,7 @@ class CatalogueSync:
                 with_categories=self._config.categories == "tree",
                 with_image=self._config.images,
             )
-            picture = (
-                (course.image.url, course.image.filename, course.image.modified) if course.image else None
-            )
+            picture = (course.image.url, course.image.filename, course.image.modified) if course.image else None
             wanted = {"fields": dict(product.fields), "picture": picture}
         return {
             "course_id": course.id,
@@ -211,9 +201,7 @@ class CatalogueSync:
             for row in page:
                 course_id = course_of(row.get("sku"))
                 if course_id is not None and str(row["sku"]).lower() == sku_of(course_id):
-                    rows.append(
-                        {"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]}
-                    )
+                    rows.append({"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]})
             count += len(page)
             self._progress("reading the shop", count, None)
             if not rows:
@@ -238,9 +226,7 @@ class CatalogueSync:
         while True:
             with self._store.read() as connection:
                 result = connection.execute(
-                    query.where(shelf.c.course_id > last, *conditions)
-                    .order_by(shelf.c.course_id)
-                    .limit(CHUNK)
+                    query.where(shelf.c.course_id > last, *conditions).order_by(shelf.c.course_id).limit(CHUNK)
                 )
                 rows = [row._mapping for row in result]
             if not rows:
@@ -251,11 +237,7 @@ class CatalogueSync:
     def _decide(self) -> None:
         done = 0
         for rows in self._chunks():
-            lost = [
-                r[shelf.c.course_id]
-                for r in rows
-                if r[shelf.c.product_id] is None and r[products.c.product_id]
-            ]
+            lost = [r[shelf.c.course_id] for r in rows if r[shelf.c.product_id] is None and r[products.c.product_id]]
             binned = self._binned(lost)
             changes = [self._change(row, binned) for row in rows]
             changes = self._heed_staff(changes, {row[shelf.c.course_id]: row for row in rows})
@@ -299,16 +281,11 @@ class CatalogueSync:
     def _heed_staff(self, changes: list[Change], rows: Mapping[int, Any]) -> list[Change]:
         """Take out of the changes whatever the shop's staff have written, by looking at the products as they are."""
         looked_at = [
-            c
-            for c in changes
-            if c.product_id and (c.action == "adopt" or (c.action == "update" and c.fields))
+            c for c in changes if c.product_id and (c.action == "adopt" or (c.action == "update" and c.fields))
         ]
         if not looked_at:
             return changes
-        current = {
-            int(p["id"]): p
-            for p in self._shop.products_by_id(c.product_id for c in looked_at if c.product_id)
-        }
+        current = {int(p["id"]): p for p in self._shop.products_by_id(c.product_id for c in looked_at if c.product_id)}
         result = []
         for change in changes:
             product = current.get(change.product_id or 0)
@@ -343,23 +320,17 @@ class CatalogueSync:
             fields = {name: v for name, v in change.fields.items() if sent.get(name) != digest(v)}
             return replace(change, fields=fields, reason="a product of ours that was not written down")
         fields = {name: value for name, value in change.fields.items() if not shown.get(name)}
-        held = sorted(
-            name for name in change.fields if name not in fields and shown[name] != change.fields[name]
-        )
+        held = sorted(name for name in change.fields if name not in fields and shown[name] != change.fields[name])
         reason = f"{change.reason}: adopted"
-        return replace(
-            change, fields=fields, reason=f"{reason}, {', '.join(held)} left as it is" if held else reason
-        )
+        return replace(change, fields=fields, reason=f"{reason}, {', '.join(held)} left as it is" if held else reason)
 
     def _hold(self, course_id: int, held: Collection[str]) -> None:
         with self._store.begin() as connection:
-            connection.execute(
-                update(products).where(products.c.course_id == course_id).values(held=sorted(held))
-            )
+            connection.execute(update(products).where(products.c.course_id == course_id).values(held=sorted(held)))
 
     def _totals(self, courses: int) -> Totals:
         with self._store.read() as connection:
-            counts = dict(
+            counts: dict[str, int] = dict(
                 connection.execute(
                     select(shelf.c.action, func.count()).where(shelf.c.action != "").group_by(shelf.c.action)
                 ).all()
@@ -369,9 +340,7 @@ class CatalogueSync:
                 .select_from(shelf.join(products, products.c.course_id == shelf.c.course_id))
                 .where(shelf.c.status.in_(ON_SALE))
             ).scalar()
-        return Totals(
-            courses, int(live or 0), **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")}
-        )
+        return Totals(courses, int(live or 0), **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")})
 
     def changes(self) -> Iterator[Change]:
         """The plan as it lies there: everything that has something to say."""
@@ -389,9 +358,7 @@ class CatalogueSync:
         """A short name for the plan as it lies there: the same plan has the same name."""
         summing = hashlib.sha256()
         for change in self.changes():
-            summing.update(
-                digest([change.action, change.course_id, change.product_id, change.fields]).encode()
-            )
+            summing.update(digest([change.action, change.course_id, change.product_id, change.fields]).encode())
         return summing.hexdigest()[:12]
 
     # --- apply -----------------------------------------------------------------------------------------------------
@@ -428,10 +395,9 @@ class CatalogueSync:
             log.info("catalogue applied", **done, troubles=len(troubles))
         return Outcome(totals, done, troubles)
 
-    def _apply_chunk(
-        self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]
-    ) -> None:
-        create, change = [], []
+    def _apply_chunk(self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]) -> None:
+        create: list[Any] = []
+        change: list[Any] = []
         for row in rows:
             (create if row[shelf.c.action] == "create" else change).append(row)
         quiet = [row for row in change if not row[shelf.c.fields]]  # adopted as it is
@@ -450,7 +416,8 @@ class CatalogueSync:
                 if product := shown.get(row[shelf.c.product_id]):
                     self._record(row, product, without_image=False)
                     done["adopt"] = done.get("adopt", 0) + 1
-        for row, outcome in zip((*create, *change), (*made, *changed), strict=True):
+        outcomes: list[dict[str, Any] | Refused | None] = [*made, *changed]
+        for row, outcome in zip((*create, *change), outcomes, strict=True):
             course_id = row[shelf.c.course_id]
             without_image = False
             if isinstance(outcome, Refused) and "images" in bodies[course_id] and "SKU" not in str(outcome):
@@ -482,9 +449,7 @@ class CatalogueSync:
         fields = dict(row[shelf.c.fields])
         sent = {**(row[products.c.sent] or {}), **digests(fields)}
         body: dict[str, Any] = {
-            name: fields[name]
-            for name in ("name", "description", "status", "regular_price")
-            if name in fields
+            name: fields[name] for name in ("name", "description", "status", "regular_price") if name in fields
         }
         if "categories" in fields:
             body["categories"] = [{"id": self._term(category, tree)} for category in fields["categories"]]
@@ -516,9 +481,7 @@ class CatalogueSync:
         held = set() if creating else set(row[products.c.held] or ())
         if row[shelf.c.action] == "adopt":
             held = {name for name in wanted if name not in sent and shown.get(name) != wanted[name]}
-            sent |= {
-                name: digest(value) for name, value in wanted.items() if name not in sent and name not in held
-            }
+            sent |= {name: digest(value) for name, value in wanted.items() if name not in sent and name not in held}
         values = {
             "product_id": int(product["id"]),
             "sent": sent,
@@ -535,9 +498,7 @@ class CatalogueSync:
                     and_(products.c.product_id == values["product_id"], products.c.course_id != course_id)
                 )
             )
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values)
-            )
+            connection.execute(statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values))
 
     # --- categories and pictures -----------------------------------------------------------------------------------
 
@@ -562,9 +523,7 @@ class CatalogueSync:
                     self._shop.rename_category(term, name, parent)
                 except NotFound:
                     term = self._shop.ensure_category(name, parent)
-            statement = self._store.insert(product_categories).values(
-                category_id=category.id, term_id=term, sent=sent
-            )
+            statement = self._store.insert(product_categories).values(category_id=category.id, term_id=term, sent=sent)
             with self._store.begin() as connection:
                 connection.execute(
                     statement.on_conflict_do_update(
@@ -611,9 +570,7 @@ class CatalogueSync:
             sent = {name: value for name, value in row.sent.items() if name not in back}
             seen = {name: value for name, value in row.seen.items() if name not in back}
             connection.execute(
-                update(products)
-                .where(products.c.course_id == course_id)
-                .values(held=left, sent=sent, seen=seen)
+                update(products).where(products.c.course_id == course_id).values(held=left, sent=sent, seen=seen)
             )
         return back
 

@@ -71,9 +71,7 @@ def _shop(bridge: Bridge) -> Iterator[Finding]:
         "127.0.0.1",
         "::1",
     ):
-        yield Finding(
-            "problem", "shop", "is spoken to without encryption", "use its https address in shop.url"
-        )
+        yield Finding("problem", "shop", "is spoken to without encryption", "use its https address in shop.url")
 
 
 def _webhooks(bridge: Bridge) -> Iterator[Finding]:
@@ -105,9 +103,7 @@ def _webhooks(bridge: Bridge) -> Iterator[Finding]:
 
 def _totara(bridge: Bridge) -> Iterator[Finding]:
     can = bridge.totara.capabilities(again=True)
-    ways = [
-        name for name, there in (("GraphQL API", can.graphql), ("web services", can.web_services)) if there
-    ]
+    ways = [name for name, there in (("GraphQL API", can.graphql), ("web services", can.web_services)) if there]
     yield Finding("ok", "totara", f"answers by {' and '.join(ways) or 'nothing'}")
     for purpose, names in NEEDS.items():
         there = [name for name in names if can.can(name)]
@@ -133,9 +129,7 @@ def _tenant(bridge: Bridge) -> Iterator[Finding]:
     elif there:
         yield Finding("ok", "tenant", f"{tenant} exists, and accounts can be made in it")
     else:
-        yield Finding(
-            "problem", "tenant", f"{tenant} does not exist", "see totara.tenant; Totara: Users > Tenants"
-        )
+        yield Finding("problem", "tenant", f"{tenant} does not exist", "see totara.tenant; Totara: Users > Tenants")
 
 
 def _rules(bridge: Bridge) -> Iterator[Finding]:
@@ -147,9 +141,7 @@ def _rules(bridge: Bridge) -> Iterator[Finding]:
 
 def _sold(bridge: Bridge) -> Iterator[Finding]:
     with bridge.store.read() as connection:
-        query = (
-            select(products.c.course_id).where(products.c.retired.is_(False)).order_by(products.c.course_id)
-        )
+        query = select(products.c.course_id).where(products.c.retired.is_(False)).order_by(products.c.course_id)
         sold = [course for (course,) in connection.execute(query)]
     if not sold:
         yield Finding(
@@ -180,7 +172,5 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
                 good += 1
             else:
                 said = f"course {course_id} is on sale but {verdict.reason}"
-                yield Finding(
-                    "problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course"
-                )
+                yield Finding("problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course")
     yield Finding("ok", "courses on sale", f"{good} of {len(sold)} can be given")

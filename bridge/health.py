@@ -36,16 +36,12 @@ def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
     now = utc_now()
     fresh = timedelta(seconds=3 * watch_seconds + 60)
     if watch is None or now - watch[1] > fresh:
-        found.append(
-            "no worker has looked at the shop and at Totara lately: is `bridge work` or `bridge run` running?"
-        )
+        found.append("no worker has looked at the shop and at Totara lately: is `bridge work` or `bridge run` running?")
     else:
         found += [f"{system}: {problem}" for system, problem in watch[0].items() if problem]
     for kind, count in counts.items():
         if count["oldest"] and now - count["oldest"] > OLD:
-            found.append(
-                f"{kind} work has been owed for {int((now - count['oldest']).total_seconds() // 60)} minutes"
-            )
+            found.append(f"{kind} work has been owed for {int((now - count['oldest']).total_seconds() // 60)} minutes")
     if catalogue and catalogue[0].get("unresolved"):
         found.append(
             f"{catalogue[0]['unresolved']} products are on sale that give nothing: see `bridge catalogue plan`"
@@ -65,9 +61,7 @@ class WorkCollector:
             name: GaugeMetricFamily(f"bridge_work_{name}", f"Work {words}", labels=["kind"])
             for name, words in (("due", "due now"), ("held", "being done"), ("parked", "that needs a person"))
         }
-        oldest = GaugeMetricFamily(
-            "bridge_work_oldest_seconds", "Age of the oldest work due", labels=["kind"]
-        )
+        oldest = GaugeMetricFamily("bridge_work_oldest_seconds", "Age of the oldest work due", labels=["kind"])
         try:
             counts = self._work.counts()
         except BridgeError:
@@ -101,7 +95,7 @@ def health(store: Store, work: Work, *, watch_seconds: float) -> Blueprint:
         registry = CollectorRegistry()
         registry.register(collector)
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            MultiProcessCollector(registry)
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             body = prometheus_client.generate_latest(registry)
         else:
             body = prometheus_client.generate_latest(registry) + prometheus_client.generate_latest()

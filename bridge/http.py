@@ -62,9 +62,7 @@ class Breaker:
                 return
             left = self._open_until - self._clock()
             if left > 0:
-                raise Unavailable(
-                    f"{self.system} has just failed several times", system=self.system, retry_after=left
-                )
+                raise Unavailable(f"{self.system} has just failed several times", system=self.system, retry_after=left)
             self._open_until = self._clock() + self._seconds  # this call is the one that tries
 
     def note(self, ok: bool) -> None:
@@ -121,9 +119,7 @@ class Wire:
         began = time.perf_counter()
         outcome = "unavailable"
         try:
-            answer = self.session.request(
-                method, url, timeout=self._timeout, allow_redirects=False, **options
-            )
+            answer = self.session.request(method, url, timeout=self._timeout, allow_redirects=False, **options)
             if answer.status_code in LATER:
                 raise Unavailable(
                     f"{self.system} answered {answer.status_code} to {what}",
@@ -143,9 +139,7 @@ class Wire:
     def not_json(self, what: str, answer: requests.Response) -> Unavailable:
         """The exception for an answer in HTML, cut off, or empty where JSON was due: a proxy, a crash, an upgrade."""
         self.breaker.note(False)
-        return Unavailable(
-            f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system
-        )
+        return Unavailable(f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system)
 
 
 def _retry_after(answer: requests.Response) -> float | None:

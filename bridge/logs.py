@@ -10,12 +10,12 @@ import structlog
 
 def set_up(level: str = "info", form: str = "json") -> None:
     """Send our events and the libraries' warnings to standard error."""
-    shared = [
+    shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = [
+    last: list[structlog.types.Processor] = [
         structlog.processors.dict_tracebacks if form == "json" else structlog.dev.set_exc_info,
         structlog.processors.JSONRenderer()
         if form == "json"

@@ -97,9 +97,7 @@ class Shop(Section):
         for secret in value:
             if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", secret.get_secret_value()):
                 # WooCommerce decodes HTML in the secret before it signs: an & would never verify.
-                raise ValueError(
-                    "each must be 16 or more of A-Z a-z 0-9 _ -, as WooCommerce alters other signs"
-                )
+                raise ValueError("each must be 16 or more of A-Z a-z 0-9 _ -, as WooCommerce alters other signs")
         return value
 
 
@@ -139,9 +137,7 @@ class Totara(Section):
         if not any(api) and not self.ws_token.get_secret_value():
             raise ValueError("client_id with client_secret, or ws_token, or all three are needed")
         if self.tenant and not any(api):
-            raise ValueError(
-                "tenant needs client_id and client_secret: only the GraphQL API makes a tenant's member"
-            )
+            raise ValueError("tenant needs client_id and client_secret: only the GraphQL API makes a tenant's member")
         return self
 
 
@@ -289,7 +285,7 @@ class Settings(BaseSettings):
     log: Log = Log()
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # type: ignore[override]
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **others: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what :func:`load` gives."""
@@ -298,9 +294,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _sqlite_has_one_web_process(self) -> Settings:
         if self.server.processes > 1 and self.database.url.get_secret_value().startswith("sqlite"):
-            raise ValueError(
-                "server.processes above 1 needs PostgreSQL; with SQLite raise server.threads instead"
-            )
+            raise ValueError("server.processes above 1 needs PostgreSQL; with SQLite raise server.threads instead")
         return self
 
 
@@ -350,9 +344,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     except ValueError as err:  # a list given in the environment that is not JSON
         problems.append(str(err))
     if problems:
-        raise ConfigError(
-            "The settings have problems:\n" + "\n".join(f"  - {problem}" for problem in problems)
-        )
+        raise ConfigError("The settings have problems:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return settings
 
 

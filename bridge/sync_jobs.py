@@ -111,17 +111,15 @@ class Jobs:
         self._tree = Recent(60.0, totara.tree)
         self._tags = {
             tag: Recent(60.0, lambda tag=tag: totara.tagged(tag))  # type: ignore[misc]
-            for tag in {
-                rule.tag for rule in (*settings.catalogue.allow, *settings.catalogue.deny) if rule.tag
-            }
+            for tag in {rule.tag for rule in (*settings.catalogue.allow, *settings.catalogue.deny) if rule.tag}
         }
         self.handlers: Mapping[str, Callable[[Claim], None]] = {
             ORDER: self.settle_order,
             LEARNER: self.settle_learner,
             NOTE: self.write_note,
-            SWEEP: lambda claim: self.sweep(),
-            WATCH: lambda claim: self.watch(),
-            CATALOGUE: lambda claim: catalogue.sync(),
+            SWEEP: self._sweep,
+            WATCH: lambda _claim: self.watch(),
+            CATALOGUE: lambda _claim: catalogue.sync(),
         }
 
     # --- 1. an order becomes seats -----------------------------------------------------------------------------
@@ -161,9 +159,7 @@ class Jobs:
                 )
             ledger.record_order(self._store, connection, order, person_id, gives, now)
             plan = plan_seats(stands, gives, ledger.seats_of(connection, order_id))
-            learners = ledger.apply_seats(
-                connection, order_id, plan, person_id, f"the order is {order.status}", now
-            )
+            learners = ledger.apply_seats(connection, order_id, plan, person_id, f"the order is {order.status}", now)
             self._work.mark(connection, LEARNER, learners)
             if plan and not learners:  # with a learner, the note waits for what comes of it
                 self._work.mark(connection, NOTE, [order_id])
@@ -196,9 +192,7 @@ class Jobs:
         log.info("order is gone", order=order_id, known=known)
 
     def _what_it_gives(self, order: Order) -> tuple[list[Gives], list[Unresolved]]:
-        products = {
-            product for line in order.lines for product in (line.product_id, line.variation_id) if product
-        }
+        products = {product for line in order.lines for product in (line.product_id, line.variation_id) if product}
         with self._store.read() as connection:
             remembered = ledger.known_lines(connection, order.id)
             by_product = ledger.courses_of_products(connection, products) if products else {}
@@ -379,9 +373,7 @@ class Jobs:
         """The course with the tags that rules ask for, where there are such rules."""
         if not self._tags:
             return course
-        return replace(
-            course, tags=frozenset(tag for tag, courses in self._tags.items() if course.id in courses())
-        )
+        return replace(course, tags=frozenset(tag for tag, courses in self._tags.items() if course.id in courses()))
 
     def _was_sold(self, course_id: int) -> bool:
         with self._store.read() as connection:
@@ -468,10 +460,14 @@ class Jobs:
 
     # --- what no delivery told -------------------------------------------------------------------------------------
 
+    def _sweep(self, _claim: Claim) -> None:
+        self.sweep()
+
     def sweep(self, since: datetime | None = None) -> int:
         """Owe a look at every order that was modified and that we have not seen so; returns how many.
 
-        Begins some minutes before the last sweep: the shop filters by whole seconds, and its clock is not ours. An order is taken as seen only if we looked some seconds after it was modified.
+        Begins some minutes before the last sweep: the shop filters by whole seconds, and its clock is not ours. An
+        order is taken as seen only if we looked some seconds after it was modified.
         """
         with self._store.read() as connection:
             last = ledger.read_note(connection, "sweep")
@@ -528,7 +524,7 @@ class Jobs:
             self._work.mark_due(SWEEP, ALL)
         missing = sorted(set(TOPICS) - {hook["topic"] for hook in ours})
         if missing:
-            return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (until then only sweeps find orders)"
+            return f"no webhook for {', '.join(missing)}: run `bridge webhooks install`; until then only sweeps find orders"
         return ""
 
     def _look_at_totara(self) -> str:

@@ -33,7 +33,7 @@ PAGE = 100
 # --- answers and what they mean ----------------------------------------------------------------------------------
 
 #: What a web service's errorcode means to the caller. Everything else is Refused with that code.
-WS_ERRORS: dict[str, tuple[type[Exception], str]] = {
+WS_ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "invalidtoken": (Unauthorized, "the web service token is not valid"),
     "accessexception": (
         Unsupported,
@@ -62,7 +62,7 @@ WS_ERRORS: dict[str, tuple[type[Exception], str]] = {
 
 #: How a GraphQL debugMessage begins (it is there unless the client's error response is set to "None"), the code we
 #: give it, and what it means.
-GQL_ERRORS: Sequence[tuple[str, type[Exception], str, str]] = (
+GQL_ERRORS: Sequence[tuple[str, type[Unavailable] | type[Refused], str, str]] = (
     (
         "Missing, expired or invalid access token",
         Unauthorized,
@@ -116,9 +116,7 @@ def judge_gql(operation: str, body: Any) -> Any:
     The schema is not validated on this endpoint: an operation that a version does not know gives ``{"data": []}``.
     """
     if not isinstance(body, dict):
-        raise Unavailable(
-            f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM
-        )
+        raise Unavailable(f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM)
     errors = body.get("errors")
     if errors:
         first = errors[0] if isinstance(errors[0], dict) else {}
@@ -284,9 +282,7 @@ class TotaraClient:
             **php_form(parameters),
         }
         if len(form) > MAX_VARIABLES:
-            raise ValueError(
-                f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars"
-            )
+            raise ValueError(f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars")
         answer = self._wire.send("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
         if answer.status_code == 403 and not answer.content:
             raise Unauthorized("Totara's REST web services are switched off", system=SYSTEM)
@@ -317,9 +313,7 @@ class TotaraClient:
         operations: set[str] = set()
         release = ""
         if self._ws_token:
-            info = _all(
-                "core_webservice_get_site_info", self._read("core_webservice_get_site_info"), "functions"
-            )
+            info = _all("core_webservice_get_site_info", self._read("core_webservice_get_site_info"), "functions")
             functions = frozenset(str(function["name"]) for function in info["functions"])
             release = str(info.get("release", ""))
         if self._client[0]:
@@ -389,9 +383,7 @@ class TotaraClient:
         if not wanted:
             return {}
         if self._has("core_course_get_courses_by_field"):
-            body = self._named(
-                "core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted))
-            )
+            body = self._named("core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted)))
             found = map(_course, _all("core_course_get_courses_by_field", body, "courses")["courses"])
         else:  # the API has no query for one
             found = map(_graphql_course, self._graphql_courses(_GQL_COURSE))
@@ -414,9 +406,7 @@ class TotaraClient:
     def tagged(self, tag_id: str) -> frozenset[int]:
         """The courses with a tag, by the tag's id. Hidden courses are never among them (measured)."""
         if not self._has("core_course_search_courses"):
-            raise Unsupported(
-                "tags can't be read on this site: core_course_search_courses is missing", code="notags"
-            )
+            raise Unsupported("tags can't be read on this site: core_course_search_courses is missing", code="notags")
         found: set[int] = set()
         for page in range(10_000):
             body = self._read(
@@ -583,9 +573,7 @@ class TotaraClient:
 
     # --- enrolments ----------------------------------------------------------------------------------------------
 
-    def ensure_enrolment(
-        self, user_id: int, course_id: int, *, suspended: bool = False, ends: int = 0
-    ) -> None:
+    def ensure_enrolment(self, user_id: int, course_id: int, *, suspended: bool = False, ends: int = 0) -> None:
         """Enrol, enrol again, or suspend: the enrolment is as said afterwards. ``ends`` is a Unix time, 0 for never.
 
         Both ways are upserts in which whatever is not sent is reset, so all is always sent. The start is 0 ("has
@@ -606,9 +594,7 @@ class TotaraClient:
             return
         # GraphQL takes the course's first enabled method whatever it is, and refuses a start before yesterday: it is
         # left out there, and becomes now.
-        document = (
-            "mutation($i: enrol_manual_enrol_user_input!) { enrol_manual_enrol_user(input: $i) { success } }"
-        )
+        document = "mutation($i: enrol_manual_enrol_user_input!) { enrol_manual_enrol_user(input: $i) { success } }"
         wanted = {
             "user": {"id": user_id},
             "course": {"id": course_id},
@@ -636,12 +622,8 @@ class TotaraClient:
         )
         found = set()
         for course_id in wanted:
-            body = self._query(
-                "core_course_is_user_enrolled", document, {"c": {"id": course_id}, "u": {"id": user_id}}
-            )
-            if _all("core_course_is_user_enrolled", body, "user_currently_enrolled")[
-                "user_currently_enrolled"
-            ]:
+            body = self._query("core_course_is_user_enrolled", document, {"c": {"id": course_id}, "u": {"id": user_id}})
+            if _all("core_course_is_user_enrolled", body, "user_currently_enrolled")["user_currently_enrolled"]:
                 found.add(course_id)
         return found
 
@@ -652,9 +634,7 @@ class TotaraClient:
         """
         try:
             if self._has("core_completion_get_course_completion_status"):
-                body = self._read(
-                    "core_completion_get_course_completion_status", courseid=course_id, userid=user_id
-                )
+                body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
                 return bool(body["completionstatus"]["completed"])
             document = (
                 "query($q: core_completion_get_course_completion_query!) "
@@ -711,9 +691,7 @@ def _marked(body: Any, *, raw: bool) -> Any:
 
 def _category(row: Mapping[str, Any]) -> Category:
     _all("core_course_get_categories", row, "id", "name", "parent", "coursecount")
-    return Category(
-        int(row["id"]), row["name"], int(row["parent"]), int(row["coursecount"]), row.get("idnumber")
-    )
+    return Category(int(row["id"]), row["name"], int(row["parent"]), int(row["coursecount"]), row.get("idnumber"))
 
 
 def _course(row: Mapping[str, Any]) -> Course:
@@ -751,6 +729,4 @@ def _graphql_course(row: Mapping[str, Any]) -> Course:
 
 def _account(row: Mapping[str, Any]) -> Account:
     _all("user", row, "id", "username")
-    return Account(
-        int(row["id"]), row["username"], row.get("email") or "", row.get("auth"), bool(row.get("suspended"))
-    )
+    return Account(int(row["id"]), row["username"], row.get("email") or "", row.get("auth"), bool(row.get("suspended")))

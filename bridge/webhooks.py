@@ -36,9 +36,7 @@ class Secrets:
     The kept ones are read again when nothing matched, at most every ``seconds``: another node may have made one.
     """
 
-    def __init__(
-        self, configured: Sequence[str], kept: Callable[[], Sequence[str]], seconds: float = 5.0
-    ) -> None:
+    def __init__(self, configured: Sequence[str], kept: Callable[[], Sequence[str]], seconds: float = 5.0) -> None:
         self._configured = [secret.encode() for secret in configured]
         self._kept = kept
         self._found: list[bytes] = []

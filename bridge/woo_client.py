@@ -24,7 +24,7 @@ PAGE = 100  # the most that a list gives, and that a batch takes
 MOST_PAGES = 10_000
 
 #: What an error's code means to the caller; a code that isn't here is judged by its status.
-ERRORS: dict[str, tuple[type[Exception], str]] = {
+ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "woocommerce_rest_authentication_error": (Unauthorized, "the REST key is not accepted"),
     "woocommerce_rest_cannot_view": (Unauthorized, "the REST key may not read this, or was not received"),
     "woocommerce_rest_cannot_edit": (Unauthorized, "the REST key may not write this"),
@@ -49,8 +49,9 @@ def judge(what: str, status: int, body: Any) -> Any:
         return body
     body = body if isinstance(body, dict) else {}
     code = str(body.get("code", ""))
-    by_status = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 410: NotFound}.get(status, Refused)
-    kind, meaning = ERRORS.get(code, (by_status, f"{status} {code}".strip()))
+    by_status = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 410: NotFound}
+    otherwise: type[Unavailable] | type[Refused] = by_status.get(status, Refused)
+    kind, meaning = ERRORS.get(code, (otherwise, f"{status} {code}".strip()))
     message = f"the shop refused {what}: {meaning}"
     if issubclass(kind, Unavailable):
         raise kind(message, system=SYSTEM)
@@ -75,9 +76,7 @@ class _PooledAPI(API):  # type: ignore[misc]
         url = self._API__get_url(endpoint)
         what = kwargs.pop("what", endpoint)
         # A list would be signed wrongly over http, and only its last item sent over https: WordPress reads commas.
-        query = {
-            k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in (params or {}).items()
-        }
+        query = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in (params or {}).items()}
         headers = {"Accept": "application/json", "User-Agent": "totara-woocommerce-bridge"}
         body = None
         if data is not None:
@@ -85,9 +84,7 @@ class _PooledAPI(API):  # type: ignore[misc]
             headers["Content-Type"] = "application/json"
         if self.is_ssl:
             auth = HTTPBasicAuth(self.consumer_key, self.consumer_secret)
-            return self._wire.send(
-                method, url, what=what, params=query, data=body, headers=headers, auth=auth
-            )
+            return self._wire.send(method, url, what=what, params=query, data=body, headers=headers, auth=auth)
         signed = self._API__get_oauth_url(f"{url}?{urlencode(query)}", method)
         return self._wire.send(method, signed, what=what, data=body, headers=headers)
 
@@ -106,9 +103,7 @@ class WooClient:
 
     # --- the one way in --------------------------------------------------------------------------------------
 
-    def _call(
-        self, method: str, endpoint: str, what: str, data: Any = None, **params: Any
-    ) -> tuple[Any, Any]:
+    def _call(self, method: str, endpoint: str, what: str, data: Any = None, **params: Any) -> tuple[Any, Any]:
         """One call: the body, and the headers for whoever counts pages."""
         answer = self._api._API__request(method, endpoint, data, params=params, what=what)
         if answer.status_code in (301, 302, 307, 308):
@@ -150,9 +145,7 @@ class WooClient:
         for page in self._pages("orders", "orders", **params):
             yield from map(read_order, page)
 
-    def orders_modified_after(
-        self, moment: datetime, *, binned: bool = False
-    ) -> Iterator[list[tuple[int, datetime]]]:
+    def orders_modified_after(self, moment: datetime, *, binned: bool = False) -> Iterator[list[tuple[int, datetime]]]:
         """Pages of (order id, when modified), oldest first, of the orders modified after ``moment``.
 
         The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's offset.
@@ -190,11 +183,7 @@ class WooClient:
     def subscriptions(self, order_id: int) -> list[dict[str, Any]]:
         """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed."""
         try:
-            return [
-                row
-                for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
-                for row in page
-            ]
+            return [row for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions") for row in page]
         except NotFound as err:
             if err.code == "rest_no_route":
                 return []
@@ -222,17 +211,13 @@ class WooClient:
             row = self._get(f"customers/{customer_id}", "customer", _fields="id,email,first_name,last_name")
         except NotFound:
             return None
-        return Buyer(
-            int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or ""
-        )
+        return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
 
     # --- products ------------------------------------------------------------------------------------------------
 
     def products_with_sku_like(self, part: str, fields: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
         """Pages of the products whose SKU contains ``part``, in any case; those in the bin are not among them."""
-        return self._pages(
-            "products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params
-        )
+        return self._pages("products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params)
 
     def products_by_sku(self, skus: Iterable[str], **params: Any) -> Iterator[dict[str, Any]]:
         """Products and variations with exactly these SKUs. ``status="trash"`` looks in the bin, and only there."""

@@ -44,9 +44,7 @@ class Worker:
         self._held: dict[int, Claim] = {}
         self._lock = threading.Lock()
         names = [self._loop] * threads + [self._keep_leases]
-        self._threads = [
-            threading.Thread(target=run, daemon=True, name=f"work-{n}") for n, run in enumerate(names)
-        ]
+        self._threads = [threading.Thread(target=run, daemon=True, name=f"work-{n}") for n, run in enumerate(names)]
         self._listener = None if work.store.is_sqlite else Listener(work.store)
 
     # --- one piece of work -------------------------------------------------------------------------------------
@@ -186,7 +184,7 @@ class Listener:
                     self._store.bell.ring()  # for what was marked before we listened
                     while not self._stopping.is_set():
                         readable, _, _ = os_select.select([connection.fileno()], [], [], 0.5)
-                        if readable and list(connection.notifies(timeout=0)):
+                        if readable and any(True for _ in connection.notifies(timeout=0)):
                             self._store.bell.ring()
             except psycopg.Error as err:
                 log.warning("not listening; polling meanwhile", problem=type(err).__name__)

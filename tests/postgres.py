@@ -1,4 +1,4 @@
-"""A PostgreSQL of the machine's own packages, for the length of a test run: no port, a socket in a folder of its own."""
+"""A PostgreSQL of the machine's own packages, for one test run: no port, a socket in a folder of its own."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = ["runuser", "-u", "postgres", "--"]
-        self._run(
-            "initdb", "-D", str(self.folder / "data"), "-U", "bridge", "-A", "trust", "-N", "--locale=C.UTF-8"
-        )
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", "bridge", "-A", "trust", "-N", "--locale=C.UTF-8")
         # Durability as in production: the kill test would show nothing otherwise.
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=200"
         self._run(

@@ -89,9 +89,7 @@ class World:
         product = self.shop.add_product(f"Course {course_id}", sku=f"totara-course-{course_id}", price=price)
         with self.bridge.store.begin() as connection:
             connection.execute(
-                models.products.insert().values(
-                    course_id=course_id, product_id=product, sent={}, seen={}, held=[]
-                )
+                models.products.insert().values(course_id=course_id, product_id=product, sent={}, seen={}, held=[])
             )
         return product
 

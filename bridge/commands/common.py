@@ -74,9 +74,7 @@ def with_bridge(command: Callable[..., Any]) -> Callable[..., Any]:
         bridge = Bridge(load_or_exit())
         with in_words():
             if not schema_is_current(bridge.store):
-                click.echo(
-                    "bridge: the database has no tables of this version; run `bridge migrate`", err=True
-                )
+                click.echo("bridge: the database has no tables of this version; run `bridge migrate`", err=True)
                 sys.exit(1)
             return command(bridge, *args, **kwargs)
 

@@ -87,13 +87,7 @@ def status(bridge: Bridge, json_: bool) -> None:
 
 def _age(now: datetime, then: datetime) -> str:
     seconds = int((now - then).total_seconds())
-    return (
-        f"{seconds} s"
-        if seconds < 120
-        else f"{seconds // 60} min"
-        if seconds < 7200
-        else f"{seconds // 3600} h"
-    )
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
 @click.group()

@@ -95,9 +95,7 @@ def run(bind: str | None) -> None:
         migrate_store(bridge.store)
         bridge.store.close()
     if settings.server.processes > 1:
-        click.echo(
-            "bridge: `run` is one process; set server.processes to 1, or use `serve` and `work`", err=True
-        )
+        click.echo("bridge: `run` is one process; set server.processes to 1, or use `serve` and `work`", err=True)
         sys.exit(2)
     _serve(settings, bind, working=True)
 
@@ -119,9 +117,7 @@ def serve(bridge: Bridge, bind: str | None) -> None:
 
 
 @click.command()
-@click.option(
-    "--threads", type=click.IntRange(1, 64), help="Work in so many threads instead of work.threads."
-)
+@click.option("--threads", type=click.IntRange(1, 64), help="Work in so many threads instead of work.threads.")
 @click.option("--metrics", metavar="HOST:PORT", help="Show this process's metrics here.")
 @with_bridge
 def work(bridge: Bridge, threads: int | None, metrics: str | None) -> None:

@@ -73,9 +73,7 @@ def webhooks_install(bridge: Bridge, rotate: bool, json_: bool) -> None:
       bridge webhooks install
     """
     if rotate and bridge.settings.shop.webhook_secrets:
-        raise click.UsageError(
-            "shop.webhook_secrets is set: put the new secret before the old one there, then install"
-        )
+        raise click.UsageError("shop.webhook_secrets is set: put the new secret before the old one there, then install")
     done = install_webhooks(bridge, rotate=rotate)
     if json_:
         as_json([{"topic": topic, "done": what} for topic, what in done])
@@ -156,9 +154,7 @@ def _print_plan(sync: CatalogueSync, totals: Totals, bridge: Bridge, json_: bool
     )
     if json_:
         changes = [{**asdict(change), "fields": dict(change.fields)} for change in sync.changes()]
-        as_json(
-            {"plan": sync.fingerprint(), "totals": asdict(totals), "stops": stop or None, "changes": changes}
-        )
+        as_json({"plan": sync.fingerprint(), "totals": asdict(totals), "stops": stop or None, "changes": changes})
         return
     rows = [(c.action, c.course_id, c.product_id, ", ".join(c.fields), c.reason) for c in sync.changes()]
     as_table(
@@ -195,9 +191,7 @@ def catalogue_plan(bridge: Bridge, json_: bool) -> None:
 
 @catalogue.command("apply")
 @click.option("--plan", "named", metavar="NAME", help="Only if this is still the plan.")
-@click.option(
-    "--anyway", is_flag=True, help="Also when it would change more than catalogue.max_change allows."
-)
+@click.option("--anyway", is_flag=True, help="Also when it would change more than catalogue.max_change allows.")
 @json_option
 @with_bridge
 def catalogue_apply(bridge: Bridge, named: str | None, anyway: bool, json_: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -62,9 +62,7 @@ class Rule(BaseModel):
     @property
     def conditions(self) -> dict[str, Any]:
         """The conditions that are given."""
-        return {
-            name: value for name, value in self.model_dump(exclude={"subtree"}).items() if value is not None
-        }
+        return {name: value for name, value in self.model_dump(exclude={"subtree"}).items() if value is not None}
 
     def __str__(self) -> str:
         """As a person would write it."""
@@ -74,9 +72,7 @@ class Rule(BaseModel):
     def matches(self, course: Course, tree: Tree) -> bool | None:
         """Whether the course meets every condition; None when a condition can't be told from what Totara shows."""
         answers = [
-            answer(self, course, tree)
-            for name, answer in _CONDITIONS.items()
-            if getattr(self, name, None) is not None
+            answer(self, course, tree) for name, answer in _CONDITIONS.items() if getattr(self, name, None) is not None
         ]
         if False in answers:
             return False
@@ -110,7 +106,7 @@ def _like(pattern: str, value: str | None) -> bool | None:
     return None if value is None else fnmatchcase(value.casefold(), pattern.casefold())
 
 
-_CONDITIONS = {
+_CONDITIONS: Mapping[str, Callable[[Any, Course, Tree], bool | None]] = {
     "category": _in_category,
     "idnumber": lambda rule, course, tree: _like(rule.idnumber, course.idnumber),
     "shortname": lambda rule, course, tree: _like(rule.shortname, course.shortname),
@@ -283,9 +279,7 @@ def plan_product(
     mine = {name: value for name, value in wanted.fields.items() if name not in shop_owns}
     if listed is None:
         if binned:
-            return Change(
-                "keep", course_id, None, "the product is in the shop's bin: restore it, or empty the bin"
-            )
+            return Change("keep", course_id, None, "the product is in the shop's bin: restore it, or empty the bin")
         again = " again: the product is gone from the shop" if known else f": {verdict}"
         # What the shop owns gets a first value too; a product is on sale at once only where a price is known.
         first = {"status": "draft", **wanted.fields}
@@ -294,41 +288,29 @@ def plan_product(
     if known is None or known.product_id != listed.product_id:
         return Change("adopt", course_id, listed.product_id, "a product with this SKU is there already", mine)
     changed = {
-        name: value
-        for name, value in mine.items()
-        if name not in known.held and known.sent.get(name) != digest(value)
+        name: value for name, value in mine.items() if name not in known.held and known.sent.get(name) != digest(value)
     }
     if known.retired:
         if "status" not in mine and listed.status != "publish":
             changed.pop("status", None)
-            back = Change(
-                "keep", course_id, listed.product_id, "the course is back; publish the product when priced"
-            )
-            return (
-                back if not changed else Change("update", course_id, listed.product_id, back.reason, changed)
-            )
+            back = Change("keep", course_id, listed.product_id, "the course is back; publish the product when priced")
+            return back if not changed else Change("update", course_id, listed.product_id, back.reason, changed)
         if "status" in mine:
             changed["status"] = mine["status"]
         if changed:
             return Change("update", course_id, listed.product_id, f"the course is back: {verdict}", changed)
     if not changed:
         return Change("", course_id, listed.product_id, "unchanged")
-    return Change(
-        "update", course_id, listed.product_id, f"changed in Totara: {', '.join(sorted(changed))}", changed
-    )
+    return Change("update", course_id, listed.product_id, f"changed in Totara: {', '.join(sorted(changed))}", changed)
 
 
-def _plan_unwanted(
-    course_id: int, known: Known | None, listed: Listed | None, verdict: str, denied: bool
-) -> Change:
+def _plan_unwanted(course_id: int, known: Known | None, listed: Listed | None, verdict: str, denied: bool) -> Change:
     if listed is None:
         return Change("", course_id, None, verdict)
     on_sale = listed.status in ("publish", "future")
     if known is None and not denied:
         if on_sale:
-            return Change(
-                "keep", course_id, listed.product_id, f"sold, but not by us, and it gives nothing: {verdict}"
-            )
+            return Change("keep", course_id, listed.product_id, f"sold, but not by us, and it gives nothing: {verdict}")
         return Change("", course_id, listed.product_id, verdict)
     if on_sale or listed.status == "private":
         return Change("retire", course_id, listed.product_id, verdict, {"status": "draft"})

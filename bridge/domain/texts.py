@@ -33,7 +33,9 @@ def one_language(text: str, language: str) -> str:
     wanted = language.replace("-", "_").lower()
 
     def choose(block: re.Match[str]) -> str:
-        pieces = [(m["lang"].replace("-", "_").lower(), m["text"]) for m in _PIECE.finditer(block[0])]
+        pieces: list[tuple[str, str]] = [
+            (m["lang"].replace("-", "_").lower(), m["text"]) for m in _PIECE.finditer(block[0])
+        ]
         texts = dict(reversed(pieces))
         base = wanted.split("_")[0]
         for language in (wanted, base):

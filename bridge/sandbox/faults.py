@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify, request
 
-HTML_OF_A_PROXY = (
-    "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-)
+HTML_OF_A_PROXY = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 @dataclass
@@ -82,9 +80,7 @@ class Faults:
                 time.sleep(slow.seconds)
             if fault := self.take(what, "down", "ratelimit"):
                 if fault.kind == "ratelimit":
-                    answer = jsonify(
-                        {"errors": [{"message": "Too many requests"}], "error": "Too many requests"}
-                    )
+                    answer = jsonify({"errors": [{"message": "Too many requests"}], "error": "Too many requests"})
                     answer.status_code = 429
                     return answer
                 return Response(HTML_OF_A_PROXY, fault.status, mimetype="text/html")

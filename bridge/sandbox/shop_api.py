@@ -103,9 +103,7 @@ def _allow(key: Key | None, single: bool, handler: Handler) -> None:
         text = "Sorry, you are not allowed to delete this resource."
         raise WpError("woocommerce_rest_cannot_delete", text, status)
     if single:
-        raise WpError(
-            "woocommerce_rest_cannot_edit", "Sorry, you are not allowed to edit this resource.", status
-        )
+        raise WpError("woocommerce_rest_cannot_edit", "Sorry, you are not allowed to edit this resource.", status)
     raise WpError("woocommerce_rest_cannot_create", "Sorry, you are not allowed to create resources.", status)
 
 

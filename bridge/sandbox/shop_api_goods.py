@@ -91,9 +91,7 @@ def change_product(shop: Shop, one: int) -> Answer:
 def _check_product(shop: Shop, body: Json) -> None:
     """The schema, which single requests are held to, and sub-requests of a batch are not."""
     kinds: dict[str, tuple[str, type]] = {
-        **dict.fromkeys(
-            words("name description short_description sku regular_price sale_price"), ("string", str)
-        ),
+        **dict.fromkeys(words("name description short_description sku regular_price sale_price"), ("string", str)),
         **dict.fromkeys(words("images categories meta_data attributes"), ("array", list)),
     }
     choices = {

@@ -165,9 +165,7 @@ def list_subscriptions_of_order(shop: Shop, one: int) -> Answer:
     every = _with_subscriptions(shop)
     order = shop.show_order(one)
     renews = {str(m["value"]) for m in order["meta_data"] if m["key"] == "_subscription_renewal"}
-    return one_page(
-        [s for s in every if s["parent_id"] == one or str(s["id"]) in renews], shop.show_subscription
-    )
+    return one_page([s for s in every if s["parent_id"] == one or str(s["id"]) in renews], shop.show_subscription)
 
 
 # --- customers --------------------------------------------------------------------------------------------
@@ -180,9 +178,7 @@ def list_customers(shop: Shop) -> Answer:
         items = [item for item in items if item["email"].lower() == email]
     if search := one_arg("search").lower():
         items = [
-            i
-            for i in items
-            if search in f"{i['email']} {i['username']} {i['first_name']} {i['last_name']}".lower()
+            i for i in items if search in f"{i['email']} {i['username']} {i['first_name']} {i['last_name']}".lower()
         ]
     return one_page(sorted(items, key=lambda item: item["id"]), shop.show_customer)
 
@@ -276,9 +272,7 @@ def _check_webhook(shop: Shop, body: Json) -> None:
     if "status" in body:
         statuses = ["active", "paused", "disabled"]
         if body["status"] not in statuses:
-            raise invalid(
-                {"status": ("rest_not_in_enum", "status is not one of active, paused, and disabled.")}
-            )
+            raise invalid({"status": ("rest_not_in_enum", "status is not one of active, paused, and disabled.")})
 
 
 def delete_webhook(shop: Shop, one: int) -> Answer:

@@ -128,9 +128,7 @@ class Goods(World):
     ) -> int:
         """A variation, for example with ``attributes=[("Session", "Autumn")]``."""
         given = [{"name": name, "option": option} for name, option in attributes]
-        return self.create_variation(
-            product_id, {"sku": sku, "regular_price": price, "attributes": given} | fields
-        )
+        return self.create_variation(product_id, {"sku": sku, "regular_price": price, "attributes": given} | fields)
 
     def edit_product(self, product_id: int, **fields: Any) -> None:
         """What the staff does on the edit page of a product or a variation."""
@@ -241,9 +239,7 @@ class Goods(World):
             if key in fields:
                 item[key] = decimal_text(fields[key])
         if "attributes" in fields:
-            item["attributes"] = [
-                self._attribute(item, n, a) for n, a in enumerate(fields["attributes"] or ())
-            ]
+            item["attributes"] = [self._attribute(item, n, a) for n, a in enumerate(fields["attributes"] or ())]
         if "categories" in item and ("categories" in fields or not item["categories"]):
             item["categories"] = self._categories(fields.get("categories"))
         if "images" in item and fields.get("images") is not None:
@@ -443,8 +439,7 @@ class Goods(World):
         with self.lock:
             counts = self._in_categories()
             return [
-                self.categories[one]
-                | {"count": counts[one], "_links": links(self.url, "products/categories", one)}
+                self.categories[one] | {"count": counts[one], "_links": links(self.url, "products/categories", one)}
                 for one in ids
             ]
 

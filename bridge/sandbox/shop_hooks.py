@@ -89,9 +89,7 @@ class Hooks:
         self._stopped: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
-    def add(
-        self, one: int, topic: str, url: str, *, name: str = "", secret: str = "", status: str = ""
-    ) -> None:
+    def add(self, one: int, topic: str, url: str, *, name: str = "", secret: str = "", status: str = "") -> None:
         """Keep a new webhook. A topic that is not in lower case is kept as an empty one: it never fires."""
         self.webhooks[one] = {"id": one, "name": name, "status": status or "active"}
         self.set_topic(one, topic)
@@ -214,9 +212,7 @@ class Hooks:
             "X-WC-Webhook-Signature": sign(self.secrets[one], body),
             "X-WC-Webhook-ID": str(one),
             # Not unique: two deliveries of one webhook within a second share it.
-            "X-WC-Webhook-Delivery-ID": hmac.new(
-                b"salt", f"{one}{int(self._now())}".encode(), "md5"
-            ).hexdigest(),
+            "X-WC-Webhook-Delivery-ID": hmac.new(b"salt", f"{one}{int(self._now())}".encode(), "md5").hexdigest(),
         }
 
     def _count(self, one: int, success: bool) -> None:

@@ -117,9 +117,7 @@ class Orders(Goods):
             order["line_items"].remove(self._line(order, line_id))
             self._save(order)
 
-    def add_note(
-        self, order_id: int, text: str, *, author: str = "WooCommerce", to_customer: bool = False
-    ) -> int:
+    def add_note(self, order_id: int, text: str, *, author: str = "WooCommerce", to_customer: bool = False) -> int:
         """A note. Nothing is told about it, and the order counts as unchanged."""
         with self.lock:
             self._order(order_id)
@@ -127,9 +125,7 @@ class Orders(Goods):
             self.notes[order_id].append(note)
             return int(note["id"])
 
-    def refund(
-        self, order_id: int, amount: str = "", lines: dict[int, int] | None = None, reason: str = ""
-    ) -> int:
+    def refund(self, order_id: int, amount: str = "", lines: dict[int, int] | None = None, reason: str = "") -> int:
         """Give money back; ``lines`` says for how many of which line, ``amount`` defaults to what these cost.
 
         Without lines no seat is given back. The order's own quantities and totals never change, and its
@@ -138,19 +134,13 @@ class Orders(Goods):
         with self.lock:
             order = self._order(order_id)
             back = [(self._line(order, line_id), quantity) for line_id, quantity in (lines or {}).items()]
-            costs = [
-                Decimal(money(Decimal(line["total"]) * quantity / line["quantity"]))
-                for line, quantity in back
-            ]
+            costs = [Decimal(money(Decimal(line["total"]) * quantity / line["quantity"])) for line, quantity in back]
             total = Decimal(amount or sum(costs, Decimal(0)))
             if costs:
                 costs[-1] += total - sum(costs, Decimal(0))
             if total > self._left(order):
                 raise WpError("woocommerce_rest_cannot_create_order_refund", "Invalid refund amount.", 500)
-            made = [
-                self._refund_line(line, quantity, cost)
-                for (line, quantity), cost in zip(back, costs, strict=True)
-            ]
+            made = [self._refund_line(line, quantity, cost) for (line, quantity), cost in zip(back, costs, strict=True)]
             one = self._add_refund(order, total, reason, made)
             if self._left(order) == 0 and order["status"] != "refunded":
                 self._move(order, "refunded")

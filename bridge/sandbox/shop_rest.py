@@ -174,9 +174,7 @@ def in_order(items: list[Json], default: str = "date") -> list[Json]:
     if by == "include":
         include = ids_arg("include")
         return sorted(items, key=lambda item: include.index(item["id"]) if item["id"] in include else -1)
-    check_choice(
-        "orderby", [by], [*columns, "id", "include", "name", "registered_date", "menu_order", "price"]
-    )
+    check_choice("orderby", [by], [*columns, "id", "include", "name", "registered_date", "menu_order", "price"])
     column = columns.get(by, by if by in ("name", "menu_order") else "id")
     return sorted(items, key=lambda item: (item[column], item["id"]), reverse=order == "desc")
 

@@ -127,9 +127,7 @@ def links(url: str, path: str, one: int, allow: Iterable[str] = EDITABLE, **more
         "collection": [{"href": f"{base}/{path}"}],
     }
     if path in ("orders", "subscriptions"):
-        found["email_templates"] = [
-            {"embeddable": True, "href": f"{base}/{path}/{one}/actions/email_templates"}
-        ]
+        found["email_templates"] = [{"embeddable": True, "href": f"{base}/{path}/{one}/actions/email_templates"}]
     return found | {relation: [{"href": f"{base}/{target}"}] for relation, target in more.items()}
 
 

@@ -141,9 +141,7 @@ class Till(Orders):
             children = [(child, int(given.get("quantity", 1))) for child in item["grouped_products"]]
             return [line for child in children for line in self._bought_lines(child)]
         elif not item["price"] or item["status"] not in ("publish", "private"):
-            raise ValueError(
-                f"product {one} is {item['status']} at {item['price'] or 'no price'}: not for sale"
-            )
+            raise ValueError(f"product {one} is {item['status']} at {item['price'] or 'no price'}: not for sale")
         return self._given_line(given)
 
     def _given_line(self, given: Any) -> list[Json]:

@@ -59,9 +59,7 @@ class World:
         self._users = itertools.count(4)
         self._hook_ids = itertools.count(1)
 
-    def add_key(
-        self, key: str, secret: str, permissions: str = "read_write", role: str = "administrator"
-    ) -> None:
+    def add_key(self, key: str, secret: str, permissions: str = "read_write", role: str = "administrator") -> None:
         """Another REST API key."""
         self.keys[key] = Key(secret, permissions, role)
 
@@ -92,9 +90,7 @@ class World:
         """Run the webhook queue only when asked."""
         self.hooks.stop_queue()
 
-    def add_webhook(
-        self, topic: str, url: str, secret: str = "", name: str = "", status: str = "active"
-    ) -> int:
+    def add_webhook(self, topic: str, url: str, secret: str = "", name: str = "", status: str = "active") -> int:
         """A webhook as REST makes it: the ping is sent at once, and creation succeeds whatever it brings."""
         with self.lock:
             one = next(self._hook_ids)

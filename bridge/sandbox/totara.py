@@ -293,9 +293,7 @@ class Totara:
     def listed(self, user: User, course: Course) -> bool:
         """Whether a course is among the learner's own: tenancy, a visible course and an active enrolment."""
         return (
-            course.shown
-            and self.tenancy_allows(user, course)
-            and self.enrolled(user.id, course.id, only_active=True)
+            course.shown and self.tenancy_allows(user, course) and self.enrolled(user.id, course.id, only_active=True)
         )
 
     def reachable(self, user_id: int, course_id: int) -> bool:
@@ -357,9 +355,7 @@ class Totara:
 
     def delete_user(self, user: User) -> None:
         """Delete an account: what identified it is scrambled or cleared, and its enrolments go."""
-        self.change_user(
-            user, {"username": f"{user.email}.{self.now()}", "email": "", "idnumber": "", "deleted": True}
-        )
+        self.change_user(user, {"username": f"{user.email}.{self.now()}", "email": "", "idnumber": "", "deleted": True})
         for kept in (self.enrolments, self.other_enrolments):
             for key in [key for key in kept if key[0] == user.id]:
                 del kept[key]

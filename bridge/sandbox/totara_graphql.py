@@ -230,9 +230,7 @@ class Execution:
             places = [{"line": place.line, "column": place.column} for place in error.locations or []]
             raise Failed(failure(error.message, "graphql", locations=places)) from error
         operations = [d for d in document.definitions if isinstance(d, ast.OperationDefinitionNode)]
-        self.fragments = {
-            d.name.value: d for d in document.definitions if isinstance(d, ast.FragmentDefinitionNode)
-        }
+        self.fragments = {d.name.value: d for d in document.definitions if isinstance(d, ast.FragmentDefinitionNode)}
         if name is not None:
             operations = [d for d in operations if d.name and d.name.value == name]
             if not operations:
@@ -324,9 +322,7 @@ class Execution:
 
     def _wanted(self, node: ast.SelectionNode) -> bool:
         for directive in node.directives or ():
-            condition = next(
-                (self._value(a.value) for a in directive.arguments or () if a.name.value == "if"), None
-            )
+            condition = next((self._value(a.value) for a in directive.arguments or () if a.name.value == "if"), None)
             if (directive.name.value, condition) in (("include", False), ("skip", True)):
                 return False
         return True
@@ -334,10 +330,7 @@ class Execution:
     def _arguments(self, node: ast.FieldNode) -> dict[str, Any]:
         given = {}
         for argument in node.arguments or ():
-            if (
-                isinstance(argument.value, ast.VariableNode)
-                and argument.value.name.value not in self.variables
-            ):
+            if isinstance(argument.value, ast.VariableNode) and argument.value.name.value not in self.variables:
                 continue
             given[argument.name.value] = self._value(argument.value)
         return given

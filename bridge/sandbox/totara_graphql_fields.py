@@ -12,9 +12,7 @@ from bridge.sandbox.totara_graphql import Problem, Resolver
 from bridge.sandbox.totara_graphql_shapes import Given, Row, date, page, show_course, show_user
 from bridge.sandbox.totara_things import ADMIN, AUTHS_WITH_PASSWORD, GUEST, weak_password
 
-NO_SINGLE_USER = (
-    "There was a problem finding a single user record match or you do not have sufficient capabilities."
-)
+NO_SINGLE_USER = "There was a problem finding a single user record match or you do not have sufficient capabilities."
 NO_PASSWORDS = "The authentication plugin dose not support password creation."
 CODING_ERROR = "Coding error detected, it must be fixed by a programmer: "
 DAY = 86400
@@ -260,9 +258,7 @@ def enrol_user(totara: Totara, given: Given) -> Given:
         raise Problem("The enrolment end date can not be before the enrolment start date.")
     already = totara.enrolled(found.id, course.id, only_active=False)
     suspended = bool(sent.get("suspended"))
-    totara.enrol(
-        found.id, course.id, status="suspended" if suspended else "active", timestart=start, timeend=end
-    )
+    totara.enrol(found.id, course.id, status="suspended" if suspended else "active", timestart=start, timeend=end)
     enrolment = {"timestart": date(start), "timeend": date(end), "suspended": suspended, "enrol": "manual"}
     return {
         "success": True,

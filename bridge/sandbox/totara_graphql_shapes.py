@@ -134,9 +134,7 @@ def show_course(totara: Totara, course: Course) -> Given:
     }
 
 
-def page(
-    rows: list[Row], query: Given | None, show: Callable[[Row], Given], columns: tuple[str, ...]
-) -> Given:
+def page(rows: list[Row], query: Given | None, show: Callable[[Row], Given], columns: tuple[str, ...]) -> Given:
     """A page of rows.
 
     The cursor holds the limit and the sorted column only, and what comes next is strictly beyond it: rows

@@ -136,9 +136,7 @@ def coerce_variable(version: str, declared: ast.TypeNode, name: str, given: dict
     wanted = print_ast(declared)
     bare = wanted.strip("[]!")
     if bare not in _inputs(version) and bare not in _SCALARS and bare not in _ENUMS:
-        return [
-            f'Variable "${name}" expected value of type "{wanted}" which cannot be used as an input type.'
-        ]
+        return [f'Variable "${name}" expected value of type "{wanted}" which cannot be used as an input type.']
     if given.get(name) is None:
         if not wanted.endswith("!"):
             return []
@@ -166,11 +164,7 @@ def coerce_argument(version: str, operation: str, given: dict[str, Any]) -> str 
 def _faults(version: str, wanted: str, value: Any, where: str, strict: bool = True) -> list[str]:
     """What is wrong with a value of an input type; ``where`` is its place in the variable."""
     if value is None:
-        return (
-            [f"Expected non-nullable type {wanted} not to be null at {where}."]
-            if wanted.endswith("!")
-            else []
-        )
+        return [f"Expected non-nullable type {wanted} not to be null at {where}."] if wanted.endswith("!") else []
     wanted = wanted.rstrip("!")
     if wanted.startswith("["):
         each = value if isinstance(value, list) else [value]

@@ -35,13 +35,9 @@ def install(totara: Totara) -> None:
         with totara.lock:
             found = totara.courses.get(course_id) or abort(404)
             summary = cleaned(in_language(found.summary))
-            learners = [
-                (totara.users[number], status(totara, number, found)) for number in totara.learners(course_id)
-            ]
+            learners = [(totara.users[number], status(totara, number, found)) for number in totara.learners(course_id)]
             done = {number for number, course in totara.completions if course == course_id}
-            return render_template(
-                "totara_course.html", course=found, summary=summary, learners=learners, done=done
-            )
+            return render_template("totara_course.html", course=found, summary=summary, learners=learners, done=done)
 
     def complete(course_id: int, user_id: int) -> AnyResponse:
         if course_id not in totara.courses or user_id not in totara.users:

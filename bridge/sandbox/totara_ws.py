@@ -43,9 +43,7 @@ def invalid_parameter() -> WsError:
 
 def no_record() -> WsError:
     """Something asked for by its id isn't there."""
-    return WsError(
-        "dml_missing_record_exception", "invalidrecordunknown", "Can not find data record in database."
-    )
+    return WsError("dml_missing_record_exception", "invalidrecordunknown", "Can not find data record in database.")
 
 
 def no_access() -> WsError:
@@ -223,9 +221,7 @@ def get_site_info(call: Call, serviceshortnames: list[str] | None = None) -> dic
     totara = call.totara
     account = totara.users[3]
     version = VERSIONS.get(totara.version, VERSIONS["17"])
-    names = sorted(
-        FUNCTIONS.keys() if totara.ws_functions is None else totara.ws_functions & FUNCTIONS.keys()
-    )
+    names = sorted(FUNCTIONS.keys() if totara.ws_functions is None else totara.ws_functions & FUNCTIONS.keys())
     features = {"usecomments": 1, "usetags": 1, "enablenotes": 1, "messaging": 1, "enableblogs": 0}
     features |= {"enablecompletion": 1, "enablebadges": 1}
     return {

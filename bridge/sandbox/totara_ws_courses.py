@@ -259,8 +259,7 @@ def _details(call: Call, course: Course, order: int) -> dict[str, Any]:
         "requested": 0,
         "cacherev": course.timemodified,
         "filters": [
-            {"filter": name, "localstate": 0, "inheritedstate": 1}
-            for name in ("activitynames", "mediaplugin")
+            {"filter": name, "localstate": 0, "inheritedstate": 1} for name in ("activitynames", "mediaplugin")
         ],
     }
     if not call.totara.may_update_courses:
@@ -296,9 +295,7 @@ def search_courses(
     visible = [c for c in totara.courses.values() if c.viewable and c.shown]
     if criterianame == "search":
         word = criteriavalue.lower()
-        found = [
-            c for c in visible if word in f"{c.fullname}\n{c.shortname}\n{c.idnumber}\n{c.summary}".lower()
-        ]
+        found = [c for c in visible if word in f"{c.fullname}\n{c.shortname}\n{c.idnumber}\n{c.summary}".lower()]
     elif criterianame == "tagid":
         tag = totara.tag_name(int(criteriavalue)) if criteriavalue.isdigit() else None
         found = [c for c in visible if tag in c.tags]

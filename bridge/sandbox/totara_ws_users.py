@@ -97,9 +97,7 @@ def get_users_by_field(call: Call, field: str, values: list[str]) -> list[dict[s
     return [_user(call, user) for user in call.totara.live_users() if str(getattr(user, field)) in values]
 
 
-@function(
-    "core_user_create_users", {"users": [_NEW_USER | {"createpassword?": "bool"} | _PROFILE]}, locks=True
-)
+@function("core_user_create_users", {"users": [_NEW_USER | {"createpassword?": "bool"} | _PROFILE]}, locks=True)
 def create_users(call: Call, users: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make system accounts (there is no parameter for a tenant); one bad account undoes the whole call.
 
@@ -147,9 +145,7 @@ def _insert(totara: Totara, given: dict[str, Any]) -> User:
         raise WsError("dml_write_exception", "dmlwriteexception", "Error writing to database") from error
 
 
-@function(
-    "core_user_update_users", {"users": [_CHANGE | {"suspended?": "bool", "userpicture?": "int"} | _PROFILE]}
-)
+@function("core_user_update_users", {"users": [_CHANGE | {"suspended?": "bool", "userpicture?": "int"} | _PROFILE]})
 def update_users(call: Call, users: list[dict[str, Any]]) -> None:
     """Change accounts.
 
@@ -162,9 +158,7 @@ def update_users(call: Call, users: list[dict[str, Any]]) -> None:
         if user is None or user.deleted or user.id in (GUEST, ADMIN):
             continue
         email = given.get("email", user.email)
-        taken = any(
-            other.email.lower() == email.lower() for other in totara.live_users() if other is not user
-        )
+        taken = any(other.email.lower() == email.lower() for other in totara.live_users() if other is not user)
         if email != user.email and (taken or not valid_email(email)):
             continue
         totara.change_user(user, {key: value for key, value in given.items() if key in _KEPT})
@@ -209,9 +203,7 @@ def enrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
         if course is None:
             raise invalid_parameter()
         if not course.enterable:
-            raise WsError(
-                "require_login_exception", "requireloginerror", "Course or activity not accessible."
-            )
+            raise WsError("require_login_exception", "requireloginerror", "Course or activity not accessible.")
         if given["roleid"] != STUDENT:
             raise WsError(
                 "moodle_exception",
@@ -228,14 +220,10 @@ def enrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
         status = "suspended" if given.get("suspend") else "active"
         wanted[user.id, course.id] = Enrolment(status, given.get("timestart", 0), given.get("timeend", 0))
     for (user_id, course_id), to_be in wanted.items():
-        totara.enrol(
-            user_id, course_id, status=to_be.status, timestart=to_be.timestart, timeend=to_be.timeend
-        )
+        totara.enrol(user_id, course_id, status=to_be.status, timestart=to_be.timestart, timeend=to_be.timeend)
 
 
-@function(
-    "enrol_manual_unenrol_users", {"enrolments": [{"userid": "int", "courseid": "int", "roleid?": "int"}]}
-)
+@function("enrol_manual_unenrol_users", {"enrolments": [{"userid": "int", "courseid": "int", "roleid?": "int"}]})
 def unenrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
     """End manual enrolments; who isn't enrolled is no error, and other ways of enrolment stay."""
     totara = call.totara
@@ -254,9 +242,7 @@ def unenrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
 
 def _own_courses(totara: Totara, user: User) -> list[Course]:
     """The courses a learner finds among the own ones, in the site's order."""
-    pairs = {
-        pair for kept in (totara.enrolments, totara.other_enrolments) for pair in kept if pair[0] == user.id
-    }
+    pairs = {pair for kept in (totara.enrolments, totara.other_enrolments) for pair in kept if pair[0] == user.id}
     mine = [totara.courses[course] for _, course in pairs if course in totara.courses]
     shown = [course for course in mine if totara.listed(user, course)]
     if len(shown) < 2:
@@ -298,12 +284,8 @@ def get_users_courses(call: Call, userid: int) -> list[dict[str, Any]]:
     ]
 
 
-@function(
-    "core_enrol_get_enrolled_users", {"courseid": "int", "options?": [{"name": "text", "value": "text"}]}
-)
-def get_enrolled_users(
-    call: Call, courseid: int, options: list[dict[str, str]] | None = None
-) -> list[dict[str, Any]]:
+@function("core_enrol_get_enrolled_users", {"courseid": "int", "options?": [{"name": "text", "value": "text"}]})
+def get_enrolled_users(call: Call, courseid: int, options: list[dict[str, str]] | None = None) -> list[dict[str, Any]]:
     """Everybody enrolled, the suspended too unless ``onlyactive``; how and until when isn't told."""
     totara = call.totara
     if courseid not in totara.courses:

@@ -113,9 +113,7 @@ class Tour:
     def catalogue(self) -> str:
         """The courses that a rule selects appear in the shop: priced ones on sale, the others as drafts."""
         on_sale, draft = ("INTRO", "VAL", "HS1", "HS2", "TRANSIT"), ("AEO",)
-        self._until(
-            "all selected courses in the shop", lambda: all(self._product(c) for c in (*on_sale, *draft))
-        )
+        self._until("all selected courses in the shop", lambda: all(self._product(c) for c in (*on_sale, *draft)))
         for codes, status in ((on_sale, "publish"), (draft, "draft")):
             wrong = [code for code in codes if (self._product(code) or {}).get("status") != status]
             if wrong:
@@ -198,19 +196,13 @@ class Tour:
         """Somebody buys with a member officer's address. An address proves nothing: the account is left alone."""
         address = "ama.mensah@memberland.example"
         officer = self._totara.user_by_email(address)
-        before = {
-            key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id
-        }
+        before = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
         order = self._buy("VAL", email=address, first_name="Ama", last_name="Mensah")
         note = self._until(
             "a note that says why the seat waits",
-            lambda: next(
-                (n["note"] for n in self._shop.notes.get(order, []) if "waiting" in n["note"]), None
-            ),
+            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "waiting" in n["note"]), None),
         )
-        after = {
-            key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id
-        }
+        after = {key: e.status for key, e in self._totara.enrolments.items() if officer and key[0] == officer.id}
         same = [u for u in self._totara.users.values() if u.email.lower() == address]
         if after != before or len(same) != 1:
             raise Wrong("the officer's account was touched")
@@ -218,20 +210,16 @@ class Tour:
 
     def seats(self) -> str:
         """A company buys five seats: they stay open, to be given to its people, and nobody is enrolled by guesswork."""
-        order = self._buy(
-            "INTRO", 5, email="training@company.example", first_name="Carla", company="Company Ltd"
-        )
+        order = self._buy("INTRO", 5, email="training@company.example", first_name="Carla", company="Company Ltd")
         note = self._until(
             "a note about open seats",
-            lambda: next(
-                (n["note"] for n in self._shop.notes.get(order, []) if "open seat" in n["note"]), None
-            ),
+            lambda: next((n["note"] for n in self._shop.notes.get(order, []) if "open seat" in n["note"]), None),
         )
         if self._totara.user_by_email("training@company.example"):
             raise Wrong("the buyer was enrolled")
         if "5 ×" not in note:
             raise Wrong(f"not five seats: {note}")
-        return note
+        return str(note)
 
     def cancelled(self) -> str:
         """An order is cancelled: access is suspended, not deleted. Completed again: access is back."""

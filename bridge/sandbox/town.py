@@ -75,9 +75,7 @@ class Town:
         self._made = None if folder else tempfile.TemporaryDirectory(prefix="bridge-sandbox-")
         self.folder = folder or Path(self._made.name if self._made else "")
         self.folder.mkdir(parents=True, exist_ok=True)
-        key, secret, client_secret, token = (
-            "".join((p, secrets.token_hex(16))) for p in ("ck_", "cs_", "", "")
-        )
+        key, secret, client_secret, token = ("".join((p, secrets.token_hex(16))) for p in ("ck_", "cs_", "", ""))
         self.shop = Shop(consumer_key=key, consumer_secret=secret)
         self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=False)
         self.ids = seed_academy(self.totara)

@@ -51,15 +51,11 @@ def seed_academy(totara: Totara) -> dict[str, int]:
         "trade": totara.add_category("Trade facilitation", idnumber="trade"),
         "enforcement": totara.add_category("Enforcement (restricted)", idnumber="enforcement"),
     }
-    ids["classification"] = totara.add_category(
-        "Classification", parent=ids["basics"], idnumber="classification"
-    )
+    ids["classification"] = totara.add_category("Classification", parent=ids["basics"], idnumber="classification")
     ids["academy"] = totara.tenants[ids["tenant_academy"]].category_id
     ids["memberland"] = totara.tenants[ids["tenant_memberland"]].category_id
 
-    def course(
-        code: str, category: str, name: str, summary: str, colour: int | None = None, **more: Any
-    ) -> None:
+    def course(code: str, category: str, name: str, summary: str, colour: int | None = None, **more: Any) -> None:
         ids[code] = totara.add_course(
             name,
             shortname=code,

@@ -99,9 +99,7 @@ def reserve_account(store: Store, connection: Connection, person: Person) -> int
 
     The key on the address makes this the place where two workers, or two persons, can't both win.
     """
-    connection.execute(
-        store.insert(accounts).values(person_id=person.id, email=person.email).on_conflict_do_nothing()
-    )
+    connection.execute(store.insert(accounts).values(person_id=person.id, email=person.email).on_conflict_do_nothing())
     holder = connection.execute(select(accounts.c.person_id).where(accounts.c.email == person.email)).scalar()
     if holder is None:  # theirs is for an address they have changed since: no account was made for it
         connection.execute(
@@ -131,9 +129,7 @@ def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
-    query = select(products.c.product_id, products.c.course_id).where(
-        products.c.product_id.in_(sorted(product_ids))
-    )
+    query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
     return {product: course for product, course in connection.execute(query)}
 
 
@@ -187,9 +183,7 @@ def record_order(
 
 def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
     """Write down that a known order has been deleted for good. False if it never was known."""
-    done = connection.execute(
-        update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now)
-    )
+    done = connection.execute(update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now))
     return done.rowcount == 1
 
 
@@ -232,13 +226,9 @@ def apply_seats(
     return {int(person) for (person,) in connection.execute(query) if person is not None}
 
 
-def seen_orders(
-    connection: Connection, order_ids: Collection[int]
-) -> dict[int, tuple[datetime | None, datetime]]:
+def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
     """Order id -> (modified as seen, when we looked)."""
-    query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(
-        orders.c.id.in_(sorted(order_ids))
-    )
+    query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(orders.c.id.in_(sorted(order_ids)))
     return {order: (modified, looked) for order, modified, looked in connection.execute(query)}
 
 
@@ -260,9 +250,7 @@ def held_enrolments(connection: Connection, person_id: int) -> dict[int, Held]:
     query = select(enrolments.c.course_id, enrolments.c.state, enrolments.c.verified_at.is_not(None)).where(
         enrolments.c.person_id == person_id
     )
-    return {
-        course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)
-    }
+    return {course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)}
 
 
 def record_enrolment(
@@ -354,7 +342,7 @@ def report(connection: Connection, order_id: int) -> list[SeatReport]:
     return [SeatReport(*row) for row in connection.execute(query)]
 
 
-# --- small facts by name ---------------------------------------------------------------------------------------------
+# --- small facts by name --------------------------------------------------------------------------------------------
 
 
 def read_note(connection: Connection, name: str) -> tuple[Any, datetime] | None:
@@ -366,9 +354,7 @@ def read_note(connection: Connection, name: str) -> tuple[Any, datetime] | None:
 def write_note(store: Store, connection: Connection, name: str, value: Any, now: datetime) -> None:
     """Write down a small fact, in place of what was there."""
     statement = store.insert(notes).values(name=name, value=value, at=now)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=[notes.c.name], set_={"value": value, "at": now})
-    )
+    connection.execute(statement.on_conflict_do_update(index_elements=[notes.c.name], set_={"value": value, "at": now}))
 
 
 def counts(connection: Connection) -> Mapping[str, int]:

@@ -100,9 +100,7 @@ class Work:
 
     # --- marking -------------------------------------------------------------------------------------------
 
-    def mark(
-        self, connection: Connection, kind: str, keys: Iterable[object], at: datetime | None = None
-    ) -> None:
+    def mark(self, connection: Connection, kind: str, keys: Iterable[object], at: datetime | None = None) -> None:
         """Owe something, in the caller's transaction. Call ``store.bell.ring()`` after it has committed."""
         moment = at or self._now()
         rows = [{"kind": kind, "key": str(key), "at": moment} for key in keys]
@@ -177,9 +175,7 @@ class Work:
             connection.execute(insert.on_conflict_do_nothing())
             row = connection.execute(
                 update(t)
-                .where(
-                    t.c.kind == kind, t.c.key == key, or_(t.c.lease_until.is_(None), t.c.lease_until < now)
-                )
+                .where(t.c.kind == kind, t.c.key == key, or_(t.c.lease_until.is_(None), t.c.lease_until < now))
                 .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
                 .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
             ).first()
@@ -287,9 +283,7 @@ class Work:
     def drop(self, kind: str, key: str) -> bool:
         """Owe it no more, without doing it. False if there was nothing."""
         with self.store.begin() as connection:
-            done = connection.execute(
-                sql_delete(t).where(t.c.kind == kind, t.c.key == key, t.c.lease_owner.is_(None))
-            )
+            done = connection.execute(sql_delete(t).where(t.c.kind == kind, t.c.key == key, t.c.lease_owner.is_(None)))
         return done.rowcount == 1
 
     def counts(self) -> dict[str, dict[str, Any]]:

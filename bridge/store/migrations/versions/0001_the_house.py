@@ -30,9 +30,7 @@ def upgrade() -> None:
         sa.Column("first_name", sa.String(length=100), nullable=False),
         sa.Column("last_name", sa.String(length=100), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "(customer_id IS NULL) <> (guest_email IS NULL)", name=op.f("ck_persons_one_identity")
-        ),
+        sa.CheckConstraint("(customer_id IS NULL) <> (guest_email IS NULL)", name=op.f("ck_persons_one_identity")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_persons")),
         sa.UniqueConstraint("customer_id", name=op.f("uq_persons_customer_id")),
         sa.UniqueConstraint("guest_email", name=op.f("uq_persons_guest_email")),
@@ -132,9 +130,7 @@ def upgrade() -> None:
         sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("completed", sa.Boolean(), nullable=True),
         sa.Column("trouble", sa.Text(), nullable=True),
-        sa.CheckConstraint(
-            "state IN ('wanted', 'active', 'suspended')", name=op.f("ck_enrolments_known_state")
-        ),
+        sa.CheckConstraint("state IN ('wanted', 'active', 'suspended')", name=op.f("ck_enrolments_known_state")),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_enrolments_person_id")),
         sa.PrimaryKeyConstraint("person_id", "course_id", name=op.f("pk_enrolments")),
     )
