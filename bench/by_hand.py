@@ -1,0 +1,147 @@
+"""The floors that call the shop and Totara: the calls that can't be avoided, made by hand on one session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from woocommerce.oauth import OAuth
+
+TENANT = {"idnumber": "academy"}
+CREATE = "mutation($i: core_user_create_user_input!) { core_user_create_user(input: $i) { user { id username } } }"
+
+
+class Hands:
+    """One session, and the calls as anybody would write them. Each raises when it was not answered as it should."""
+
+    def __init__(self, shop: str, totara: str) -> None:
+        self._shop, self._totara = f"{shop}/wp-json/wc/v3", totara
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=16))
+        answer = self._session.post(
+            f"{totara}/totara/oauth2/token.php",
+            {
+                "grant_type": "client_credentials",
+                "client_id": "sandbox-client",
+                "client_secret": "sandbox-client-secret",
+            },
+        )
+        self._bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def shop(self, method: str, path: str, data: Any = None) -> Any:
+        """One signed call to the shop, which over http wants OAuth."""
+        url = f"{self._shop}/{path}"
+        signed = OAuth(
+            url=url, consumer_key="ck_sandbox", consumer_secret="cs_sandbox", version="wc/v3", method=method
+        ).get_oauth_url()
+        answer = self._session.request(method, signed, json=data)
+        answer.raise_for_status()
+        return answer.json()
+
+    def service(self, function: str, **fields: Any) -> Any:
+        """One web service of Totara."""
+        form = {"wstoken": "sandbox-ws-token", "wsfunction": function, "moodlewsrestformat": "json", **fields}
+        body = self._session.post(f"{self._totara}/webservice/rest/server.php", form).json()
+        if isinstance(body, dict) and "exception" in body:
+            raise RuntimeError(f"{function}: {body}")
+        return body
+
+    def enrol(self, order_id: int, course_id: int) -> None:
+        """From a paid order to a learner who can enter: six calls."""
+        order = self.shop("GET", f"orders/{order_id}")
+        email = order["billing"]["email"].lower()
+        if self.service("core_user_get_users", **{"criteria[0][key]": "email", "criteria[0][value]": email})["users"]:
+            raise RuntimeError("the address is taken")
+        user = {
+            "username": f"by-hand-{order_id}",
+            "email": email,
+            "firstname": order["billing"]["first_name"],
+            "lastname": order["billing"]["last_name"],
+            "password": "Aa1!a-throwaway-password",
+            "auth": "manual",
+            "tenant": TENANT,
+        }
+        answer = self._session.post(
+            f"{self._totara}/api/graphql.php", json={"query": CREATE, "variables": {"i": user}}, headers=self._bearer
+        )
+        user_id = answer.json()["data"]["core_user_create_user"]["user"]["id"]
+        self.service("core_course_get_courses_by_field", field="ids", value=course_id, moodlewssettingraw=1)
+        fields = {"roleid": 5, "userid": user_id, "courseid": course_id, "timestart": 0, "timeend": 0, "suspend": 0}
+        self.service("enrol_manual_enrol_users", **{f"enrolments[0][{name}]": value for name, value in fields.items()})
+        found = self.service("core_enrol_get_users_courses", userid=user_id)
+        if course_id not in [course["id"] for course in found]:
+            raise RuntimeError("enrolled, but can't enter")
+
+    def tell(self, order_id: int, course_id: int) -> None:
+        """What the order is told of it: meta and a note, two calls."""
+        seats = f"line 1, course {course_id}: access ready for Totara user 1000"
+        meta = [{"key": "_bridge_access", "value": "ready"}, {"key": "_bridge_seats", "value": seats}]
+        self.shop("PUT", f"orders/{order_id}?_fields=id", {"meta_data": meta})
+        note = {"note": f"Learning access: {seats}. [bridge 0123456789abcdef]", "customer_note": False}
+        self.shop("POST", f"orders/{order_id}/notes", note)
+
+    def courses(self, categories: Iterable[int]) -> int:
+        """Read the categories and all courses; how many."""
+        self.service("core_course_get_categories", moodlewssettingraw=1)
+        return sum(
+            len(
+                self.service("core_course_get_courses_by_field", field="category", value=one, moodlewssettingraw=1)[
+                    "courses"
+                ]
+            )
+            for one in categories
+        )
+
+    def product_ids(self) -> int:
+        """Read the ids of all our products; how many."""
+        count = 0
+        for page in range(1, 10_000):
+            query = f"search_sku=totara-course-&_fields=id,sku,status&per_page=100&page={page}&status=any"
+            rows = self.shop("GET", f"products?{query}&orderby=id&order=asc")
+            count += len(rows)
+            if len(rows) < 100:
+                break
+        return count
+
+    def batch(self, create: Sequence[Mapping[str, Any]]) -> None:
+        """Create up to a hundred products."""
+        made = self.shop("POST", "products/batch", {"create": create})["create"]
+        if bad := [product for product in made if "error" in product]:
+            raise RuntimeError(str(bad[0]))
+
+
+def at_once(threads: int, hands: Callable[[], Hands], tasks: Sequence[Any], work: Callable[[Hands, Any], None]) -> None:
+    """Do the tasks in so many threads with a session each. Raises the first error."""
+    left: SimpleQueue[Any] = SimpleQueue()
+    for task in tasks:
+        left.put(task)
+    errors: list[Exception] = []
+
+    def run() -> None:
+        mine = hands()
+        try:
+            while not errors:
+                work(mine, left.get_nowait())
+        except Empty:
+            pass
+        except Exception as err:
+            errors.append(err)
+        finally:
+            mine.close()
+
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,176 @@
+"""From a paid order to an enrolment: how long one takes on an idle system, and how many a backlog does in a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from sqlalchemy import func, select
+
+from bench.by_hand import Hands, at_once
+from bench.load import deliveries
+from bench.measure import Row, alternate, row
+from bench.places import SQLITE, Places, store_at
+from bench.processes import Process, bridge, environment, free_port, wait_for
+from bench.systems import Systems
+from bridge.store.db import Store
+from bridge.store.models import work
+from bridge.store.work import Work
+
+PATIENCE = 60.0
+QUIET = {"orders_sweep_seconds": 3600, "work_watch_seconds": 3600, "catalogue_every_seconds": 3600}
+
+
+def _due(store: Store) -> int:
+    """How many things are owed or held."""
+    query = select(func.count()).where(work.c.due_at.is_not(None) | work.c.lease_owner.is_not(None))
+    with store.read() as connection:
+        return int(connection.execute(query).scalar() or 0)
+
+
+def _until_idle(store: Store, every: float = 0.02) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if _due(store) == 0:
+            return
+        time.sleep(every)
+    raise RuntimeError("the bridge has not finished in time")
+
+
+@contextmanager
+def _town(places: Places, kind: str, commands: list[str], **settings: object) -> Iterator[tuple[Systems, Store, int]]:
+    """Systems, a database, processes of the bridge that have nothing to do, and the port that deliveries go to."""
+    running: list[Process] = []
+    with Systems() as systems:
+        systems.ask("sell", 20)
+        database, port = places.new(kind), free_port()
+        environ = environment(database, systems.shop, systems.totara, port, **{**QUIET, **settings})
+        store = store_at(database)
+        try:
+            for number, command in enumerate(commands):
+                running.append(bridge(command, environ, places.folder / f"{command}-{kind}-{number}.log"))
+            if commands[0] != "work":
+                wait_for(f"http://127.0.0.1:{port}/healthz", running[0])
+            until = time.monotonic() + PATIENCE
+            while time.monotonic() < until:  # the clock's first round, and every worker's first claim
+                with store.read() as connection:
+                    if connection.execute(select(func.count()).where(work.c.settled_at.is_not(None))).scalar():
+                        break
+                time.sleep(0.05)
+            time.sleep(1.0)
+            _until_idle(store)
+            yield systems, store, port
+        finally:
+            store.close()
+            for process in running:
+                process.stop()
+
+
+# --- one order on an idle system -----------------------------------------------------------------------------------
+
+
+def hint(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
+    """From the delivery to the answer that verifies the enrolment, with systems that answer at once and in 20 ms."""
+    commands = ["run"] if kind == SQLITE else ["serve", "work"]
+    with _town(places, kind, commands) as (systems, store, port):
+        hands = Hands(systems.shop, systems.totara)
+        url = f"http://127.0.0.1:{port}/webhooks/woocommerce"
+        session = requests.Session()
+        session.trust_env = False
+
+        def delivery(order_id: int) -> requests.PreparedRequest:
+            head, _, body = deliveries(port, "/webhooks/woocommerce", order_id, 1, True)[0].partition(b"\r\n\r\n")
+            lines = [line.decode().split(": ", 1) for line in head.split(b"\r\n")[1:]]
+            headers = {name: value for name, value in lines if name not in ("Host", "Content-Length")}
+            return session.prepare_request(requests.Request("POST", url, headers=headers, data=body))
+
+        enrolled: list[float] = []
+
+        def moments(began: float) -> float:
+            until = time.monotonic() + PATIENCE
+            while time.monotonic() < until:
+                first = systems.ask("first_moments")
+                if len(first) == 2:
+                    enrolled.append((first["enrol_manual_enrol_users"] - began) * 1000)
+                    return float(first["core_enrol_get_users_courses"] - began) * 1000
+                time.sleep(0.01)
+            raise RuntimeError(f"nobody was enrolled in time: {first}")
+
+        def ours() -> float:
+            [(order_id, _, _)] = systems.ask("buy", 1)
+            request = delivery(order_id)
+            began = time.monotonic()
+            session.send(request).raise_for_status()
+            took = moments(began)
+            _until_idle(store)
+            time.sleep(0.15)  # idle again: workers wait at the bell
+            return took
+
+        def floor() -> float:
+            [(order_id, _, course)] = systems.ask("buy", 1)
+            began = time.monotonic()
+            hands.enrol(order_id, course)
+            return moments(began)
+
+        for _ in range(3):  # connections, the token, what the site can do, the categories
+            ours()
+            floor()
+        for slow, pairs in ((0.0, 5 if quick else 25), (0.02, 3 if quick else 9)):
+            systems.ask("slow", slow)
+            figures = alternate(ours, floor, pairs)
+            name = f"hint to enrolled, systems answer after {slow * 1000:.0f} ms"
+            yield row(name, kind, figures, "ms", 1.2, "at most")
+            systems.ask("slow", 0.0)
+        hands.close()
+        session.close()
+
+
+# --- a backlog -----------------------------------------------------------------------------------------------------
+
+
+def drain(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
+    """Orders per second of 2 processes of 4 threads, against the same calls from 8 threads."""
+    orders, pairs = (60, 2) if quick else (300, 5)
+    # Marked by another process than they are worked in: SQLite has only the poll to tell of that.
+    with _town(places, kind, ["work", "work"], work_poll_seconds=0.1) as (systems, store, _):
+        engine = Work(store)
+        more: dict[str, float] = {}
+
+        def ours() -> float:
+            bought = systems.ask("buy", orders)
+            before = systems.ask("notes")
+            systems.ask("forget_requests")
+            began = time.monotonic()
+            engine.mark_due("order", *(order_id for order_id, _, _ in bought))
+            time.sleep(0.02)
+            _until_idle(store, every=0.05)
+            took = time.monotonic() - began
+            more["calls_per_order"] = round(sum(systems.ask("requests").values()) / orders, 2)
+            if systems.ask("notes") != before + orders:
+                raise RuntimeError("not every order has its note")
+            return orders / took
+
+        def by_hand(hands: Hands, task: tuple[int, str, int]) -> None:
+            order_id, _, course = task
+            hands.enrol(order_id, course)
+            hands.tell(order_id, course)
+
+        def floor() -> float:
+            bought = systems.ask("buy", orders)
+            systems.ask("forget_requests")
+            began = time.monotonic()
+            at_once(8, lambda: Hands(systems.shop, systems.totara), bought, by_hand)
+            took = time.monotonic() - began
+            more["floor_calls_per_order"] = round(sum(systems.ask("requests").values()) / orders, 2)
+            return orders / took
+
+        ours()
+        floor()
+        figures = alternate(ours, floor, pairs)
+        yield row("drain a backlog", kind, figures, "orders/s", 0.8, "at least", **more)
+        systems.ask("slow", 0.02)
+        figures = alternate(ours, floor, max(2, pairs // 2))
+        name = "drain a backlog, systems answer after 20 ms"
+        yield row(name, kind, figures, "orders/s", 0.8, "at least", **more)
