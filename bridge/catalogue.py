@@ -76,6 +76,12 @@ def shown_fields(product: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def sent_before(product: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of what we last sent, as they stand on the product itself; empty if it is not of our making."""
+    sent = next((m["value"] for m in product.get("meta_data") or () if m["key"] == SENT_META), None)
+    return sent if isinstance(sent, dict) else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run did: how many products by action, and what could not be done."""
@@ -299,7 +305,7 @@ class CatalogueSync:
 
     def _leave_held(self, change: Change, product: Mapping[str, Any], row: Any) -> Change:
         known = _known(row) or Known(int(product["id"]))
-        theirs = staff_changed(known, digests(shown_fields(product)))
+        theirs = staff_changed(known, digests(shown_fields(product)), sent_before(product))
         if known.retired and "status" in change.fields:
             theirs -= {"status"}
         if theirs - known.held:
@@ -314,9 +320,7 @@ class CatalogueSync:
     def _adopt(self, change: Change, product: Mapping[str, Any]) -> Change:
         """A product with our SKU that we don't know: our own from before a crash, or one that staff made."""
         shown = shown_fields(product)
-        meta = {m["key"]: m["value"] for m in product.get("meta_data") or []}
-        sent = meta.get(SENT_META)
-        if isinstance(sent, dict):  # ours: as if we had never forgotten it
+        if sent := sent_before(product):  # ours: as if we had never forgotten it
             fields = {name: v for name, v in change.fields.items() if sent.get(name) != digest(v)}
             return replace(change, fields=fields, reason="a product of ours that was not written down")
         fields = {name: value for name, value in change.fields.items() if not shown.get(name)}
@@ -375,7 +379,7 @@ class CatalogueSync:
         todo = totals.create + totals.adopt + totals.update + totals.retire
         tree = self._totara.tree() if todo and self._config.categories == "tree" else Tree(())
         finished = 0
-        for rows in self._chunks(shelf.c.action.in_(("create", "adopt", "update", "retire"))):
+        for rows in self._chunks(shelf.c.action.in_(("create", "adopt", "update", "retire", "mark"))):
             self._apply_chunk(rows, tree, done, troubles)
             finished += len(rows)
             self._progress("writing to the shop", finished, todo)
@@ -400,7 +404,7 @@ class CatalogueSync:
         change: list[Any] = []
         for row in rows:
             (create if row[shelf.c.action] == "create" else change).append(row)
-        quiet = [row for row in change if not row[shelf.c.fields]]  # adopted as it is
+        quiet = [row for row in change if not row[shelf.c.fields]]  # adopted or marked as it is
         change = [row for row in change if row[shelf.c.fields]]
         bodies = {row[shelf.c.course_id]: self._body(row, tree) for row in (*create, *change)}
         if bodies:
@@ -415,7 +419,7 @@ class CatalogueSync:
             for row in quiet:
                 if product := shown.get(row[shelf.c.product_id]):
                     self._record(row, product, without_image=False)
-                    done["adopt"] = done.get("adopt", 0) + 1
+                    done[row[shelf.c.action]] = done.get(row[shelf.c.action], 0) + 1
         outcomes: list[dict[str, Any] | Refused | None] = [*made, *changed]
         for row, outcome in zip((*create, *change), outcomes, strict=True):
             course_id = row[shelf.c.course_id]
@@ -474,9 +478,7 @@ class CatalogueSync:
         creating = row[shelf.c.action] in ("create", "adopt")
         sent = {**({} if creating else row[products.c.sent] or {}), **digests(fields)}
         if row[shelf.c.action] == "adopt":
-            meta = {m["key"]: m["value"] for m in product.get("meta_data") or []}
-            ours = meta.get(SENT_META)
-            sent = {**(ours if isinstance(ours, dict) else {}), **sent}
+            sent = {**sent_before(product), **sent}
         wanted = (row[shelf.c.wanted] or {}).get("fields", {})
         held = set() if creating else set(row[products.c.held] or ())
         if row[shelf.c.action] == "adopt":
@@ -487,7 +489,7 @@ class CatalogueSync:
             "sent": sent,
             "seen": digests({name: shown[name] for name in sent if name in shown}),
             "held": sorted(held),
-            "retired": row[shelf.c.action] == "retire",
+            "retired": row[shelf.c.action] in ("retire", "mark"),
         }
         if shown["image"] and "image" in fields:
             values |= {"image_id": int(shown["image"]), "image": digest(fields["image"])}

@@ -208,6 +208,7 @@ class Work(Section):
     backoff_seconds: Seconds = 2.0
     backoff_cap_seconds: Seconds = 300.0
     stop_seconds: Seconds = 30.0
+    read_tries: int = Field(default=3, ge=1, le=10)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_seconds: Seconds = 10.0
     watch_seconds: Seconds = 60.0

@@ -439,6 +439,8 @@ class Jobs:
             row = connection.execute(orders.select().where(orders.c.id == order_id)).first()
         if row is None or row.status == "deleted" or not seats:
             return
+        if any(seat.live and seat.person_id and not seat.trouble and not seat.verified for seat in seats):
+            return  # its learner is owed a look, and a note follows from that
         note = order_note(seats)
         mark = digest([note.text, note.meta])
         if row.note_written == mark:

@@ -57,16 +57,18 @@ class Bridge:
             for name in ("shop", "totara")
         }
 
+    def _wire(self, system: str, timeout: float) -> Wire:
+        return Wire(system, timeout=timeout, tries=self.settings.work.read_tries, breaker=self.breakers[system])
+
     @cached_property
     def shop(self) -> WooClient:
         """The shop."""
         config = self.settings.shop
-        wire = Wire("shop", timeout=config.timeout_seconds, breaker=self.breakers["shop"])
         return WooClient(
             config.url,
             config.consumer_key.get_secret_value(),
             config.consumer_secret.get_secret_value(),
-            wire,
+            self._wire("shop", config.timeout_seconds),
         )
 
     @cached_property
@@ -75,7 +77,7 @@ class Bridge:
         config = self.settings.totara
         return TotaraClient(
             config.url,
-            Wire("totara", timeout=config.timeout_seconds, breaker=self.breakers["totara"]),
+            self._wire("totara", config.timeout_seconds),
             client_id=config.client_id,
             client_secret=config.client_secret.get_secret_value(),
             ws_token=config.ws_token.get_secret_value(),

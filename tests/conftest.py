@@ -58,16 +58,33 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty, migrated database of each kind: the test runs on both."""
     if request.param == "sqlite":
-        copy = tmp_path / "bridge.sqlite3"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
-        return f"sqlite:///{copy}"
-    url: str = request.getfixturevalue("postgresql_url")
+        request.getfixturevalue("migrated_sqlite")
+        url = f"sqlite:///{tmp_path / 'bridge.sqlite3'}"
+    else:
+        url = request.getfixturevalue("postgresql_url")
+    empty(url, request)
+    return url
+
+
+def empty(url: str, request: pytest.FixtureRequest) -> None:
+    """Bring a database to the state of having just been migrated."""
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        return
     store = Store(url.replace("postgresql://", "postgresql+psycopg://"))
     with store.begin() as connection:
         names = ", ".join(table.name for table in metadata.sorted_tables)
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
     store.close()
-    return url
+
+
+@pytest.fixture
+def reset_database(database: str, request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Empties the test's database."""
+    return lambda: empty(database, request)
 
 
 @pytest.fixture

@@ -21,18 +21,18 @@ from bridge.worker import Worker
 SECRET = "a-secret-of-the-shop-0123"
 
 
-def settings_for(database: str, shop: str, totara: str, **sections: Mapping[str, Any]) -> Settings:
+def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapping[str, Any]) -> Settings:
     """Settings for the embedded systems at these addresses."""
     values: dict[str, dict[str, Any]] = {
         "database": {"url": database},
         "shop": {
-            "url": shop,
+            "url": shop_url,
             "consumer_key": "ck_sandbox",
             "consumer_secret": "cs_sandbox",
             "webhook_secrets": [SECRET],
         },
         "totara": {
-            "url": totara,
+            "url": totara_url,
             "client_id": "sandbox-client",
             "client_secret": "sandbox-client-secret",
             "ws_token": "sandbox-ws-token",
@@ -43,7 +43,7 @@ def settings_for(database: str, shop: str, totara: str, **sections: Mapping[str,
             "deny": [{"category": "Enforcement (restricted)"}],
             "prices": [{"shortname": "*", "price": "100.00"}],
         },
-        "work": {"backoff_seconds": 0.01, "backoff_cap_seconds": 0.02, "breaker_seconds": 0.05},
+        "work": {"backoff_seconds": 0.01, "backoff_cap_seconds": 0.02, "breaker_seconds": 0.05, "read_tries": 1},
         "orders": {},
         "server": {},
     }
@@ -65,13 +65,16 @@ class World:
         self.restricted = self.totara.add_category("Enforcement (restricted)")
         self.public = self.totara.add_category("Public")
         self._sections = sections
+        self._bridges: list[Bridge] = []
         self.bridge = self.new_bridge()
         self.web = Client(self.bridge.web())
 
     def new_bridge(self, **sections: Mapping[str, Any]) -> Bridge:
         """Another bridge on the same database: another process, as far as it knows."""
         shop, totara = self.served
-        return Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}))
+        made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}))
+        self._bridges.append(made)
+        return made
 
     @property
     def worker(self) -> Worker:
@@ -131,6 +134,7 @@ class World:
 
     def close(self) -> None:
         """Leave nothing running."""
-        self.bridge.store.close()
+        for bridge in self._bridges:
+            bridge.store.close()
         for served in self.served:
             served.stop()

@@ -242,8 +242,8 @@ class Listed:
 class Change:
     """One thing to do to one product, and why.
 
-    ``action`` is one of create, adopt, update, retire, keep (nothing to do, but something worth saying) and
-    "" for nothing at all. ``fields`` are the wanted values that would be written.
+    ``action`` is one of create, adopt, update, retire, mark (retired already, but not written down), keep (nothing to
+    do, but something worth saying) and "" for nothing at all. ``fields`` are the wanted values that would be written.
     """
 
     action: str
@@ -314,12 +314,22 @@ def _plan_unwanted(course_id: int, known: Known | None, listed: Listed | None, v
         return Change("", course_id, listed.product_id, verdict)
     if on_sale or listed.status == "private":
         return Change("retire", course_id, listed.product_id, verdict, {"status": "draft"})
+    if known is not None and not known.retired:
+        return Change("mark", course_id, listed.product_id, f"off sale already: {verdict}")
     return Change("", course_id, listed.product_id, verdict)
 
 
-def staff_changed(known: Known, shown: Mapping[str, str]) -> frozenset[str]:
-    """The fields that somebody edited in the shop since our last write. ``shown`` are digests of what it shows now."""
-    return frozenset(name for name, seen in known.seen.items() if name in shown and shown[name] != seen)
+def staff_changed(known: Known, shown: Mapping[str, str], marked: Mapping[str, str]) -> frozenset[str]:
+    """The fields that somebody edited in the shop since our last write.
+
+    ``shown`` are digests of what the shop shows now. ``marked`` is what our last write left on the product itself of
+    what it sent: where that differs from what we remember, it was us, and we were cut off before writing it down.
+    """
+    return frozenset(
+        name
+        for name, seen in known.seen.items()
+        if shown.get(name, seen) != seen and marked.get(name, known.sent.get(name)) == known.sent.get(name)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -19,15 +20,17 @@ class Served:
     """A running server that keeps connections open, as real ones do. ``url`` has no trailing slash."""
 
     def __init__(self, app: WSGIApplication, port: int = 0, threads: int = 16) -> None:
+        self._sockets: dict[int, object] = {}
         self._server = create_server(
             app,
+            map=self._sockets,
             host="127.0.0.1",
             port=port,
             threads=threads,
-            map={},
             ident="",
             clear_untrusted_proxy_headers=False,
         )
+        self._server.adj.asyncore_loop_timeout = 0.1  # how long stopping may take
         self.port = int(self._server.effective_port)
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -39,9 +42,9 @@ class Served:
 
     def stop(self) -> None:
         """Answer no more, and free the port."""
-        self._server.close()
-        self._server.task_dispatcher.shutdown()
-        self._thread.join(5)
+        self._server.task_dispatcher.shutdown(timeout=1)
+        close_all(self._sockets, ignore_all=True)
+        self._thread.join(2)
 
     def __enter__(self) -> Served:
         return self.start()
