@@ -176,12 +176,8 @@ class CatalogueSync:
 
     def _course_row(self, course: Course, tree: Tree) -> dict[str, Any]:
         verdict = self._rules.judge(course, tree)
-        reason = verdict.reason
-        selected = verdict.selected
-        if selected and course.visible is False and not any(rule.visible is False for rule in self._config.allow):
-            selected, reason = False, "the course is hidden in Totara"
         wanted = None
-        if selected:
+        if verdict.selected:
             product = wanted_product(
                 course,
                 tree,
@@ -196,7 +192,7 @@ class CatalogueSync:
             "course_id": course.id,
             "read": True,
             "denied": verdict.denied,
-            "verdict": reason,
+            "verdict": verdict.reason,
             "wanted": wanted,
         }
 

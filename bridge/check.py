@@ -154,6 +154,7 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
     rules = Rules(bridge.settings.catalogue.allow, bridge.settings.catalogue.deny)
     tree = bridge.totara.tree()
     good = 0
+    blind = False
     for start in range(0, len(sold), 100):
         part = sold[start : start + 100]
         found = bridge.totara.find_courses(part)
@@ -167,10 +168,15 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
                     "bridge catalogue apply",
                 )
                 continue
+            blind = blind or course.visible is None
             verdict = rules.judge(bridge.jobs.with_tags(course), tree)
             if verdict.selected:
                 good += 1
             else:
                 said = f"course {course_id} is on sale but {verdict.reason}"
                 yield Finding("problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course")
+    if blind:
+        said = "whether a course is hidden can't be read, and hidden ones may be sold"
+        mend = "give the service account moodle/course:update, or take moodle/course:viewhiddencourses from it"
+        yield Finding("problem", "courses on sale", said, mend)
     yield Finding("ok", "courses on sale", f"{good} of {len(sold)} can be given")

@@ -6,9 +6,10 @@ quote whole addresses, and an address may hold a signature or a token.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -31,7 +32,7 @@ LATER = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 class Breaker:
     """A circuit breaker: after ``failures`` in a row it refuses for ``seconds``, then lets one through to try.
 
-    Not a library's, since those we looked at hold a lock during the call and so serialise all calls.
+    Not a library's: see docs/decisions.
     """
 
     def __init__(
@@ -109,12 +110,40 @@ class Wire:
         """Do something that may safely be done again: a read, or an ``ensure_*``."""
         return self._retrying(call)
 
+    def send_json(self, method: str, url: str, *, what: str, **options: Any) -> tuple[requests.Response, Any]:
+        """The same, with the answer's JSON; None for an error without a body.
+
+        HTML, nothing, or half of an answer where JSON was due is Unavailable: a proxy, a crash, an upgrade.
+        """
+
+        def read(answer: requests.Response) -> Any:
+            if not answer.content and answer.status_code >= 400:
+                return None
+            try:
+                return json.loads(answer.content)
+            except ValueError:
+                raise Unavailable(
+                    f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system
+                ) from None
+
+        return self._send(method, url, what, read, options)
+
     def send(self, method: str, url: str, *, what: str, **options: Any) -> requests.Response:
         """One request. ``what`` names it in messages and metrics.
 
         Raises Unavailable for whatever may pass: no connection, no answer in time, "too many requests", a server's or
         a proxy's failure. Every other answer is returned, for the client to judge.
         """
+        return self._send(method, url, what, lambda answer: None, options)[0]
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        read: Callable[[requests.Response], Any],
+        options: Mapping[str, Any],
+    ) -> tuple[requests.Response, Any]:
         self.breaker.enter()
         began = time.perf_counter()
         outcome = "unavailable"
@@ -126,8 +155,9 @@ class Wire:
                     system=self.system,
                     retry_after=_retry_after(answer),
                 )
+            body = read(answer)
             outcome = "answered"
-            return answer
+            return answer, body
         except requests.RequestException as err:
             # Not chained: the library's message quotes the address.
             problem = type(err).__name__
@@ -135,11 +165,6 @@ class Wire:
         finally:
             self.breaker.note(outcome == "answered")
             metrics.CALLS.labels(self.system, what, outcome).observe(time.perf_counter() - began)
-
-    def not_json(self, what: str, answer: requests.Response) -> Unavailable:
-        """The exception for an answer in HTML, cut off, or empty where JSON was due: a proxy, a crash, an upgrade."""
-        self.breaker.note(False)
-        return Unavailable(f"{self.system} answered {what} without JSON ({answer.status_code})", system=self.system)
 
 
 def _retry_after(answer: requests.Response) -> float | None:

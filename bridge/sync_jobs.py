@@ -385,7 +385,8 @@ class Jobs:
             completed = self._totara.completed(user_id, course_id)
             self._totara.ensure_enrolment(user_id, course_id, suspended=True)
         except Refused as err:
-            if self._totara.find_courses([course_id]):
+            # An unknown course is "invalidparameter"; one that is only hidden from the service account is not.
+            if err.code != "invalidparameter" or self._totara.find_courses([course_id]):
                 troubles[course_id] = f"course {course_id}: {err}"
                 return
             completed = None  # the course is gone, and the enrolment with it
@@ -468,6 +469,8 @@ class Jobs:
     def sweep(self, since: datetime | None = None) -> int:
         """Owe a look at every order that was modified and that we have not seen so; returns how many.
 
+        With ``since`` given by a person: at every order modified since then, seen or not, and at its learners.
+
         Begins some minutes before the last sweep: the shop filters by whole seconds, and its clock is not ours. An
         order is taken as seen only if we looked some seconds after it was modified.
         """
@@ -479,11 +482,25 @@ class Jobs:
         found = 0
         for binned in (False, True):
             for page in self._shop.orders_modified_after(start, binned=binned):
-                found += self._owe_unseen(page)
+                if since is None:
+                    found += self._owe_unseen(page)
+                else:
+                    found += len(page)
+                    self.look_again([order_id for order_id, _ in page])
         if since is None:
             with self._store.begin() as connection:
                 ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
         return found
+
+    def look_again(self, order_ids: Collection[int]) -> int:
+        """Owe a look at these orders, and at the access of everybody on their seats; returns how many those are."""
+        with self._store.begin() as connection:
+            learners = sorted({person for order in order_ids for person in ledger.learners_of(connection, order)})
+            ledger.doubt(connection, learners)
+            self._work.mark(connection, LEARNER, learners)
+            self._work.mark(connection, ORDER, sorted(order_ids))
+        self._store.bell.ring()
+        return len(learners)
 
     def _owe_unseen(self, page: Collection[tuple[int, datetime]]) -> int:
         with self._store.read() as connection:
@@ -526,7 +543,7 @@ class Jobs:
             self._work.mark_due(SWEEP, ALL)
         missing = sorted(set(TOPICS) - {hook["topic"] for hook in ours})
         if missing:
-            return f"no webhook for {', '.join(missing)}: run `bridge webhooks install`; until then only sweeps find orders"
+            return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (sweeps go on)"
         return ""
 
     def _look_at_totara(self) -> str:

@@ -10,7 +10,6 @@ Texts of Totara's error answers never leave this module: its debug messages may 
 from __future__ import annotations
 
 import html
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -231,13 +230,12 @@ class TotaraClient:
             if self._token and self._token[0] != stale and self._clock() < self._token[1]:
                 return self._token[0]
             client_id, secret = self._client
-            answer = self._wire.send(
+            _, body = self._wire.send_json(
                 "POST",
                 f"{self.url}/totara/oauth2/token.php",
                 what="token",
                 data={"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret},
             )
-            body = self._json("token", answer)
             # A wrong secret is answered 200 as well: only the token tells.
             token = body.get("access_token") if isinstance(body, dict) else None
             if not isinstance(token, str) or not token:
@@ -253,7 +251,7 @@ class TotaraClient:
         stale = ""
         for last_try in (False, True):
             token = self._access_token(stale)
-            answer = self._wire.send(
+            answer, body = self._wire.send_json(
                 "POST",
                 f"{self.url}/api/graphql.php",
                 what=operation,
@@ -263,7 +261,7 @@ class TotaraClient:
             try:
                 if answer.status_code == 401:
                     raise Unauthorized("Totara does not accept the access token", system=SYSTEM)
-                return judge_gql(operation, self._json(operation, answer))
+                return judge_gql(operation, body)
             except Unauthorized:
                 # It may have run out, or been withdrawn when the client's secret was changed: ask for another, once.
                 stale = token
@@ -283,16 +281,10 @@ class TotaraClient:
         }
         if len(form) > MAX_VARIABLES:
             raise ValueError(f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars")
-        answer = self._wire.send("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
+        answer, body = self._wire.send_json("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
         if answer.status_code == 403 and not answer.content:
             raise Unauthorized("Totara's REST web services are switched off", system=SYSTEM)
-        return judge_ws(function, self._json(function, answer))
-
-    def _json(self, what: str, answer: Any) -> Any:
-        try:
-            return json.loads(answer.content)
-        except ValueError:
-            raise self._wire.not_json(what, answer) from None
+        return judge_ws(function, body)
 
     def _read(self, function: str, **parameters: Any) -> Any:
         return self._wire.reading(lambda: self._ws(function, **parameters))

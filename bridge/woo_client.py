@@ -84,9 +84,9 @@ class _PooledAPI(API):  # type: ignore[misc]
             headers["Content-Type"] = "application/json"
         if self.is_ssl:
             auth = HTTPBasicAuth(self.consumer_key, self.consumer_secret)
-            return self._wire.send(method, url, what=what, params=query, data=body, headers=headers, auth=auth)
+            return self._wire.send_json(method, url, what=what, params=query, data=body, headers=headers, auth=auth)
         signed = self._API__get_oauth_url(f"{url}?{urlencode(query)}", method)
-        return self._wire.send(method, signed, what=what, data=body, headers=headers)
+        return self._wire.send_json(method, signed, what=what, data=body, headers=headers)
 
 
 class WooClient:
@@ -105,15 +105,9 @@ class WooClient:
 
     def _call(self, method: str, endpoint: str, what: str, data: Any = None, **params: Any) -> tuple[Any, Any]:
         """One call: the body, and the headers for whoever counts pages."""
-        answer = self._api._API__request(method, endpoint, data, params=params, what=what)
+        answer, body = self._api._API__request(method, endpoint, data, params=params, what=what)
         if answer.status_code in (301, 302, 307, 308):
-            raise Unavailable(
-                "the shop redirects the API elsewhere: shop.url should be its final address", system=SYSTEM
-            )
-        try:
-            body = json.loads(answer.content)
-        except ValueError:
-            raise self._wire.not_json(what, answer) from None
+            raise Unavailable("the shop redirects the API elsewhere: shop.url must be its final address", system=SYSTEM)
         return judge(what, answer.status_code, body), answer.headers
 
     def _get(self, endpoint: str, what: str, **params: Any) -> Any:

@@ -101,16 +101,12 @@ class World:
                 {"key": "totara_sync", "value": {"hash": "abc", "v": 1}},
             ],
         )
-        self.excel = shop.add_product(
-            "Excel for Analysts", sku="TOT-104", price="49.99", categories=[{"id": it}]
-        )
+        self.excel = shop.add_product("Excel for Analysts", sku="TOT-104", price="49.99", categories=[{"id": it}])
         self.project = shop.add_product("Project Management", sku="TOT-VAR-1", type="variable")
         self.spring = shop.add_variation(
             self.project, sku="TOT-VAR-1-Spring", price="80", attributes=[("Session", "Spring")]
         )
-        shop.add_variation(
-            self.project, sku="TOT-VAR-1-Autumn", price="81", attributes=[("Session", "Autumn")]
-        )
+        shop.add_variation(self.project, sku="TOT-VAR-1-Autumn", price="81", attributes=[("Session", "Autumn")])
         self.bundle = shop.add_product("Bundle", sku="TOT-GRP-1", type="grouped")
         shop.edit_product(self.bundle, grouped_products=[self.fire, self.excel])
 
@@ -185,9 +181,7 @@ def test_a_guests_order_by_card_looks_as_recorded(world: World) -> None:
     fake, real = world.get(f"orders/{one}"), recorded("order-guest-card")["body"]
     assert same_shape(fake, real)
     assert list(fake) == list(real)
-    same = (
-        "status customer_id created_via needs_payment needs_processing is_editable currency currency_symbol"
-    )
+    same = "status customer_id created_via needs_payment needs_processing is_editable currency currency_symbol"
     assert [fake[key] for key in same.split()] == [real[key] for key in same.split()]
     assert fake["date_paid"] and fake["transaction_id"]
 
@@ -271,9 +265,7 @@ def test_a_subscription_and_its_order_look_as_recorded(world: World) -> None:
     buyer = world.shop.add_customer("nia@guest.test", "Nia", "Noon")
     one = world.shop.place_order([(world.fire, 1)], customer_id=buyer)
     made = world.shop.subscribe(one)
-    world.listen(
-        "subscription.updated", "order.created", "order.updated", "action.woocommerce_payment_complete"
-    )
+    world.listen("subscription.updated", "order.created", "order.updated", "action.woocommerce_payment_complete")
     world.shop.deliver()
     renewal = world.shop.renew(made)
     real = recorded("subscription-45")["body"]
@@ -449,9 +441,7 @@ def test_a_delivery_has_the_recorded_headers(world: World) -> None:
         assert sent["headers"][name] == real["headers"][name]
     assert sent["headers"]["X-WC-Webhook-Source"] == world.url + "/"
     assert sent["headers"]["X-WC-Webhook-Signature"] == sign(SECRET, sent["body"])
-    assert len(sent["headers"]["X-WC-Webhook-Delivery-ID"]) == len(
-        real["headers"]["X-WC-Webhook-Delivery-ID"]
-    )
+    assert len(sent["headers"]["X-WC-Webhook-Delivery-ID"]) == len(real["headers"]["X-WC-Webhook-Delivery-ID"])
     assert same_shape(json.loads(sent["body"]), real["body_json"])
 
 
@@ -588,9 +578,7 @@ def test_what_happens_is_told_as_recorded(world: World, clock: Clock, what: str)
     assert world.told() == [d["headers"]["X-WC-Webhook-Topic"] for d in real]
     for sent, delivery in zip(world.shop.deliveries[-len(real) :], real, strict=True):
         body = json.loads(sent["body"])
-        left_out = (
-            {"meta_data", "coupon_lines", "line_items", "_links"} if "order" in sent["topic"] else set()
-        )
+        left_out = {"meta_data", "coupon_lines", "line_items", "_links"} if "order" in sent["topic"] else set()
         for key in ("meta_data", "line_items"):
             if body.get(key) and delivery["body_json"].get(key):
                 assert same_shape(body[key], delivery["body_json"][key])

@@ -58,9 +58,7 @@ def lab() -> Totara:
     fire_png: dict[str, Any] = {"image": png, "image_name": "fire.png", "summary": LEARN, "tags": {"b", "c"}}
     course(2, "FIRE101", fire, "Fire safety essentials", "", **fire_png)
     course(3, "FIRE201", fire, "Fire risk assessment", "Assess and record fire risk.", tags={"a"})
-    course(
-        4, "GDPR101", public, 'Data protection & privacy "in practice"', "GDPR for busy people — with a quiz."
-    )
+    course(4, "GDPR101", public, 'Data protection & privacy "in practice"', "GDPR for busy people — with a quiz.")
     ten = "Ten lessons for a new manager."
     course(5, "MAN101", public, "First-time manager", ten, image=png, image_name="manager.png")
     course(6, "EXCEL1", public, "Excel für Einsteiger", "Ümlaut and emoji 🎓 test.")
@@ -70,9 +68,7 @@ def lab() -> Totara:
     course(8, "NOMAN1", public, no_manual, "Self enrolment only.", enrol_methods=methods)
     officers: dict[str, Any] = {"audiencevisible": 1, "enrol_methods": ("manual", *methods, "cohort")}
     course(9, "ENF101", restricted, "Enforcement powers: level 1", "Restricted to officers.", **officers)
-    course(
-        10, "ENF201", restricted, "Enforcement powers: level 2", "Restricted to officers.", audiencevisible=1
-    )
+    course(10, "ENF201", restricted, "Enforcement powers: level 2", "Restricted to officers.", audiencevisible=1)
     course(11, "ENF301", restricted, "Covert operations", "Audience only.", audiencevisible=1)
     course(12, "ACA101", totara.tenants[2].category_id, "Academy induction", "For academy members.")
     mem = "Member services induction"
@@ -565,9 +561,7 @@ def test_a_page_ends_with_a_cursor_that_holds_the_limit_and_the_sorted_column() 
         user = User(int(item["id"]), item["username"], item["email"], timemodified=1795445202 - number)
         totara.users[user.id] = user
     for number in range(30, 30 + 21 - len(totara.users)):
-        totara.users[number] = User(
-            number, f"u{number}", f"u{number}@members.example", timemodified=1795445000
-        )
+        totara.users[number] = User(number, f"u{number}", f"u{number}@members.example", timemodified=1795445000)
     answer = post_graphql(totara, sample("gql-users-page1")["request"], token_of(totara))
     assert answer.json["data"]["core_user_users"] == recorded
 

@@ -145,9 +145,7 @@ def test_a_signed_address_works_once(url: str, api: API) -> None:
 def test_basic_authentication_counts_over_https_only(shop: Shop, url: str) -> None:
     def status(**headers: str) -> int:
         address = f"{url}/wp-json/wc/v3/orders"
-        return requests.get(
-            address, auth=("ck_sandbox", "cs_sandbox"), headers=headers, timeout=5
-        ).status_code
+        return requests.get(address, auth=("ck_sandbox", "cs_sandbox"), headers=headers, timeout=5).status_code
 
     assert status() == 401
     assert status(**{"X-Forwarded-Proto": "https"}) == 200
@@ -194,9 +192,7 @@ def test_pages_are_counted_and_a_hundred_is_the_most(shop: Shop, api: API, cours
     assert problem(api.get("orders", params={"per_page": 0})) == (400, "rest_invalid_param")
 
 
-def test_past_the_end_the_total_of_orders_is_0_and_that_of_products_is_not(
-    shop: Shop, api: API, course: int
-) -> None:
+def test_past_the_end_the_total_of_orders_is_0_and_that_of_products_is_not(shop: Shop, api: API, course: int) -> None:
     shop.place_order([(course, 1)], **ANNA)
     for what, total in (("orders", "0"), ("products", "1")):
         answer = api.get(what, params={"page": 7})
@@ -218,9 +214,7 @@ def test_fields_cut_an_answer_down_but_not_inside_lists(shop: Shop, api: API, co
 
 
 def test_any_leaves_the_bin_out_and_any_with_trash_finds_nothing(shop: Shop, api: API, course: int) -> None:
-    paid, binned, waiting = (
-        shop.place_order([(course, 1)], payment=how, **ANNA) for how in ("card", "card", "bacs")
-    )
+    paid, binned, waiting = (shop.place_order([(course, 1)], payment=how, **ANNA) for how in ("card", "card", "bacs"))
     shop.trash_order(binned)
     assert ids(api.get("orders")) == [paid, waiting]
     assert ids(api.get("orders", params={"status": "processing,on-hold"})) == [paid, waiting]
@@ -326,9 +320,7 @@ def test_each_way_to_pay_leaves_the_order_as_woocommerce_does(
     assert order["total"] == ("0.00" if how == "free" else "50.00")
 
 
-def test_a_declined_card_is_paid_later_in_the_same_order_under_another_address(
-    shop: Shop, course: int
-) -> None:
+def test_a_declined_card_is_paid_later_in_the_same_order_under_another_address(shop: Shop, course: int) -> None:
     one = shop.place_order([(course, 1)], payment="declined", **ANNA)
     assert shop.show_order(one)["needs_payment"] is True
     shop.pay_order(one, email="anna@work.test")
@@ -337,9 +329,7 @@ def test_a_declined_card_is_paid_later_in_the_same_order_under_another_address(
     assert list(shop.orders) == [one]
 
 
-def test_a_bank_transfer_is_paid_when_the_staff_says_so_and_cash_when_it_is_completed(
-    shop: Shop, course: int
-) -> None:
+def test_a_bank_transfer_is_paid_when_the_staff_says_so_and_cash_when_it_is_completed(shop: Shop, course: int) -> None:
     transfer = shop.place_order([(course, 1)], payment="bacs", **ANNA)
     shop.set_status(transfer, "processing")
     assert shop.orders[transfer]["date_paid"]
@@ -401,9 +391,7 @@ def test_a_deleted_product_leaves_only_its_name_in_the_lines(shop: Shop, api: AP
 # --- working on orders --------------------------------------------------------------------------------------
 
 
-def test_meta_data_are_written_by_key_the_last_one_wins_and_null_deletes(
-    shop: Shop, api: API, course: int
-) -> None:
+def test_meta_data_are_written_by_key_the_last_one_wins_and_null_deletes(shop: Shop, api: API, course: int) -> None:
     one = shop.place_order([(course, 1)], **ANNA)
 
     def write(*pairs: tuple[str, Any]) -> dict[str, Any]:
@@ -434,9 +422,7 @@ def test_meta_of_a_line_is_written_by_the_lines_id(shop: Shop, api: API, course:
     assert problem(wrong) == (400, "woocommerce_rest_invalid_item_id")
 
 
-def test_a_quantity_changed_by_rest_leaves_the_total_and_0_removes_the_line(
-    shop: Shop, api: API, course: int
-) -> None:
+def test_a_quantity_changed_by_rest_leaves_the_total_and_0_removes_the_line(shop: Shop, api: API, course: int) -> None:
     one = shop.place_order([(course, 5)], **ANNA)
     line = shop.orders[one]["line_items"][0]["id"]
     body = api.put(f"orders/{one}", {"line_items": [{"id": line, "quantity": 3}]}).json()
@@ -476,16 +462,12 @@ def test_notes_are_kept_in_order(shop: Shop, api: API, course: int) -> None:
     assert problem(api.post(f"orders/{one}/notes", {})) == (400, "rest_missing_callback_param")
 
 
-def test_a_refund_of_everything_makes_the_order_refunded_and_more_is_refused(
-    shop: Shop, api: API, course: int
-) -> None:
+def test_a_refund_of_everything_makes_the_order_refunded_and_more_is_refused(shop: Shop, api: API, course: int) -> None:
     one = shop.place_order([(course, 2)], **ANNA)
     line = shop.orders[one]["line_items"][0]["id"]
     assert api.post(f"orders/{one}/refunds", {"amount": "1.00"}).status_code == 201
     assert shop.orders[one]["status"] == "processing"
-    answer = api.post(
-        f"orders/{one}/refunds", {"amount": "49.00", "line_items": [{"id": line, "quantity": 2}]}
-    )
+    answer = api.post(f"orders/{one}/refunds", {"amount": "49.00", "line_items": [{"id": line, "quantity": 2}]})
     assert answer.json()["line_items"][0]["quantity"] == -2
     assert shop.orders[one]["status"] == "refunded"
     assert len(shop.refunds[one]) == 2
@@ -595,9 +577,7 @@ def test_skus_are_unique_whatever_their_case_even_in_the_bin(shop: Shop, api: AP
     assert api.put(f"products/{max(shop.products)}", {"sku": "TOT-1"}).status_code == 200
 
 
-def test_products_are_found_by_sku_status_type_and_name_but_never_by_meta(
-    shop: Shop, api: API, course: int
-) -> None:
+def test_products_are_found_by_sku_status_type_and_name_but_never_by_meta(shop: Shop, api: API, course: int) -> None:
     draft = shop.add_product("Draft", sku="TOT-22", price="5", status="draft")
     variable = shop.add_product("Project", type="variable")
     variation = shop.add_variation(variable, sku="TOT-3-A", price="8", attributes=[("Session", "A")])
@@ -629,9 +609,7 @@ def test_a_batch_takes_a_hundred_in_all_keeps_their_order_and_deletes_for_ever(
     )
     assert len(shop.products) == 1
     items = [{"name": "One"}, {"name": "Two", "sku": "TOT-1"}, {"name": "Three"}]
-    body = api.post(
-        "products/batch", {"create": items, "update": [{"id": 4711}], "delete": [course, 4711]}
-    ).json()
+    body = api.post("products/batch", {"create": items, "update": [{"id": 4711}], "delete": [course, 4711]}).json()
     assert [item.get("name") for item in body["create"]] == ["One", None, "Three"]
     assert body["create"][1]["id"] == 0
     assert body["update"][0]["error"]["data"]["status"] == 400
@@ -723,16 +701,12 @@ def test_an_image_that_fails_fails_the_product(shop: Shop, api: API) -> None:
 
 def listen(api: API, hook: str, *topics: str) -> list[int]:
     """Make webhooks by REST."""
-    made = [
-        api.post("webhooks", {"topic": topic, "delivery_url": hook, "secret": "s3cret"}) for topic in topics
-    ]
+    made = [api.post("webhooks", {"topic": topic, "delivery_url": hook, "secret": "s3cret"}) for topic in topics]
     assert [answer.status_code for answer in made] == [201] * len(topics)
     return [answer.json()["id"] for answer in made]
 
 
-def test_a_webhook_is_made_pinged_changed_and_removed(
-    shop: Shop, api: API, hook: str, receiver: Receiver
-) -> None:
+def test_a_webhook_is_made_pinged_changed_and_removed(shop: Shop, api: API, hook: str, receiver: Receiver) -> None:
     [one] = listen(api, hook, "order.updated")
     assert receiver.topics() == ["ping"]
     body = api.get(f"webhooks/{one}").json()
@@ -921,9 +895,7 @@ def test_payment_complete_is_told_for_cards_but_not_for_cash_transfers_or_captur
     assert shop.deliver() == 2
 
 
-def test_a_variation_that_changes_is_told_as_a_product(
-    shop: Shop, api: API, hook: str, receiver: Receiver
-) -> None:
+def test_a_variation_that_changes_is_told_as_a_product(shop: Shop, api: API, hook: str, receiver: Receiver) -> None:
     variable = shop.add_product("Project", type="variable")
     variation = shop.add_variation(variable, price="8", attributes=[("Session", "A")])
     listen(api, hook, "product.updated")
@@ -934,9 +906,7 @@ def test_a_variation_that_changes_is_told_as_a_product(
     assert told == ("variation", variable, "9")
 
 
-def test_the_queue_can_run_by_itself(
-    shop: Shop, api: API, hook: str, receiver: Receiver, course: int
-) -> None:
+def test_the_queue_can_run_by_itself(shop: Shop, api: API, hook: str, receiver: Receiver, course: int) -> None:
     listen(api, hook, "order.created")
     shop.start_queue(0.01)
     shop.place_order([(course, 1)], **ANNA)
@@ -963,9 +933,7 @@ def test_the_front_page_shows_what_is_for_sale_and_escapes_it(shop: Shop, url: s
     assert "Draft" not in page and "Unpriced" not in page
 
 
-def test_a_purchase_on_the_pages_is_an_order_with_an_account_if_wished(
-    shop: Shop, url: str, course: int
-) -> None:
+def test_a_purchase_on_the_pages_is_an_order_with_an_account_if_wished(shop: Shop, url: str, course: int) -> None:
     form = {
         "product": str(course),
         "quantity": "3",
@@ -995,12 +963,8 @@ def test_a_declined_card_can_be_tried_again_on_the_page(shop: Shop, url: str, co
     assert shop.orders[one]["status"] == "processing"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"email": "x"}, {"quantity": "0"}, {"payment": "gold"}, {"product": "4711"}]
-)
-def test_a_form_that_makes_no_sense_is_refused(
-    shop: Shop, url: str, course: int, wrong: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("wrong", [{"email": "x"}, {"quantity": "0"}, {"payment": "gold"}, {"product": "4711"}])
+def test_a_form_that_makes_no_sense_is_refused(shop: Shop, url: str, course: int, wrong: dict[str, str]) -> None:
     form = {"product": str(course), "quantity": "1", "email": "a@b.test", "payment": "card"}
     assert requests.post(f"{url}/buy", form | wrong, timeout=5).status_code == 400
     assert shop.orders == {}

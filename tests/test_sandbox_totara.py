@@ -128,9 +128,7 @@ def test_a_token_is_refused_once_it_has_expired(site: Site) -> None:
     given = site.token()
     assert given["expires_in"] == 60
     body = {"query": "{ totara_webapi_status { status } }"}
-    assert site.gql_answer(body, given["access_token"]).json == {
-        "data": {"totara_webapi_status": {"status": "ok"}}
-    }
+    assert site.gql_answer(body, given["access_token"]).json == {"data": {"totara_webapi_status": {"status": "ok"}}}
     site.time += 60
     assert "expired or invalid" in debug(site.gql_answer(body, given["access_token"]).json)
 
@@ -161,9 +159,7 @@ def test_an_unknown_operation_is_silence_and_so_is_an_unknown_field(site: Site) 
 def test_a_variable_of_a_type_the_version_does_not_have_is_an_error(site: Site) -> None:
     query = "query($q: core_course_courses_query) { core_course_courses(query: $q) { total } }"
     assert site.gql(query, q={})["errors"][0]["extensions"] == {"category": "graphql"}
-    assert (
-        site.gql(query.replace("course_courses", "user_users"), q={})["data"]["core_user_users"]["total"] == 5
-    )
+    assert site.gql(query.replace("course_courses", "user_users"), q={})["data"]["core_user_users"]["total"] == 5
 
 
 def test_aliases_fragments_and_directives_are_understood(site: Site) -> None:
@@ -270,9 +266,7 @@ def test_a_variable_that_does_not_fit_is_refused_with_its_place(site: Site, give
 
 def pages(site: Site, column: str, limit: int = 3) -> list[str]:
     """The ids of all accounts, read by pages sorted by a column."""
-    query = (
-        "query($q: core_user_users_query) { core_user_users(query: $q) { total next_cursor items { id } } }"
-    )
+    query = "query($q: core_user_users_query) { core_user_users(query: $q) { total next_cursor items { id } } }"
     sort = [{"column": column, "direction": "ASC"}]
     found: list[str] = []
     pagination: dict[str, Any] = {"limit": limit}
@@ -719,9 +713,7 @@ def test_an_address_with_an_underscore_finds_its_neighbours_too(site: Site) -> N
     found = site.ws("core_user_get_users", criteria=[{"key": "email", "value": "a_b@shop.example"}])["users"]
     assert [user["email"] for user in found] == ["a_b@shop.example", "axb@SHOP.example"]
     both_criteria = [{"key": "email", "value": "a%"}, {"key": "username", "value": "anna"}]
-    assert [user["id"] for user in site.ws("core_user_get_users", criteria=both_criteria)["users"]] == [
-        site.anna
-    ]
+    assert [user["id"] for user in site.ws("core_user_get_users", criteria=both_criteria)["users"]] == [site.anna]
     answer = site.ws("core_user_get_users", criteria=[{"key": "shoe", "value": "9"}])
     assert answer["warnings"][0]["item"] == "shoe"
 
@@ -808,9 +800,7 @@ def test_the_first_bad_enrolment_undoes_the_good_ones(site: Site) -> None:
     bad = {"courseid": site.academy}
     assert site.ws("enrol_manual_enrol_users", enrolments=[good, good | bad])["errorcode"] == "wsnoinstance"
     site.totara.edit_course(site.academy, enterable=False)
-    assert (
-        site.ws("enrol_manual_enrol_users", enrolments=[good, good | bad])["errorcode"] == "requireloginerror"
-    )
+    assert site.ws("enrol_manual_enrol_users", enrolments=[good, good | bad])["errorcode"] == "requireloginerror"
     assert not site.totara.enrolments
 
 
@@ -855,10 +845,7 @@ def test_nobody_gets_in_who_is_suspended_or_whose_tenant_is_or_when_the_course_i
 def test_unenrolling_takes_the_manual_enrolment_and_leaves_the_audiences(site: Site) -> None:
     site.totara.enrol(site.anna, site.open, method="cohort")
     site.enrol(site.anna, site.open)
-    assert (
-        site.ws("enrol_manual_unenrol_users", enrolments=[{"userid": site.anna, "courseid": site.open}])
-        is None
-    )
+    assert site.ws("enrol_manual_unenrol_users", enrolments=[{"userid": site.anna, "courseid": site.open}]) is None
     assert not site.totara.enrolments
     assert site.totara.reachable(site.anna, site.open)
     listed = site.ws("core_enrol_get_enrolled_users", courseid=site.open)
@@ -951,12 +938,8 @@ def test_an_answer_that_is_cut_off_hides_that_the_work_was_done(site: Site) -> N
 
 def test_pages_show_courses_people_and_learners_and_escape_what_they_show(site: Site) -> None:
     evil = "<script>alert(1)</script>"
-    course = site.totara.add_course(
-        f"Evil {evil}", shortname=evil, category=site.public, summary=evil, visible=0
-    )
-    user = site.totara.add_user(
-        "x@shop.example", username="x", firstname=evil, lastname="<b>", tenant="academy"
-    )
+    course = site.totara.add_course(f"Evil {evil}", shortname=evil, category=site.public, summary=evil, visible=0)
+    user = site.totara.add_user("x@shop.example", username="x", firstname=evil, lastname="<b>", tenant="academy")
     site.totara.enrol(user, course)
     site.totara.enrol(site.anna, site.open, timeend=NOW - 1)
     for path, words in (

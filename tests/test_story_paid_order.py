@@ -53,9 +53,7 @@ def test_a_variation_gives_the_course_of_its_product(world: World) -> None:
     with world.bridge.store.begin() as connection:
         from bridge.store.models import products
 
-        connection.execute(
-            products.insert().values(course_id=course, product_id=product, sent={}, seen={}, held=[])
-        )
+        connection.execute(products.insert().values(course_id=course, product_id=product, sent={}, seen={}, held=[]))
     world.owe("order", world.shop.place_order([(autumn, 1)], email="v@guest.test"))
     world.settle()
     assert world.access() == {("v@guest.test", course): "active"}
@@ -308,9 +306,7 @@ def test_an_hour_without_totara_delays_and_loses_nothing(world: World) -> None:
     courses = [world.course(f"C{n}") for n in range(3)]
     products = [world.sell(course) for course in courses]
     world.totara.faults.down()
-    orders = [
-        world.shop.place_order([(product, 1)], email=f"p{n}@outage.test") for n, product in enumerate(products)
-    ]
+    orders = [world.shop.place_order([(product, 1)], email=f"p{n}@outage.test") for n, product in enumerate(products)]
     world.owe("order", *orders)
     for _ in range(12):
         world.settle()
@@ -615,5 +611,13 @@ def test_no_secret_and_no_address_gets_into_the_logs(
     said = capsys.readouterr()
     text = said.err + said.out
     assert "order settled" in text
-    for secret in ("private@", "Priv", "cs_sandbox", "sandbox-client-secret", "sandbox-ws-token", "oauth_signature", SECRET):
+    for secret in (
+        "private@",
+        "Priv",
+        "cs_sandbox",
+        "sandbox-client-secret",
+        "sandbox-ws-token",
+        "oauth_signature",
+        SECRET,
+    ):
         assert secret not in text

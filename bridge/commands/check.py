@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 
 import click
+from rich.text import Text
 
 from bridge.check import check as look
 from bridge.commands.common import as_json, as_table, load_or_exit, out
@@ -30,7 +31,7 @@ def check(json_: bool) -> None:
         as_json({"ok": not bad, "findings": [asdict(finding) for finding in findings]})
         sys.exit(1 if bad else 0)
     colours = {"ok": "green", "note": "yellow", "problem": "red"}
-    rows = [(f"[{colours[f.level]}]{f.level}[/]", f.what, f.said, f.mend) for f in findings]
+    rows = [(Text(f.level, colours[f.level]), f.what, f.said, f.mend) for f in findings]
     as_table("Check", ("", "what", "found", "to do"), rows, "")
     out.print(f"[red]{len(bad)} problems[/]" if bad else "[green]everything an order needs is there[/]")
     sys.exit(1 if bad else 0)

@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bridge import logs
 from bridge.errors import BridgeError, ConfigError
@@ -42,7 +44,7 @@ def as_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else escape("" if cell is None else str(cell)) for cell in row))
     out.print(table)
 
 

@@ -6,13 +6,14 @@ import sys
 from datetime import UTC, datetime
 
 import click
+from rich.markup import escape
 
 from bridge.commands.common import as_json, as_table, out, with_bridge
 from bridge.health import problems
 from bridge.store import ledger
 from bridge.store.db import utc_now
 from bridge.store.work import Parked
-from bridge.sync_jobs import LEARNER, ORDER
+from bridge.sync_jobs import LEARNER
 from bridge.wiring import Bridge
 
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
@@ -42,12 +43,8 @@ def resync(bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None) -
         found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
         click.echo(f"{found} orders are due")
         return
-    with bridge.store.begin() as connection:
-        learners = sorted({p for order in order_ids for p in ledger.learners_of(connection, order)})
-        ledger.doubt(connection, learners)
-        bridge.work.mark(connection, ORDER, order_ids)
-        bridge.work.mark(connection, LEARNER, learners)
-    click.echo(f"{len(order_ids)} orders and {len(learners)} learners are due")
+    learners = bridge.jobs.look_again(order_ids)
+    click.echo(f"{len(order_ids)} orders and {learners} learners are due")
 
 
 @click.command()
@@ -79,7 +76,7 @@ def status(bridge: Bridge, json_: bool) -> None:
         )
         as_table("Ledger", tuple(name.replace("_", " ") for name in totals), [tuple(totals.values())], "")
         for problem in found:
-            out.print(f"[red]not ready[/]: {problem}", highlight=False)
+            out.print(f"[red]not ready[/]: {escape(problem)}", highlight=False)
         if not found:
             out.print("[green]ready[/]: an order would get through")
     sys.exit(1 if found else 0)
@@ -146,7 +143,7 @@ def parked_show(bridge: Bridge, kind: str, key: str, json_: bool) -> None:
         return
     for name, value in {**_as_dict(item), "orders": ", ".join(map(str, concerned)) or None}.items():
         if value is not None:
-            out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False)
+            out.print(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}", highlight=False)
 
 
 @parked.command("retry")

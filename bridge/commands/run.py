@@ -72,9 +72,10 @@ class WebServer(BaseApplication):  # type: ignore[misc]
 
 
 def _serve(settings: Settings, bind: str | None, *, working: bool) -> None:
-    if settings.server.processes > 1:
-        # prometheus_client looks for this when it is first imported in a web process.
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="bridge-metrics-"))
+    if settings.server.processes > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        # prometheus_client looks for this when it is first imported, which has happened: begin again with it.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="bridge-metrics-")
+        os.execv(sys.executable, [sys.executable, "-m", "bridge", *sys.argv[1:]])  # noqa: S606
     WebServer(settings, bind or settings.server.bind, working=working).run()
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from bridge.catalogue import CatalogueSync, Outcome
@@ -219,7 +220,7 @@ def _print_outcome(outcome: Outcome, json_: bool) -> None:
     done = ", ".join(f"{action} {count}" for action, count in outcome.done.items()) or "nothing to change"
     out.print(f"done: {done}", highlight=False)
     for trouble in outcome.troubles:
-        out.print(f"[red]not done[/]: {trouble}", highlight=False)
+        out.print(f"[red]not done[/]: {escape(trouble)}", highlight=False)
 
 
 @catalogue.command("handback")

@@ -127,7 +127,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rules:
-    """Allow and deny. A deny rule beats every allow rule; what can't be told counts as denied, never as allowed."""
+    """Allow and deny. A deny rule beats every allow rule; what can't be told counts as denied, never as allowed.
+
+    A hidden course is sold only by a rule that says ``visible = false`` itself.
+    """
 
     allow: Sequence[Rule] = ()
     deny: Sequence[Rule] = ()
@@ -143,11 +146,11 @@ class Rules:
             if answer is None:
                 return Verdict(False, True, f"Totara does not show what the deny rule asks: {rule}")
         for rule in self.allow:
-            if rule.matches(course, tree):
+            if rule.matches(course, tree) and (course.visible is not False or rule.visible is False):
                 if why := course.sellable:
                     return Verdict(False, False, why)
                 return Verdict(True, False, f"allowed by the rule: {rule}")
-        return Verdict(False, False, "no rule allows it")
+        return Verdict(False, False, "it is hidden in Totara" if course.visible is False else "no rule allows it")
 
     def unknown_categories(self, tree: Tree) -> list[int | str]:
         """The categories that rules name and that Totara does not show: a rule about one of them can't be kept."""
@@ -301,7 +304,7 @@ def plan_product(
             return Change("update", course_id, listed.product_id, f"the course is back: {verdict}", changed)
     if not changed:
         return Change("", course_id, listed.product_id, "unchanged")
-    return Change("update", course_id, listed.product_id, f"changed in Totara: {', '.join(sorted(changed))}", changed)
+    return Change("update", course_id, listed.product_id, f"changed: {', '.join(sorted(changed))}", changed)
 
 
 def _plan_unwanted(course_id: int, known: Known | None, listed: Listed | None, verdict: str, denied: bool) -> Change:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from waitress.server import create_server
-from waitress.wasyncore import close_all
+from waitress.wasyncore import close_all, loop
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -30,10 +30,10 @@ class Served:
             ident="",
             clear_untrusted_proxy_headers=False,
         )
-        self._server.adj.asyncore_loop_timeout = 0.1  # how long stopping may take
         self.port = int(self._server.effective_port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> Served:
         """Begin to answer."""
@@ -42,9 +42,14 @@ class Served:
 
     def stop(self) -> None:
         """Answer no more, and free the port."""
+        self._stopping.set()
+        self._thread.join(5)
         self._server.task_dispatcher.shutdown(timeout=1)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            loop(timeout=0.1, map=self._sockets, count=1)
         close_all(self._sockets, ignore_all=True)
-        self._thread.join(2)
 
     def __enter__(self) -> Served:
         return self.start()

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from bridge.errors import Unavailable
 
@@ -104,7 +104,13 @@ def translated() -> Iterator[None]:
     """Turn "the database is not there" into Unavailable; what the database refuses stays as it is."""
     try:
         yield
-    except OperationalError as err:
+    except (OperationalError, ProgrammingError) as err:
+        if "no such table" in str(err.orig) or "UndefinedTable" in type(err.orig).__name__:
+            raise Unavailable(
+                "the database has no tables of this version: run `bridge migrate`", system="database"
+            ) from err
+        if isinstance(err, ProgrammingError):
+            raise
         raise Unavailable("the database can't be reached, or is locked", system="database") from err
     except DBAPIError as err:
         if err.connection_invalidated:

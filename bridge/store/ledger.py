@@ -124,13 +124,13 @@ def account_made(connection: Connection, person_id: int, totara_id: int, now: da
 def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
     """Line id -> course, for every line ever seen of the order."""
     query = select(purchases.c.line_id, purchases.c.course_id).where(purchases.c.order_id == order_id)
-    return {line: course for line, course in connection.execute(query)}
+    return dict(connection.execute(query))
 
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
     query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
-    return {product: course for product, course in connection.execute(query)}
+    return dict(connection.execute(query))
 
 
 def seats_of(connection: Connection, order_id: int) -> list[Seat]:
@@ -191,12 +191,7 @@ def apply_seats(
     connection: Connection, order_id: int, plan: SeatPlan, person_id: int | None, why: str, now: datetime
 ) -> set[int]:
     """Carry out a seat plan. Returns the persons whose seats changed."""
-    ids = {
-        line: purchase
-        for line, purchase in connection.execute(
-            select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)
-        )
-    }
+    ids = dict(connection.execute(select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)))
     if plan.give:
         connection.execute(
             insert(seats),
