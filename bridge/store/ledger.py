@@ -124,13 +124,13 @@ def account_made(connection: Connection, person_id: int, totara_id: int, now: da
 def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
     """Line id -> course, for every line ever seen of the order."""
     query = select(purchases.c.line_id, purchases.c.course_id).where(purchases.c.order_id == order_id)
-    return dict(connection.execute(query))
+    return dict(connection.execute(query).tuples().all())
 
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
     query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
-    return dict(connection.execute(query))
+    return dict(connection.execute(query).tuples().all())
 
 
 def seats_of(connection: Connection, order_id: int) -> list[Seat]:
@@ -191,7 +191,8 @@ def apply_seats(
     connection: Connection, order_id: int, plan: SeatPlan, person_id: int | None, why: str, now: datetime
 ) -> set[int]:
     """Carry out a seat plan. Returns the persons whose seats changed."""
-    ids = dict(connection.execute(select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)))
+    query = select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)
+    ids = dict(connection.execute(query).tuples().all())
     if plan.give:
         connection.execute(
             insert(seats),
@@ -215,10 +216,10 @@ def apply_seats(
     changed = [(ids[seat.line_id], seat.unit) for seat in (*plan.give, *plan.revive, *plan.end) if seat.taken]
     if not changed:
         return set()
-    query = select(seats.c.person_id).where(
+    touched = select(seats.c.person_id).where(
         or_(*(and_(seats.c.purchase_id == purchase, seats.c.unit == unit) for purchase, unit in changed))
     )
-    return {int(person) for (person,) in connection.execute(query) if person is not None}
+    return {int(person) for (person,) in connection.execute(touched) if person is not None}
 
 
 def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
