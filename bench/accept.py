@@ -82,7 +82,7 @@ def _servers(places: Places, kind: str) -> Iterator[tuple[Load, Load]]:
 
 def accept(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
     """Requests per second over 16 keep-alive connections: different orders, and always the same one."""
-    count, pairs = (800, 2) if quick else (2500, 7)
+    count, pairs = (800, 2) if quick else (1500, 5)
     goal = 0.8 if kind == SQLITE else 0.7
     with _servers(places, kind) as (ours, floor):
         for load in (ours, floor):

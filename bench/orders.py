@@ -117,7 +117,7 @@ def hint(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
         for _ in range(3):  # connections, the token, what the site can do, the categories
             ours()
             floor()
-        for slow, pairs in ((0.0, 5 if quick else 25), (0.02, 3 if quick else 9)):
+        for slow, pairs in ((0.0, 5 if quick else 21), (0.02, 3 if quick else 7)):
             systems.ask("slow", slow)
             figures = alternate(ours, floor, pairs)
             name = f"hint to enrolled, systems answer after {slow * 1000:.0f} ms"
@@ -132,7 +132,7 @@ def hint(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
 
 def drain(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
     """Orders per second of 2 processes of 4 threads, against the same calls from 8 threads."""
-    orders, pairs = (60, 2) if quick else (300, 5)
+    orders, pairs = (60, 2) if quick else (200, 5)
     # Marked by another process than they are worked in: SQLite has only the poll to tell of that.
     with _town(places, kind, ["work", "work"], work_poll_seconds=0.1) as (systems, store, _):
         engine = Work(store)
@@ -171,6 +171,7 @@ def drain(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
         figures = alternate(ours, floor, pairs)
         yield row("drain a backlog", kind, figures, "orders/s", 0.8, "at least", **more)
         systems.ask("slow", 0.02)
-        figures = alternate(ours, floor, max(2, pairs // 2))
+        orders = 60
+        figures = alternate(ours, floor, 2 if quick else 5)
         name = "drain a backlog, systems answer after 20 ms"
         yield row(name, kind, figures, "orders/s", 0.8, "at least", **more)

@@ -6,6 +6,7 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def set_up(level: str = "info", form: str = "json") -> None:
@@ -16,7 +17,10 @@ def set_up(level: str = "info", form: str = "json") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.types.Processor] = [
-        structlog.processors.dict_tracebacks if form == "json" else structlog.dev.set_exc_info,
+        # Without the values of local variables: they hold orders, and so people.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+        if form == "json"
+        else structlog.dev.set_exc_info,
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(

@@ -202,6 +202,16 @@ def test_what_is_not_told_of_a_course_does_not_make_it_unsellable() -> None:
     assert course(enrol_methods=frozenset({"manual", "self"}), audience_visible=1).sellable == ""
 
 
+def test_a_hidden_course_is_sold_only_by_a_rule_that_says_so() -> None:
+    hidden = course(visible=False)
+    verdict = allow_all().judge(hidden, TREE)
+    assert (verdict.selected, verdict.denied, verdict.reason) == (False, False, "it is hidden in Totara")
+    assert Rules(allow=[Rule(visible=False)]).judge(hidden, TREE).selected is True
+    assert Rules(allow=[Rule(shortname="*", visible=False)]).judge(course(visible=True), TREE).selected is False
+    assert allow_all().judge(course(visible=None), TREE).selected is True
+    assert allow_all().judge(course(visible=True), TREE).selected is True
+
+
 def test_a_rule_needs_a_condition_and_knows_no_other_words() -> None:
     wrongs: list[dict[str, Any]] = [{}, {"subtree": False}, {"shortname": "*", "colour": "blue"}]
     for wrong in wrongs:
@@ -272,7 +282,7 @@ def test_no_rule_ever_lets_a_denied_course_through(allow: list[Rule], deny: list
 @given(COURSE, st.lists(RULE, max_size=3))
 def test_showing_less_of_a_course_never_makes_it_sellable(one: Course, deny: list[Rule]) -> None:
     rules = allow_all(*deny)
-    less = replace(one, idnumber=None, visible=None, tags=None)
+    less = replace(one, idnumber=None, tags=None)
     if rules.judge(less, TREE).selected:
         assert rules.judge(one, TREE).selected
 
@@ -501,7 +511,7 @@ def test_every_change_says_why() -> None:
     assert "the verdict" in plan(PRICED, None, None).reason
     assert "gone from the shop" in plan(PRICED, known(PRICED), None).reason
     assert "bin" in plan(PRICED, None, None, binned=True).reason
-    assert plan(PRICED, known(PRICED | {"name": "Old"}), LIVE).reason == "changed in Totara: name"
+    assert "name" in plan(PRICED, known(PRICED | {"name": "Old"}), LIVE).reason
     assert "not by us" in plan(None, None, LIVE).reason
 
 

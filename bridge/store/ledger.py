@@ -124,13 +124,13 @@ def account_made(connection: Connection, person_id: int, totara_id: int, now: da
 def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
     """Line id -> course, for every line ever seen of the order."""
     query = select(purchases.c.line_id, purchases.c.course_id).where(purchases.c.order_id == order_id)
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
     query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def seats_of(connection: Connection, order_id: int) -> list[Seat]:
@@ -192,7 +192,7 @@ def apply_seats(
 ) -> set[int]:
     """Carry out a seat plan. Returns the persons whose seats changed."""
     query = select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)
-    ids = dict(connection.execute(query).tuples().all())
+    ids = dict(connection.execute(query).all())
     if plan.give:
         connection.execute(
             insert(seats),
