@@ -198,11 +198,12 @@ class CatalogueSync:
 
     def _read_shop(self) -> None:
         count = 0
-        for page in self._shop.products_with_sku_like(SKU_PREFIX, "id,sku,status", status="any"):
+        for page in self._shop.products_with_sku_like(SKU_PREFIX, "id,sku,status,type", status="any"):
             rows = []
             for row in page:
                 course_id = course_of(row.get("sku"))
-                if course_id is not None and str(row["sku"]).lower() == sku_of(course_id):
+                exact = course_id is not None and str(row["sku"]).lower() == sku_of(course_id)
+                if exact and row.get("type") != "variation":
                     rows.append({"course_id": course_id, "product_id": int(row["id"]), "status": row["status"]})
             count += len(page)
             self._progress("reading the shop", count, None)

@@ -210,7 +210,7 @@ class WooClient:
     # --- products ------------------------------------------------------------------------------------------------
 
     def products_with_sku_like(self, part: str, fields: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
-        """Pages of the products whose SKU contains ``part``, in any case; those in the bin are not among them."""
+        """Pages of products, and of variations, whose SKU contains ``part``, in any case; none of those in the bin."""
         return self._pages("products", "products", search_sku=part, _fields=fields, orderby="id", order="asc", **params)
 
     def products_by_sku(self, skus: Iterable[str], **params: Any) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,8 @@ import click
 from rich.text import Text
 
 from bridge.check import check as look
-from bridge.commands.common import as_json, as_table, load_or_exit, out
+from bridge.commands.common import as_json, as_table, load_or_exit, opened, out
 from bridge.commands.orders import json_option
-from bridge.wiring import Bridge
 
 
 @click.command()
@@ -25,7 +24,8 @@ def check(json_: bool) -> None:
     Example:
       bridge check
     """
-    findings = look(Bridge(load_or_exit()))
+    with opened(load_or_exit()) as bridge:
+        findings = look(bridge)
     bad = [finding for finding in findings if finding.level == "problem"]
     if json_:
         as_json({"ok": not bad, "findings": [asdict(finding) for finding in findings]})

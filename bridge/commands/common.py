@@ -69,12 +69,21 @@ def in_words() -> Iterator[None]:
         sys.exit(1)
 
 
+@contextmanager
+def opened(settings: Settings) -> Iterator[Bridge]:
+    """A bridge whose connections are closed at the end."""
+    bridge = Bridge(settings)
+    try:
+        yield bridge
+    finally:
+        bridge.store.close()
+
+
 def with_bridge(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command a bridge made from the settings, on a database with this version's tables."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        bridge = Bridge(load_or_exit())
-        with in_words():
+        with in_words(), opened(load_or_exit()) as bridge:
             if not schema_is_current(bridge.store):
                 click.echo("bridge: the database has no tables of this version; run `bridge migrate`", err=True)
                 sys.exit(1)

@@ -13,7 +13,7 @@ import click
 import structlog
 from gunicorn.app.base import BaseApplication
 
-from bridge.commands.common import in_words, load_or_exit, with_bridge
+from bridge.commands.common import in_words, load_or_exit, opened, with_bridge
 from bridge.settings import Settings
 from bridge.store.db import migrate as migrate_store
 from bridge.wiring import Bridge
@@ -91,10 +91,8 @@ def run(bind: str | None) -> None:
       bridge run --bind 127.0.0.1:8080
     """
     settings = load_or_exit()
-    with in_words():
-        bridge = Bridge(settings)
+    with in_words(), opened(settings) as bridge:
         migrate_store(bridge.store)
-        bridge.store.close()
     if settings.server.processes > 1:
         click.echo("bridge: `run` is one process; set server.processes to 1, or use `serve` and `work`", err=True)
         sys.exit(2)
@@ -161,7 +159,6 @@ def migrate() -> None:
     Example:
       bridge migrate
     """
-    bridge = Bridge(load_or_exit())
-    with in_words():
+    with in_words(), opened(load_or_exit()) as bridge:
         migrate_store(bridge.store)
     click.echo("the database is up to date")

@@ -1,0 +1,342 @@
+"""Stories: operators see what happens, and repair it with one command. On both databases."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+
+from bridge.cli import main
+from bridge.commands.shop import install_webhooks
+from bridge.sandbox.server import Served
+from bridge.sync_jobs import ALL, SWEEP, TOPICS, WATCH
+from tests.world import SECRET, World
+
+Run = Callable[..., Result]
+
+
+def environment(world: World, **more: str) -> dict[str, str]:
+    """The settings of the world, as the environment of a process."""
+    shop, totara = world.served
+    rules = {
+        "BRIDGE_CATALOGUE_ALLOW": '[{"shortname": "*"}]',
+        "BRIDGE_CATALOGUE_DENY": '[{"category": "Enforcement (restricted)"}]',
+        "BRIDGE_CATALOGUE_PRICES": '[{"shortname": "*", "price": "100.00"}]',
+    }
+    return {
+        "BRIDGE_DATABASE_URL": world.database,
+        "BRIDGE_SHOP_URL": shop.url,
+        "BRIDGE_SHOP_CONSUMER_KEY": "ck_sandbox",
+        "BRIDGE_SHOP_CONSUMER_SECRET": "cs_sandbox",
+        "BRIDGE_SHOP_WEBHOOK_SECRETS": SECRET,
+        "BRIDGE_TOTARA_URL": totara.url,
+        "BRIDGE_TOTARA_CLIENT_ID": "sandbox-client",
+        "BRIDGE_TOTARA_CLIENT_SECRET": "sandbox-client-secret",
+        "BRIDGE_TOTARA_WS_TOKEN": "sandbox-ws-token",
+        "BRIDGE_TOTARA_TENANT": "academy",
+        "BRIDGE_WORK_READ_TRIES": "1",
+        "BRIDGE_LOG_LEVEL": "warning",
+        **rules,
+        **more,
+    }
+
+
+@pytest.fixture
+def bridge_command(world: World) -> Run:
+    """Runs `bridge …` with the world's settings."""
+
+    def run(*arguments: str, **more: str) -> Result:
+        # As wide as a terminal of somebody who reads tables, and without a colour.
+        settings = {**environment(world, **more), "COLUMNS": "200", "NO_COLOR": "1"}
+        return CliRunner().invoke(main, list(arguments), env=settings, catch_exceptions=False)
+
+    return run
+
+
+def test_check_says_what_is_missing_and_then_that_all_is_there(world: World, bridge_command: Run) -> None:
+    world.course("ONE")
+    first = bridge_command("check", "--json")
+    assert first.exit_code == 1
+    said = [f["said"] for f in json.loads(first.output)["findings"] if f["level"] == "problem"]
+    assert [what for what in said if "not registered" in what] == [f"{topic} is not registered" for topic in TOPICS]
+    assert bridge_command("webhooks", "install").exit_code == 0
+    assert bridge_command("catalogue", "apply").exit_code == 0
+    second = bridge_command("check", "--json")
+    assert json.loads(second.output)["ok"], second.output
+    assert second.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"BRIDGE_TOTARA_WS_TOKEN": "wrong"}, "token is not valid"),
+        ({"BRIDGE_TOTARA_CLIENT_SECRET": "wrong"}, "no access token"),
+        ({"BRIDGE_TOTARA_TENANT": "nosuch"}, "nosuch does not exist"),
+        ({"BRIDGE_SHOP_CONSUMER_SECRET": "wrong"}, "REST key"),
+        ({"BRIDGE_SHOP_URL": "http://127.0.0.1:9"}, "did not answer"),
+        ({"BRIDGE_CATALOGUE_DENY": '[{"category": "Nowhere"}]'}, "Nowhere"),
+    ],
+)
+def test_check_finds_each_thing_that_is_wrong(bridge_command: Run, broken: dict[str, str], said: str) -> None:
+    done = bridge_command("check", "--json", **broken)
+    problems = [f for f in json.loads(done.output)["findings"] if f["level"] == "problem"]
+    assert any(said in problem["said"] for problem in problems), problems
+    assert all(problem["mend"] for problem in problems)
+    assert done.exit_code == 1
+
+
+def test_webhooks_are_installed_once_and_their_secret_verifies(world: World, bridge_command: Run) -> None:
+    assert bridge_command("webhooks", "install").exit_code == 0
+    assert bridge_command("webhooks", "install").exit_code == 0
+    assert sorted(hook["topic"] for hook in world.shop.webhooks.values()) == sorted(TOPICS)
+    assert set(world.shop.hooks.secrets.values()) == {SECRET}
+    assert SECRET not in bridge_command("webhooks", "list").output
+
+
+def test_without_a_configured_secret_the_bridge_makes_one_and_rotates_it(make_world: Callable[..., World]) -> None:
+    world = make_world(shop={"webhook_secrets": []})
+    with Served(world.bridge.web()) as served:
+        world.bridge.settings.server.__dict__["public_url"] = served.url
+        install_webhooks(world.bridge)
+        (old,) = set(world.shop.hooks.secrets.values())
+        world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="a@guest.test")
+        world.shop.deliver()
+        assert {d["status"] for d in world.shop.deliveries} == {200}
+        install_webhooks(world.bridge, rotate=True)
+        (new,) = set(world.shop.hooks.secrets.values())
+        assert new != old
+        assert world.bridge.kept_secrets() == [new, old]
+
+
+def test_a_webhook_that_the_shop_disabled_is_woken_and_what_was_missed_is_found(world: World) -> None:
+    course = world.course("ONE")
+    product = world.sell(course)
+    world.owe(SWEEP, ALL)
+    world.settle()
+    install_webhooks(world.bridge)  # at an address where nobody listens
+    for n in range(8):
+        world.shop.place_order([(product, 1)], email=f"g{n}@guest.test")
+        world.shop.deliver()
+    assert "disabled" in {hook["status"] for hook in world.shop.webhooks.values()}
+    world.owe(WATCH, ALL)
+    world.settle()
+    assert {hook["status"] for hook in world.shop.webhooks.values()} == {"active"}
+    assert len(world.access()) == 8
+
+
+def test_readyz_says_whether_an_order_would_get_through(world: World) -> None:
+    assert world.web.get("/healthz").status_code == 200
+    answer = world.web.get("/readyz")
+    assert answer.status_code == 503
+    assert "no worker" in answer.json["problems"][0]  # type: ignore[index]
+    install_webhooks(world.bridge)
+    world.settle()
+    assert world.web.get("/readyz").json == {"ready": True, "problems": []}
+    world.totara.faults.down()
+    world.owe(WATCH, ALL)
+    world.settle()
+    answer = world.web.get("/readyz")
+    assert answer.status_code == 503
+    assert "totara" in answer.json["problems"][0]  # type: ignore[index]
+
+
+def test_metrics_count_and_name_nobody(world: World) -> None:
+    world.owe("order", world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="who@guest.test"))
+    world.settle()
+    text = world.web.get("/metrics").text
+    assert 'bridge_work_total{kind="order",outcome="settled"}' in text
+    assert 'bridge_work_due{kind="order"} 0.0' in text
+    assert "who@" not in text
+
+
+def test_what_is_parked_is_listed_shown_retried_and_dropped(world: World, bridge_command: Run) -> None:
+    course = world.course("ONE", enrol_methods=("self",))
+    order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
+    world.owe("order", order)
+    world.settle()
+    assert "manual enrolment" in bridge_command("parked", "list").output
+    shown = json.loads(bridge_command("parked", "show", "learner", "1", "--json").output)
+    assert shown["orders"] == [order]
+    world.totara.edit_course(course, enrol_methods=("manual",))
+    assert bridge_command("parked", "retry", "--all").output == "1 due again\n"
+    world.settle()
+    assert world.access() == {("a@guest.test", course): "active"}
+    assert json.loads(bridge_command("parked", "list", "--json").output) == []
+    assert bridge_command("parked", "show", "learner", "1").exit_code == 1
+    world.owe("order", world.shop.place_order([(world.sell(world.course("B")), 1)], email="bad"))
+    world.settle()
+    (item,) = json.loads(bridge_command("parked", "list", "--json").output)
+    assert bridge_command("parked", "drop", item["kind"], item["key"], "--yes").exit_code == 0
+    assert world.parked() == {}
+
+
+def test_resync_by_number_and_by_date(world: World, bridge_command: Run) -> None:
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
+    assert "1 orders" in bridge_command("resync", str(order)).output
+    world.settle()
+    assert world.access() == {("a@guest.test", course): "active"}
+    world.totara.enrolments.clear()
+    assert "1 orders" in bridge_command("resync", "--since", "2020-01-01").output
+    world.settle()
+    assert world.access() == {("a@guest.test", course): "active"}
+    assert bridge_command("resync").exit_code == 2
+    assert bridge_command("resync", "0").exit_code == 2
+
+
+def test_status_in_words_and_for_machines(world: World, bridge_command: Run) -> None:
+    world.owe("order", 1)
+    said = json.loads(bridge_command("status", "--json").output)
+    assert said["work"]["order"]["due"] == 1
+    assert not said["ready"]
+    assert "not ready" in bridge_command("status").output
+
+
+def test_the_catalogue_is_planned_and_the_named_plan_applied(world: World, bridge_command: Run) -> None:
+    world.course("ONE")
+    plan = json.loads(bridge_command("catalogue", "plan", "--json").output)
+    assert [change["action"] for change in plan["changes"]] == ["create"]
+    assert world.shop.products == {}
+    assert "ONE" not in bridge_command("catalogue", "plan").output
+    other = bridge_command("catalogue", "apply", "--plan", "000000000000")
+    assert other.exit_code == 1
+    assert world.shop.products == {}
+    assert bridge_command("catalogue", "apply", "--plan", plan["plan"]).exit_code == 0
+    assert len(world.shop.products) == 1
+    assert "Nothing to change" in bridge_command("catalogue", "plan").output
+    assert bridge_command("catalogue", "handback", "2").output == "nothing was held by the shop\n"
+
+
+def test_a_command_waits_its_turn_while_a_worker_is_at_the_catalogue(world: World, bridge_command: Run) -> None:
+    assert world.bridge.work.take("catalogue", ALL) is not None
+    done = bridge_command("catalogue", "apply")
+    assert done.exit_code == 1
+    assert "busy" in done.output
+
+
+def test_a_database_without_tables_is_said_plainly(bridge_command: Run, tmp_path: object) -> None:
+    done = bridge_command("status", BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert (done.exit_code, "bridge migrate" in done.output) == (1, True)
+    checked = bridge_command("check", "--json", BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
+    assert "bridge migrate" in checked.output
+    assert bridge_command("migrate", BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "run", "serve", "work", "migrate", "check", "webhooks install", "webhooks list", "webhooks remove",
+     "catalogue plan", "catalogue apply", "catalogue handback", "resync", "status", "parked list", "parked show",
+     "parked retry", "parked drop", "sandbox"],
+)  # fmt: skip
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = CliRunner().invoke(main, [*command.split(), "--help"])
+    assert done.exit_code == 0
+    if command:
+        assert f"bridge {command}" in done.output.split("Usage:")[1].split("\n", 1)[1]
+
+
+# --- real processes ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def process(world: World, *arguments: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `bridge …`, ended at last."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "bridge", *arguments],
+        env={**others, **environment(world, BRIDGE_LOG_LEVEL="info", **more)},
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.communicate()
+
+
+def wait_until(look: Callable[[], object], seconds: float = 20.0) -> None:
+    """Until something is so."""
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_worker_told_to_stop_finishes_what_it_holds(world: World) -> None:
+    world.totara.faults.slow(1.5, "enrol_manual_enrol_users")
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
+    with process(world, "work") as worker:
+        world.owe("order", order)
+        wait_until(lambda: (row := world.bridge.work.find("learner", "1")) and row.lease_owner)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    assert world.access() == {("a@guest.test", course): "active"}
+    assert not any(row.lease_owner for row in world.rows("work"))
+
+
+def test_a_worker_that_cannot_finish_in_time_gives_back_what_it_holds(world: World) -> None:
+    world.totara.faults.slow(8, "enrol_manual_enrol_users", times=1)
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
+    with process(world, "work", BRIDGE_WORK_STOP_SECONDS="0.5") as worker:
+        world.owe("order", order)
+        wait_until(lambda: (row := world.bridge.work.find("learner", "1")) and row.lease_owner)
+        time.sleep(0.5)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(6) == 0
+    row = world.bridge.work.find("learner", "1")
+    assert row is not None
+    assert (row.lease_owner, row.due_at is not None) == (None, True)
+    world.settle()
+    assert world.access() == {("a@guest.test", course): "active"}
+
+
+def test_receiver_and_worker_as_two_processes_enrol_within_seconds(world: World) -> None:
+    from bridge.sandbox.town import free_port
+
+    course = world.course("ONE")
+    product = world.sell(course)
+    url = f"http://127.0.0.1:{free_port(0)}"
+    with (
+        process(world, "serve", "--bind", url.removeprefix("http://"), BRIDGE_SERVER_PUBLIC_URL=url),
+        process(world, "work"),
+    ):
+        for topic in TOPICS:
+            world.shop.add_webhook(topic, f"{url}/webhooks/woocommerce", SECRET)
+        wait_until(lambda: _answers(url))
+        world.shop.place_order([(product, 1)], email="a@guest.test")
+        began = time.monotonic()
+        assert world.shop.deliver() > 0
+        wait_until(lambda: world.access() == {("a@guest.test", course): "active"})
+        assert time.monotonic() - began < 10
+        assert requests.get(f"{url}/metrics", timeout=5).status_code == 200
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthz", timeout=1).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_the_tour_of_the_sandbox_ends_well() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "sandbox", "--tour", "--json", "--port", "0"],
+        capture_output=True,
+        timeout=110,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    assert [step["name"] for step in told["steps"] if not step["ok"]] == [], done.stdout.decode()
+    assert done.returncode == 0
