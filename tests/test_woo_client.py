@@ -560,11 +560,12 @@ def wire_levels() -> Iterator[None]:
     logger.setLevel(before)
 
 
-def test_at_its_most_talkative_the_bridge_writes_no_address(shop: Shop, served: Served) -> None:
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_at_its_most_talkative_the_bridge_writes_no_address(shop: Shop, served: Served, form: str) -> None:
     program = f"""
 import logging
 from bridge import logs
-logs.set_up("debug", "text")
+logs.set_up("debug", {form!r})
 from bridge.http import Wire
 from bridge.woo_client import WooClient
 one = WooClient({served.url!r}, {KEY!r}, {SECRET!r}, Wire("shop", tries=2))

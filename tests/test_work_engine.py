@@ -328,7 +328,7 @@ def test_a_lost_lease_is_not_renewed_out_of_anothers_hands(work: Work, other: Wo
     clock.pass_seconds(30)
     work.renew([lost])
     assert row(work).lease_until == until
-    assert row(work).lease_owner == "second"
+    assert row(work).lease_owner.startswith("second")
 
 
 def test_keeping_renews_for_as_long_as_the_block_takes(store: Store) -> None:
