@@ -160,6 +160,8 @@ class Jobs:
             ledger.record_order(self._store, connection, order, person_id, gives, now)
             plan = plan_seats(stands, gives, ledger.seats_of(connection, order_id))
             learners = ledger.apply_seats(connection, order_id, plan, person_id, f"the order is {order.status}", now)
+            if person_id is not None:
+                learners |= ledger.move_seats(connection, order_id, person_id)
             self._work.mark(connection, LEARNER, learners)
             if plan and not learners:  # with a learner, the note waits for what comes of it
                 self._work.mark(connection, NOTE, [order_id])

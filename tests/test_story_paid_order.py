@@ -516,6 +516,24 @@ def test_a_customer_with_a_guests_address_is_not_taken_for_the_guest(world: Worl
     assert "proven" in world.parked()["learner 2"]
 
 
+def test_an_address_corrected_in_the_shop_moves_a_seat_that_waits_and_no_other(world: World) -> None:
+    world.totara.add_user("anna@members.test")
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="anna@members.test")
+    world.owe("order", order)
+    world.settle()
+    assert list(world.parked()) == ["learner 1"]
+    world.shop.orders[order]["billing"]["email"] = "anna@private.test"
+    world.owe("order", order)
+    world.settle()
+    assert world.access() == {("anna@private.test", course): "active"}
+    assert world.parked() == {}
+    world.shop.orders[order]["billing"]["email"] = "another@private.test"
+    world.owe("order", order)
+    world.settle()
+    assert world.access() == {("anna@private.test", course): "active"}
+
+
 def test_the_same_guest_twice_has_one_account(world: World) -> None:
     one, two = world.course("ONE"), world.course("TWO")
     for course, address in ((one, "Gus@guest.test"), (two, "gus@GUEST.test")):

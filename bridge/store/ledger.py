@@ -222,6 +222,23 @@ def apply_seats(
     return {int(person) for (person,) in connection.execute(touched) if person is not None}
 
 
+def move_seats(connection: Connection, order_id: int, person_id: int) -> set[int]:
+    """Give this person the order's taken seats whose holder has no account yet; returns everybody concerned.
+
+    So a mistyped address can be corrected in the shop. Once an account was made, a seat stays where it is.
+    """
+    without_account = select(persons.c.id).where(
+        persons.c.id.not_in(select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None)))
+    )
+    mine = select(purchases.c.id).where(purchases.c.order_id == order_id)
+    waiting = (seats.c.purchase_id.in_(mine), seats.c.person_id != person_id, seats.c.person_id.in_(without_account))
+    before = {int(person) for (person,) in connection.execute(select(seats.c.person_id).where(*waiting).distinct())}
+    if not before:
+        return set()
+    connection.execute(update(seats).where(*waiting).values(person_id=person_id))
+    return before | {person_id}
+
+
 def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
     """Order id -> (modified as seen, when we looked)."""
     query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(orders.c.id.in_(sorted(order_ids)))

@@ -158,10 +158,12 @@ class Work:
         )
         if self.store.is_sqlite and not self._any_due(one):
             return None  # without taking the write lock for nothing
+        # A common table expression that locks is run once; a subquery might be run, and lock, more often.
+        found = one.cte("one")
         with self.store.begin() as connection:
             row = connection.execute(
                 update(t)
-                .where(tuple_(t.c.kind, t.c.key).in_(one), free)
+                .where(t.c.kind == found.c.kind, t.c.key == found.c.key, free)
                 .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
                 .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
             ).first()
