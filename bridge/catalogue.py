@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import and_, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
 from bridge import metrics
 from bridge.domain.catalogue import (
@@ -114,6 +114,7 @@ class CatalogueSync:
         self._progress = progress
         self._rules = Rules(self._config.allow, self._config.deny)
         self._owned = frozenset(self._config.shop_owns)
+        self._terms: dict[int, int] = {}  # of one run
 
     def sync(self) -> None:
         """Plan and apply. Raises Refused when the plan would change too much, or when parts of it could not be done."""
@@ -244,19 +245,21 @@ class CatalogueSync:
             binned = self._binned(lost)
             changes = [self._change(row, binned) for row in rows]
             changes = self._heed_staff(changes, {row[shelf.c.course_id]: row for row in rows})
-            with self._store.begin() as connection:
-                connection.execute(
-                    update(shelf).where(shelf.c.course_id == bindparam("key")),
-                    [
-                        {
-                            "key": change.course_id,
-                            "action": change.action,
-                            "reason": change.reason,
-                            "fields": dict(change.fields),
-                        }
-                        for change in changes
-                    ],
-                )
+            told = [change for change in changes if change.action]  # of the others there is nothing to say
+            if told:
+                with self._store.begin() as connection:
+                    connection.execute(
+                        update(shelf).where(shelf.c.course_id == bindparam("key")),
+                        [
+                            {
+                                "key": change.course_id,
+                                "action": change.action,
+                                "reason": change.reason,
+                                "fields": dict(change.fields),
+                            }
+                            for change in told
+                        ],
+                    )
             done += len(rows)
             self._progress("planning", done, None)
 
@@ -371,6 +374,7 @@ class CatalogueSync:
             raise Refused(
                 f"nothing was changed: {why}. See `bridge catalogue plan`, then `bridge catalogue apply --anyway`"
             )
+        self._terms.clear()
         done: dict[str, int] = {}
         troubles: list[str] = []
         todo = totals.create + totals.adopt + totals.update + totals.retire
@@ -399,6 +403,7 @@ class CatalogueSync:
     def _apply_chunk(self, rows: Sequence[Any], tree: Tree, done: dict[str, int], troubles: list[str]) -> None:
         create: list[Any] = []
         change: list[Any] = []
+        records: list[dict[str, Any]] = []
         for row in rows:
             (create if row[shelf.c.action] == "create" else change).append(row)
         quiet = [row for row in change if not row[shelf.c.fields]]  # adopted or marked as it is
@@ -415,23 +420,33 @@ class CatalogueSync:
             shown = {p["id"]: p for p in self._shop.products_by_id(row[shelf.c.product_id] for row in quiet)}
             for row in quiet:
                 if product := shown.get(row[shelf.c.product_id]):
-                    self._record(row, product, without_image=False)
+                    records.append(self._to_record(row, product, without_image=False))
                     done[row[shelf.c.action]] = done.get(row[shelf.c.action], 0) + 1
-        outcomes: list[dict[str, Any] | Refused | None] = [*made, *changed]
-        for row, outcome in zip((*create, *change), outcomes, strict=True):
-            course_id = row[shelf.c.course_id]
-            without_image = False
-            if isinstance(outcome, Refused) and "images" in bodies[course_id] and "SKU" not in str(outcome):
-                # A picture that the shop could not fetch fails the whole product: sell it without.
-                troubles.append(f"course {course_id}: {outcome} (from {self._public_url})")
-                without_image = True
-                outcome = self._without_image(row, bodies[course_id])
-            if isinstance(outcome, Refused):
-                troubles.append(f"course {course_id}: {outcome}")
-                continue
-            if outcome is None:
-                continue
-            self._record(row, outcome, without_image=without_image)
+        try:
+            for row, outcome in zip((*create, *change), (*made, *changed), strict=True):
+                self._note_outcome(row, outcome, bodies[row[shelf.c.course_id]], records, done, troubles)
+        finally:  # also when a second call fails: what the shop has taken on is written down
+            self._record(records)
+
+    def _note_outcome(
+        self,
+        row: Any,
+        outcome: dict[str, Any] | Refused | None,
+        body: dict[str, Any],
+        records: list[dict[str, Any]],
+        done: dict[str, int],
+        troubles: list[str],
+    ) -> None:
+        course_id = row[shelf.c.course_id]
+        without_image = isinstance(outcome, Refused) and "images" in body and "SKU" not in str(outcome)
+        if without_image:
+            # A picture that the shop could not fetch fails the whole product: sell it without.
+            troubles.append(f"course {course_id}: {outcome} (from {self._public_url})")
+            outcome = self._without_image(row, body)
+        if isinstance(outcome, Refused):
+            troubles.append(f"course {course_id}: {outcome}")
+        elif outcome is not None:
+            records.append(self._to_record(row, outcome, without_image=without_image))
             action = row[shelf.c.action]
             done[action] = done.get(action, 0) + 1
             metrics.CATALOGUE.labels(action).inc()
@@ -465,8 +480,27 @@ class CatalogueSync:
             return {**body, "sku": sku_of(course_id), "type": "simple", "virtual": True, "meta_data": meta}
         return {**body, "id": row[shelf.c.product_id], "meta_data": meta}
 
-    def _record(self, row: Any, product: Mapping[str, Any], *, without_image: bool) -> None:
-        """Write down what was sent, and how the shop shows it now."""
+    def _record(self, records: Collection[dict[str, Any]]) -> None:
+        """Write down what was sent, and how the shop shows it now: a chunk in one transaction."""
+        with self._store.begin() as connection:
+            for names in {frozenset(record) for record in records}:  # with and without a picture
+                group = [record for record in records if names == record.keys()]
+                connection.execute(
+                    delete(products).where(
+                        products.c.product_id == bindparam("product"), products.c.course_id != bindparam("course")
+                    ),
+                    [{"product": record["product_id"], "course": record["course_id"]} for record in group],
+                )
+                statement = self._store.insert(products)
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[products.c.course_id],
+                        set_={name: statement.excluded[name] for name in names - {"course_id"}},
+                    ),
+                    group,
+                )
+
+    def _to_record(self, row: Any, product: Mapping[str, Any], *, without_image: bool) -> dict[str, Any]:
         course_id = row[shelf.c.course_id]
         fields = dict(row[shelf.c.fields] or {})
         shown = shown_fields(product)
@@ -482,6 +516,7 @@ class CatalogueSync:
             held = {name for name in wanted if name not in sent and shown.get(name) != wanted[name]}
             sent |= {name: digest(value) for name, value in wanted.items() if name not in sent and name not in held}
         values = {
+            "course_id": course_id,
             "product_id": int(product["id"]),
             "sent": sent,
             "seen": digests({name: shown[name] for name in sent if name in shown}),
@@ -490,19 +525,14 @@ class CatalogueSync:
         }
         if shown["image"] and "image" in fields:
             values |= {"image_id": int(shown["image"]), "image": digest(fields["image"])}
-        statement = self._store.insert(products).values(course_id=course_id, **values)
-        with self._store.begin() as connection:
-            connection.execute(
-                delete(products).where(
-                    and_(products.c.product_id == values["product_id"], products.c.course_id != course_id)
-                )
-            )
-            connection.execute(statement.on_conflict_do_update(index_elements=[products.c.course_id], set_=values))
+        return values
 
     # --- categories and pictures -----------------------------------------------------------------------------------
 
     def _term(self, category_id: int, tree: Tree) -> int:
         """The shop's id for one of Totara's categories, with those above it; made or renamed if need be."""
+        if category_id in self._terms:
+            return self._terms[category_id]
         parent = 0
         for category in tree.path(category_id):
             name = plain(category.name, self._language)
@@ -531,6 +561,7 @@ class CatalogueSync:
                     )
                 )
             parent = term
+        self._terms[category_id] = parent
         return parent
 
     def _image(self, row: Any) -> dict[str, Any] | None:

@@ -319,14 +319,21 @@ class Jobs:
         troubles: dict[int, str],
     ) -> None:
         courses = self._totara.find_courses(enrol)
-        done = set(verify)
+        done, allowed = set(verify), []
         for course_id in enrol:
             try:
                 self._may_enrol(course_id, courses.get(course_id))
+                allowed.append(course_id)
+            except Refused as err:
+                troubles[course_id] = f"course {course_id}: {err}"
+        self._in_doubt(person.id, allowed)
+        for course_id in allowed:
+            try:
                 self._totara.ensure_enrolment(user_id, course_id)
                 done.add(course_id)
             except Refused as err:
                 troubles[course_id] = f"course {course_id}: {err}"
+                self._record_troubles(person.id, {course_id: troubles[course_id]}, state=State.WANTED)
         if not done:
             return
         reachable = self._totara.reachable_courses(user_id, done)
@@ -385,6 +392,8 @@ class Jobs:
         """End access without deleting anything. Completion can't be read any more afterwards."""
         try:
             completed = self._totara.completed(user_id, course_id)
+            told = {} if completed is None else {"completed": completed}
+            self._in_doubt(person.id, [course_id], **told)
             self._totara.ensure_enrolment(user_id, course_id, suspended=True)
         except Refused as err:
             # An unknown course is "invalidparameter"; one that is only hidden from the service account is not.
@@ -407,16 +416,36 @@ class Jobs:
             )
         log.info("access ended", person=person.id, user=user_id, course=course_id)
 
-    def _record_troubles(self, person_id: int, troubles: Mapping[int, str]) -> None:
+    def _in_doubt(self, person_id: int, course_ids: Collection[int], **values: Any) -> None:
+        """Written down before Totara is told: should we die before the answer, the next look must not believe that
+        things are as they were. It then sees for itself, and gives or ends the access as is due by then.
+        """
+        if not course_ids:
+            return
+        now = self._now()
+        with self._store.begin() as connection:
+            for course_id in sorted(course_ids):
+                ledger.record_enrolment(
+                    self._store,
+                    connection,
+                    person_id,
+                    course_id,
+                    now,
+                    state=State.ACTIVE,
+                    verified_at=None,
+                    **values,
+                )
+
+    def _record_troubles(self, person_id: int, troubles: Mapping[int, str], state: State | None = None) -> None:
         if not troubles:
             return
         now = self._now()
         with self._store.begin() as connection:
             held = ledger.held_enrolments(connection, person_id)
             for course_id, trouble in troubles.items():
-                state = held[course_id].state if course_id in held else State.WANTED
+                stands = state or (held[course_id].state if course_id in held else State.WANTED)
                 ledger.record_enrolment(
-                    self._store, connection, person_id, course_id, now, state=state, trouble=trouble
+                    self._store, connection, person_id, course_id, now, state=stands, trouble=trouble
                 )
 
     def _owe_notes(self, person_id: int) -> None:

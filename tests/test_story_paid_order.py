@@ -339,6 +339,26 @@ def test_every_request_may_fail_once_and_all_ends_well(world: World, system: str
     assert world.parked() == {}
 
 
+@pytest.mark.parametrize("ends", ["cancelled", "completed"])
+def test_an_order_turned_round_while_totaras_answer_was_lost_ends_right(world: World, ends: str) -> None:
+    """Totara did as it was told, and we never heard: what we believe is then the opposite of what is."""
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
+    if ends == "completed":
+        world.owe("order", order)
+        world.settle()
+        world.shop.set_status(order, "cancelled")
+    world.totara.faults.cut("enrol_manual_enrol_users")
+    world.owe("order", order)
+    world.settle()
+    world.shop.set_status(order, ends)
+    world.totara.faults.clear()
+    world.owe("order", order)
+    world.pass_time()
+    world.settle()
+    assert world.access() == {("a@guest.test", course): "active" if ends == "completed" else "suspended"}
+
+
 def test_a_wrong_secret_makes_everything_wait_and_nothing_parked(world: World) -> None:
     course = world.course("ONE")
     order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")

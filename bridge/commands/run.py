@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from bridge.store.db import migrate as migrate_store
 from bridge.wiring import Bridge
 
 log = structlog.get_logger()
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
@@ -47,6 +50,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 4094,
             "post_worker_init": self._begin,
             "worker_exit": self._end,
+            "on_exit": lambda _server: shutil.rmtree(os.environ.get(METRICS_FOLDER, ""), ignore_errors=True),
             "control_socket_disable": True,
         }.items():
             if name in self.cfg.settings:
@@ -72,9 +76,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
 
 
 def _serve(settings: Settings, bind: str | None, *, working: bool) -> None:
-    if settings.server.processes > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if settings.server.processes > 1 and not os.environ.get(METRICS_FOLDER):
         # prometheus_client looks for this when it is first imported, which has happened: begin again with it.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="bridge-metrics-")
+        os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="bridge-metrics-")
         os.execv(sys.executable, [sys.executable, "-m", "bridge", *sys.argv[1:]])  # noqa: S606
     WebServer(settings, bind or settings.server.bind, working=working).run()
 

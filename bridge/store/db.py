@@ -65,7 +65,7 @@ class Store:
             event.listen(self.engine, "connect", _sqlite_connect)
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
-            self.engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+            self.engine = create_engine(url, pool_size=20, max_overflow=20, hide_parameters=True)
         self.bell = Bell()
         # SQLite's busy handler sleeps and so starves writers; within a process they queue up here instead.
         self._lane = threading.Lock() if self.is_sqlite else None
