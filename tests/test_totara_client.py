@@ -136,8 +136,6 @@ GQL_MEANING: dict[str, tuple[type[Exception], str]] = {
     "gql-no-token": (Unauthorized, ""),
     "gql-tenant-iso0-create": (Refused, "nopermissions"),
     "gql-tenant-iso0-create-other": (Refused, "nopermissions"),
-    "gql-tenant-iso1-create": (Refused, "nopermissions"),
-    "gql-tenant-iso1-create-other": (Refused, "nopermissions"),
     "gql-update-user-auth": (Refused, "internal"),
     "gql-update-user-by-email-case": (NotFound, "nouser"),
     "gql-update-user-not-found": (NotFound, "nouser"),

@@ -74,6 +74,7 @@ class Tree:
 
     def __init__(self, categories: Iterable[Category]) -> None:
         self._by_id = {category.id: category for category in categories}
+        self._paths: dict[int, tuple[Category, ...]] = {}
 
     def __iter__(self) -> Iterator[Category]:
         return (c for c in self._by_id.values() if not self.is_system(c.id))
@@ -83,11 +84,14 @@ class Tree:
 
     def path(self, category_id: int) -> tuple[Category, ...]:
         """From the top down to the category itself; empty when it is unknown. A broken chain gives its known end."""
-        path: list[Category] = []
-        while category_id and (category := self._by_id.get(category_id)) and category not in path:
-            path.append(category)
-            category_id = category.parent
-        return tuple(reversed(path))
+        if category_id not in self._paths:
+            path: list[Category] = []
+            at = category_id
+            while at and (category := self._by_id.get(at)) and category not in path:
+                path.append(category)
+                at = category.parent
+            self._paths[category_id] = tuple(reversed(path))
+        return self._paths[category_id]
 
     def has(self, reference: int | str) -> bool:
         """Whether any category goes by this id, name or idnumber."""
