@@ -51,6 +51,7 @@ log = structlog.get_logger()
 CHUNK = 100
 SENT_META = "_bridge_sent"  # what we sent, kept on the product: by it a product of ours is known again
 COURSE_META = "_totara_course_id"
+IMAGE_ERRORS = ("woocommerce_product_image_upload_error", "woocommerce_rest_invalid_image")
 ON_SALE = ("publish", "future", "private")
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]  # stage, done, of how many (None: not known)
@@ -78,7 +79,10 @@ def shown_fields(product: Mapping[str, Any]) -> dict[str, Any]:
 
 def sent_before(product: Mapping[str, Any]) -> dict[str, str]:
     """The digests of what we last sent, as they stand on the product itself; empty if it is not of our making."""
-    sent = next((m["value"] for m in product.get("meta_data") or () if m["key"] == SENT_META), None)
+    meta = {m["key"]: m["value"] for m in product.get("meta_data") or ()}
+    if meta.get(COURSE_META) != str(course_of(product.get("sku"))):
+        return {}  # a duplicate carries the marks of what it was made from
+    sent = meta.get(SENT_META)
     return sent if isinstance(sent, dict) else {}
 
 
@@ -115,6 +119,7 @@ class CatalogueSync:
         self._rules = Rules(self._config.allow, self._config.deny)
         self._owned = frozenset(self._config.shop_owns)
         self._terms: dict[int, int] = {}  # of one run
+        self._tree = Tree(())  # of one run
 
     def sync(self) -> None:
         """Plan and apply. Raises Refused when the plan would change too much, or when parts of it could not be done."""
@@ -130,7 +135,7 @@ class CatalogueSync:
         """Read both sides, and put down what each product needs and why. Changes nothing in the shop."""
         with self._store.begin() as connection:
             connection.execute(delete(shelf))
-        tree = self._totara.tree()
+        tree = self._tree = self._totara.tree()
         if unknown := self._rules.unknown_categories(tree):
             raise Refused(
                 f"nothing was changed: rules name categories that Totara does not show: {', '.join(map(str, unknown))} "
@@ -156,7 +161,12 @@ class CatalogueSync:
         stream = self._totara.courses(tree, lambda category: self._rules.may_read(category, tree))
         for chunk in in_chunks(stream):
             if tags:
-                chunk = [replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids)) for c in chunk]
+                chunk = [
+                    c  # a search by tag leaves hidden courses out: their tags can't be told
+                    if c.visible is False
+                    else replace(c, tags=frozenset(t for t, ids in tags.items() if c.id in ids))
+                    for c in chunk
+                ]
             if self._config.visibility == "audience":
                 chunk = self._with_audiences(chunk)
             rows = [self._course_row(course, tree) for course in chunk]
@@ -171,7 +181,7 @@ class CatalogueSync:
         return [
             replace(course, audience_visible=seen.get(course.id), visible=seen[course.id] in (1, 2))
             if course.id in seen
-            else course
+            else replace(course, visible=None)
             for course in chunk
         ]
 
@@ -241,9 +251,20 @@ class CatalogueSync:
     def _decide(self) -> None:
         done = 0
         for rows in self._chunks():
-            lost = [r[shelf.c.course_id] for r in rows if r[shelf.c.product_id] is None and r[products.c.product_id]]
-            binned = self._binned(lost)
-            changes = [self._change(row, binned) for row in rows]
+            lost = {
+                r[products.c.product_id]: r[shelf.c.course_id]
+                for r in rows
+                if r[shelf.c.product_id] is None and r[products.c.product_id]
+            }
+            renamed = {lost[int(p["id"])] for p in self._shop.products_by_id(lost)}
+            binned = self._binned(set(lost.values()) - renamed)
+            changes = [
+                Change("keep", row[shelf.c.course_id], row[products.c.product_id], "its SKU was changed: put it back")
+                if row[shelf.c.course_id] in renamed
+                else self._change(row, binned)
+                for row in rows
+            ]
+            changes = self._confirm(changes, {row[shelf.c.course_id]: row for row in rows})
             changes = self._heed_staff(changes, {row[shelf.c.course_id]: row for row in rows})
             told = [change for change in changes if change.action]  # of the others there is nothing to say
             if told:
@@ -262,6 +283,20 @@ class CatalogueSync:
                     )
             done += len(rows)
             self._progress("planning", done, None)
+
+    def _confirm(self, changes: list[Change], rows: Mapping[int, Any]) -> list[Change]:
+        """Before a product is retired because its course was not in the list: is the course really not there?
+
+        A list that came back short, or a course that was moved while we read, must not take anything off sale.
+        """
+        missing = [c.course_id for c in changes if c.action == "retire" and not rows[c.course_id][shelf.c.read]]
+        still = self._totara.find_courses(missing) if missing else {}
+        return [
+            Change("keep", c.course_id, c.product_id, "Totara left the course out of its category's list: look again")
+            if c.course_id in still and self._rules.may_read(still[c.course_id].category_id, self._tree)
+            else c
+            for c in changes
+        ]
 
     def _binned(self, course_ids: Collection[int]) -> set[int]:
         if not course_ids:
@@ -408,7 +443,14 @@ class CatalogueSync:
             (create if row[shelf.c.action] == "create" else change).append(row)
         quiet = [row for row in change if not row[shelf.c.fields]]  # adopted or marked as it is
         change = [row for row in change if row[shelf.c.fields]]
-        bodies = {row[shelf.c.course_id]: self._body(row, tree) for row in (*create, *change)}
+        bodies: dict[int, dict[str, Any]] = {}
+        for row in (*create, *change):
+            try:
+                bodies[row[shelf.c.course_id]] = self._body(row, tree)
+            except Refused as err:
+                troubles.append(f"course {row[shelf.c.course_id]}: {err}")
+        create = [row for row in create if row[shelf.c.course_id] in bodies]
+        change = [row for row in change if row[shelf.c.course_id] in bodies]
         if bodies:
             made, changed = self._shop.batch_products(
                 [bodies[row[shelf.c.course_id]] for row in create],
@@ -438,7 +480,7 @@ class CatalogueSync:
         troubles: list[str],
     ) -> None:
         course_id = row[shelf.c.course_id]
-        without_image = isinstance(outcome, Refused) and "images" in body and "SKU" not in str(outcome)
+        without_image = isinstance(outcome, Refused) and "images" in body and outcome.code in IMAGE_ERRORS
         if without_image:
             # A picture that the shop could not fetch fails the whole product: sell it without.
             troubles.append(f"course {course_id}: {outcome} (from {self._public_url})")
@@ -446,6 +488,7 @@ class CatalogueSync:
         if isinstance(outcome, Refused):
             troubles.append(f"course {course_id}: {outcome}")
         elif outcome is not None:
+            without_image = without_image or "images" not in body  # it could not be had from Totara
             records.append(self._to_record(row, outcome, without_image=without_image))
             action = row[shelf.c.action]
             done[action] = done.get(action, 0) + 1
@@ -515,11 +558,16 @@ class CatalogueSync:
         if row[shelf.c.action] == "adopt":
             held = {name for name in wanted if name not in sent and shown.get(name) != wanted[name]}
             sent |= {name: digest(value) for name, value in wanted.items() if name not in sent and name not in held}
+        if row[shelf.c.action] == "mark" and sent_before(product).get("status") != digest("draft"):
+            held.add("status")  # taken off sale by the staff, not by a run of ours that was cut off
+        # Only of what was written: the rest may have been edited by the staff since we last looked.
+        written = sent if creating else fields
+        seen = {} if creating else row[products.c.seen] or {}
         values = {
             "course_id": course_id,
             "product_id": int(product["id"]),
             "sent": sent,
-            "seen": digests({name: shown[name] for name in sent if name in shown}),
+            "seen": {**seen, **digests({name: shown[name] for name in written if name in shown})},
             "held": sorted(held),
             "retired": row[shelf.c.action] in ("retire", "mark"),
         }

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bridge.domain.catalogue import Rules, course_of, digest
+from bridge.domain.catalogue import Rules, digest, sold_by
 from bridge.domain.enrolments import State, plan_enrolments
 from bridge.domain.identity import identity_of, is_email, names_of, normal_email
 from bridge.domain.lms import Account, Course, NewAccount, Tree
@@ -137,7 +137,9 @@ class Jobs:
         order_id = int(claim.key)
         try:
             order = self._shop.get_order(order_id)
-        except NotFound:
+        except NotFound as err:
+            if err.code != "woocommerce_rest_shop_order_invalid_id":  # no order is gone because an address is
+                raise Unavailable(f"order {order_id} can't be read: {err}", system="shop") from err
             self._order_is_gone(order_id, claim.attempts)
             return
         stands = standing(
@@ -151,12 +153,14 @@ class Jobs:
         buyer = self._who_buys(order, stands, gives)
         now = self._now()
         with self._store.begin() as connection:
-            person_id = None
-            if buyer is not None:
+            person_id = buyer if isinstance(buyer, int) else None
+            if buyer is not None and person_id is None:
                 identity, contact = buyer
                 person_id = ledger.ensure_person(
                     self._store, connection, identity, contact, normal_email(contact.email), now
                 )
+            if ledger.is_older(connection, order):
+                raise Unavailable(f"order {order_id} was read before somebody else's look at it", system="database")
             ledger.record_order(self._store, connection, order, person_id, gives, now)
             plan = plan_seats(stands, gives, ledger.seats_of(connection, order_id))
             learners = ledger.apply_seats(connection, order_id, plan, person_id, f"the order is {order.status}", now)
@@ -199,7 +203,7 @@ class Jobs:
             remembered = ledger.known_lines(connection, order.id)
             by_product = ledger.courses_of_products(connection, products) if products else {}
         results = [
-            resolve(line, remembered=remembered, by_product=by_product, by_sku=course_of(line.sku))
+            resolve(line, remembered=remembered, by_product=by_product, by_sku=sold_by(line.sku, line.variation_id))
             for line in order.lines
         ]
         gives = [result for result in results if isinstance(result, Gives)]
@@ -212,6 +216,10 @@ class Jobs:
         """
         if stands is not Standing.PAYS or not any(gift.course_id is not None for gift in gives):
             return None
+        with self._store.read() as connection:
+            known = ledger.buyer_of(connection, order.id)
+        if known is not None and known.totara_id is not None:
+            return known.id  # whatever the order says by now: what was given to somebody stays theirs
         contact = order.buyer
         identity = identity_of(contact.customer_id, contact.email)
         if contact.customer_id:
@@ -299,10 +307,10 @@ class Jobs:
         return user_id
 
     def _our_account(self, person: Person, username: str) -> int | None:
+        # By the name first: the address may have been changed since the account was made and the answer lost.
+        if ours := self._totara.find_account_by_username(username):
+            return ours.id
         found: list[Account] = self._totara.find_accounts(person.email)
-        ours = [account for account in found if account.username == username]
-        if ours:
-            return ours[0].id
         if found:
             raise Refused(
                 f"the address of person {person.id} belongs to Totara user {found[0].id}, an account the bridge did "
@@ -318,15 +326,19 @@ class Jobs:
         verify: Collection[int],
         troubles: dict[int, str],
     ) -> None:
-        courses = self._totara.find_courses(enrol)
-        done, allowed = set(verify), []
-        for course_id in enrol:
+        reachable = self._totara.reachable_courses(user_id, verify) if verify else set()
+        # Those that were there once, and that somebody has taken away, are given again, by the same rules.
+        give = sorted({*enrol, *verify} - reachable)
+        courses = self._totara.find_courses(give)
+        allowed = []
+        for course_id in give:
             try:
                 self._may_enrol(course_id, courses.get(course_id))
                 allowed.append(course_id)
             except Refused as err:
                 troubles[course_id] = f"course {course_id}: {err}"
         self._in_doubt(person.id, allowed)
+        done = set(verify) & reachable
         for course_id in allowed:
             try:
                 self._totara.ensure_enrolment(user_id, course_id)
@@ -336,14 +348,7 @@ class Jobs:
                 self._record_troubles(person.id, {course_id: troubles[course_id]}, state=State.WANTED)
         if not done:
             return
-        reachable = self._totara.reachable_courses(user_id, done)
-        for course_id in (done - reachable) & set(verify):
-            # It was there once, and somebody has taken it away: give it again, and look again.
-            try:
-                self._totara.ensure_enrolment(user_id, course_id)
-            except Refused as err:
-                troubles[course_id] = f"course {course_id}: {err}"
-        if (done - reachable) & set(verify):
+        if set(allowed) & done:
             reachable = self._totara.reachable_courses(user_id, done)
         now = self._now()
         with self._store.begin() as connection:
@@ -372,15 +377,22 @@ class Jobs:
         if course is None:
             raise Refused("it is not in Totara any more, or the service account may not see it")
         tree: Tree = self._tree()
-        verdict = self._rules.judge(self.with_tags(course), tree)
+        verdict = self._rules.judge(self.as_judged(course), tree)
         if verdict.denied:
             raise Refused(verdict.reason)
         if not verdict.selected and not self._was_sold(course_id):
             raise Refused(f"it was never for sale: {verdict.reason}")
 
-    def with_tags(self, course: Course) -> Course:
-        """The course with the tags that rules ask for, where there are such rules."""
-        if not self._tags:
+    def as_judged(self, course: Course) -> Course:
+        """The course with everything that the catalogue judges it by."""
+        tagged = self._with_tags(course)
+        if self._settings.catalogue.visibility != "audience":
+            return tagged
+        seen = self._totara.audience_visibility([course.id]).get(course.id)
+        return replace(tagged, audience_visible=seen, visible=None if seen is None else seen in (1, 2))
+
+    def _with_tags(self, course: Course) -> Course:
+        if not self._tags or course.visible is False:  # a search by tag leaves hidden courses out: it can't be told
             return course
         return replace(course, tags=frozenset(tag for tag, courses in self._tags.items() if course.id in courses()))
 
@@ -566,7 +578,7 @@ class Jobs:
 
     def _look_at_shop(self) -> str:
         ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
-        asleep = [hook for hook in ours if hook["status"] != "active"]
+        asleep = [hook for hook in ours if hook["status"] == "disabled"]  # staff may have paused one
         for hook in asleep:
             self._shop.update_webhook(int(hook["id"]), status="active")
             log.warning("webhook was disabled by the shop, and is active again", webhook=hook["id"])

@@ -284,6 +284,8 @@ class TotaraClient:
         answer, body = self._wire.send_json("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
         if answer.status_code == 403 and not answer.content:
             raise Unauthorized("Totara's REST web services are switched off", system=SYSTEM)
+        if answer.status_code != 200:  # Totara says 200 to everything: this is not its answer
+            raise Unavailable(f"{function} was answered {answer.status_code}, not by Totara", system=SYSTEM)
         return judge_ws(function, body)
 
     def _read(self, function: str, **parameters: Any) -> Any:

@@ -203,7 +203,9 @@ class WooClient:
         """The registered customer, or None if the account has been deleted."""
         try:
             row = self._get(f"customers/{customer_id}", "customer", _fields="id,email,first_name,last_name")
-        except NotFound:
+        except NotFound as err:
+            if err.code not in ("wc_user_invalid_id", "woocommerce_rest_invalid_id"):  # no customer is gone because an address is
+                raise Unavailable(f"customer {customer_id} can't be read: {err}", system=SYSTEM) from err
             return None
         return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
 

@@ -154,8 +154,8 @@ class Worker:
                 held = list(self._held.values())
             try:
                 self._work.renew(held)
-            except Unavailable as err:
-                log.warning("leases not renewed", problem=str(err))
+            except Exception as err:  # without this thread every lease would run out
+                log.warning("leases not renewed", problem=type(err).__name__)
 
 
 class Listener:

@@ -93,7 +93,7 @@ def with_bridge(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def holding(bridge: Bridge, kind: str, key: str) -> Iterator[Claim]:
+def holding(bridge: Bridge, kind: str, key: str, *, only_look: bool = False) -> Iterator[Claim]:
     """Hold one work row while a command does by hand what a worker else would."""
     claim = bridge.work.take(kind, key)
     if claim is None:
@@ -105,4 +105,7 @@ def holding(bridge: Bridge, kind: str, key: str) -> Iterator[Claim]:
         except BaseException:
             bridge.work.release(claim)
             raise
-        bridge.work.settle(claim)
+        if only_look:
+            bridge.work.release(claim)
+        else:
+            bridge.work.settle(claim)

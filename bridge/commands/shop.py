@@ -185,7 +185,7 @@ def catalogue_plan(bridge: Bridge, json_: bool) -> None:
     Example:
       bridge catalogue plan
     """
-    with holding(bridge, CATALOGUE, ALL), _with_progress(bridge, json_) as sync:
+    with holding(bridge, CATALOGUE, ALL, only_look=True), _with_progress(bridge, json_) as sync:
         totals = sync.plan()
         _print_plan(sync, totals, bridge, json_)
 

@@ -37,6 +37,18 @@ def course_of(sku: str | None) -> int | None:
     return int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 19 else None
 
 
+def sold_by(sku: str, variation_id: int) -> int | str | None:
+    """The course that a line's SKU gives; None when it says nothing of courses, "" when it only looks as if it did.
+
+    A suffix is for variations. On a product of its own it is what WooCommerce writes on a duplicate, which may be
+    anything by now.
+    """
+    course_id = course_of(sku)
+    if course_id is not None and (variation_id or sku.strip().lower() == sku_of(course_id)):
+        return course_id
+    return "" if sku.strip().lower().startswith(SKU_PREFIX) else None
+
+
 # --- rules -----------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +115,7 @@ def _in_category(rule: Rule, course: Course, tree: Tree) -> bool | None:
 
 
 def _like(pattern: str, value: str | None) -> bool | None:
-    return None if value is None else fnmatchcase(value.casefold(), pattern.casefold())
+    return None if value is None else fnmatchcase(value.casefold(), pattern.casefold().replace("[", "[[]"))
 
 
 _CONDITIONS: Mapping[str, Callable[[Any, Course, Tree], bool | None]] = {
@@ -298,7 +310,7 @@ def plan_product(
             changed.pop("status", None)
             back = Change("keep", course_id, listed.product_id, "the course is back; publish the product when priced")
             return back if not changed else Change("update", course_id, listed.product_id, back.reason, changed)
-        if "status" in mine:
+        if "status" in mine and "status" not in known.held:
             changed["status"] = mine["status"]
         if changed:
             return Change("update", course_id, listed.product_id, f"the course is back: {verdict}", changed)

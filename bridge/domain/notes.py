@@ -46,6 +46,8 @@ class OrderNote:
 
 def _one(seat: SeatStands) -> tuple[str, str]:
     """A seat's state in one word and in words."""
+    if not seat.live and seat.state == State.ACTIVE and seat.trouble:
+        return "waiting", f"access could not be ended: {seat.trouble}"
     if not seat.live:
         return "ended", f"access ended, {seat.why}" if seat.why else "access ended"
     if seat.person_id is None:

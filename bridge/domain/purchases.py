@@ -44,6 +44,10 @@ class Order:
     payment_method: str = ""
 
 
+#: More seats than this on one line are a mistake, or an attempt to drown us.
+MOST_UNITS = 5_000
+
+
 class Standing(StrEnum):
     """What an order's status means for access."""
 
@@ -87,18 +91,22 @@ class Unresolved:
 
 
 def resolve(
-    line: Line, *, remembered: Mapping[int, int | None], by_product: Mapping[int, int], by_sku: int | None
+    line: Line, *, remembered: Mapping[int, int | None], by_product: Mapping[int, int], by_sku: int | str | None
 ) -> Gives | Unresolved:
     """What a line gives: as remembered from an earlier look at it, else by its variation, its product, or its SKU.
 
     ``remembered`` maps line ids (None: it gave no course then), ``by_product`` product and variation ids; ``by_sku``
     is what the line's SKU says.
     """
+    if line.quantity > MOST_UNITS:
+        return Unresolved(line, f"line {line.id} is of {line.quantity} units: more than {MOST_UNITS} need a person")
     if (course_id := remembered.get(line.id)) is not None:
         return Gives(line, course_id)
     for product_id in (line.variation_id, line.product_id):
         if product_id and product_id in by_product:
             return Gives(line, by_product[product_id])
+    if isinstance(by_sku, str):
+        return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
     if by_sku is None and not line.product_id and line.id not in remembered:
         return Unresolved(
             line,
@@ -123,18 +131,20 @@ class SeatPlan:
     """The difference between the seats an order pays for and those it has. Empty when there is none."""
 
     give: tuple[Seat, ...] = ()
+    take: tuple[Seat, ...] = ()  # open ones that the buyer sits on after all
     revive: tuple[Seat, ...] = ()
     end: tuple[Seat, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.give or self.revive or self.end)
+        return bool(self.give or self.take or self.revive or self.end)
 
 
 def plan_seats(stands: Standing, gives: Sequence[Gives], seats: Collection[Seat]) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
     A buyer of one unit of a course takes the seat at once; of several, all stay open to be given away. Units are
-    counted over the whole order, since one course may stand on two lines. A seat once taken stays with its person.
+    counted over the whole order, since one course may stand on two lines. A seat once taken stays with its person; an
+    open one is the buyer's when an order of several is reduced to one.
     Nothing changes while an order waits.
     """
     if stands is Standing.WAITS:
@@ -156,6 +166,7 @@ def plan_seats(stands: Standing, gives: Sequence[Gives], seats: Collection[Seat]
             for (line, unit), (course, taken) in wanted.items()
             if (line, unit) not in have
         ),
+        take=tuple(seat for key, seat in have.items() if key in wanted and wanted[key][1] and not seat.taken),
         revive=tuple(seat for key, seat in have.items() if key in wanted and not seat.live),
         end=tuple(seat for key, seat in have.items() if key not in wanted and seat.live),
     )

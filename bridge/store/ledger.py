@@ -181,6 +181,21 @@ def record_order(
         )
 
 
+def buyer_of(connection: Connection, order_id: int) -> Person | None:
+    """The person who was written down as the order's buyer."""
+    row = connection.execute(
+        _PERSON.join(orders, orders.c.person_id == persons.c.id).where(orders.c.id == order_id)
+    ).first()
+    return Person(*row) if row else None
+
+
+def is_older(connection: Connection, order: Order) -> bool:
+    """Whether a newer state of the order was written down already: ours was read by a worker that then stood still."""
+    query = select(orders.c.modified).where(orders.c.id == order.id)
+    known: datetime | None = connection.execute(query).scalar()
+    return known is not None and known > order.modified
+
+
 def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
     """Write down that a known order has been deleted for good. False if it never was known."""
     done = connection.execute(update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now))
@@ -213,7 +228,14 @@ def apply_seats(
                 .where(seats.c.purchase_id == ids[seat.line_id], seats.c.unit == seat.unit)
                 .values(ended_at=now if ending else None, ended_why=why if ending else None)
             )
-    changed = [(ids[seat.line_id], seat.unit) for seat in (*plan.give, *plan.revive, *plan.end) if seat.taken]
+    for seat in plan.take:
+        connection.execute(
+            update(seats)
+            .where(seats.c.purchase_id == ids[seat.line_id], seats.c.unit == seat.unit, seats.c.person_id.is_(None))
+            .values(person_id=person_id)
+        )
+    touched_seats = (*plan.give, *plan.revive, *plan.end, *plan.take)
+    changed = [(ids[seat.line_id], seat.unit) for seat in touched_seats if seat.taken or seat in plan.take]
     if not changed:
         return set()
     touched = select(seats.c.person_id).where(
@@ -232,6 +254,11 @@ def move_seats(connection: Connection, order_id: int, person_id: int) -> set[int
     )
     mine = select(purchases.c.id).where(purchases.c.order_id == order_id)
     waiting = (seats.c.purchase_id.in_(mine), seats.c.person_id != person_id, seats.c.person_id.in_(without_account))
+    connection.execute(
+        update(orders)
+        .where(orders.c.id == order_id, orders.c.person_id.in_(without_account))
+        .values(person_id=person_id)
+    )
     before = {int(person) for (person,) in connection.execute(select(seats.c.person_id).where(*waiting).distinct())}
     if not before:
         return set()
