@@ -17,13 +17,13 @@ from requests.adapters import HTTPAdapter
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_attempt,
     wait_exponential_jitter,
 )
 
 from bridge import metrics
-from bridge.errors import Unavailable
+from bridge.errors import Unauthorized, Unavailable
 
 #: Statuses that say "not now" whatever the body holds.
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -101,7 +101,7 @@ class Wire:
             self.session.cookies.set_policy(_NoCookies())
         self._retrying = Retrying(
             stop=stop_after_attempt(tries),
-            retry=retry_if_exception_type(Unavailable),
+            retry=retry_if_exception(_may_pass),
             wait=_wait,
             reraise=True,
         )
@@ -117,6 +117,11 @@ class Wire:
         """
 
         def read(answer: requests.Response) -> Any:
+            if answer.is_redirect:
+                raise Unavailable(
+                    f"{self.system} redirects {what} elsewhere: the address in the settings must be its final one",
+                    system=self.system,
+                )
             if not answer.content and answer.status_code >= 400:
                 return None
             try:
@@ -165,6 +170,11 @@ class Wire:
         finally:
             self.breaker.note(outcome == "answered")
             metrics.CALLS.labels(self.system, what, outcome).observe(time.perf_counter() - began)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a read may go better in a moment. Credentials that are not accepted do not mend themselves."""
+    return isinstance(error, Unavailable) and not isinstance(error, Unauthorized)
 
 
 def _retry_after(answer: requests.Response) -> float | None:

@@ -39,6 +39,8 @@ def set_up(level: str = "info", form: str = "json") -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # Below a warning, urllib3 writes down whole addresses, signatures and all.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+    # And in one warning ("Failed to parse headers (url=…)") as well.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 def _drop_meta() -> list[structlog.types.Processor]:

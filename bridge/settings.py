@@ -6,6 +6,7 @@ be read from the file that ``BRIDGE_<SECTION>_<NAME>_FILE`` names. ``config/brid
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -69,6 +70,8 @@ class Database(Section):
     @classmethod
     def _known(cls, value: str | SecretStr) -> str:
         value = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(value, str):
+            raise ValueError("must be a text")
         if value.startswith(("postgres://", "postgresql://")):
             value = "postgresql+psycopg://" + value.split("://", 1)[1]
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
@@ -194,7 +197,7 @@ class Catalogue(Section):
                 price = Decimal(rule.price)
             except InvalidOperation:
                 raise ValueError(f"{rule.price!r} is not a price such as 120.00") from None
-            if not price.is_finite() or price < 0 or not re.fullmatch(r"\d+(\.\d{1,4})?", rule.price):
+            if not price.is_finite() or price < 0 or not re.fullmatch(r"[0-9]+(\.[0-9]{1,4})?", rule.price):
                 raise ValueError(f"{rule.price!r} is not a price such as 120.00")
         return value
 
@@ -263,6 +266,12 @@ class _Environment(EnvSettingsSource):
             if base in self._given:
                 self.problems.append(f"{base} and {name} (environment): give one of them")
             self._given[base] = text
+        for name in _JSON_LISTS & self._given.keys():
+            try:
+                json.loads(self._given[name])
+            except ValueError:
+                self.problems.append(f"{name} (environment): must be a JSON list")
+                del self._given[name]
         super().__init__(settings)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
@@ -299,6 +308,7 @@ class Settings(BaseSettings):
         return self
 
 
+_JSON_LISTS = {"BRIDGE_CATALOGUE_ALLOW", "BRIDGE_CATALOGUE_DENY", "BRIDGE_CATALOGUE_PRICES"}
 _NOT_SETTINGS = {"BRIDGE_CONFIG"}  # names the file itself
 
 

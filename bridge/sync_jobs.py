@@ -137,9 +137,7 @@ class Jobs:
         order_id = int(claim.key)
         try:
             order = self._shop.get_order(order_id)
-        except NotFound as err:
-            if err.code != "woocommerce_rest_shop_order_invalid_id":  # no order is gone because an address is
-                raise Unavailable(f"order {order_id} can't be read: {err}", system="shop") from err
+        except NotFound:
             self._order_is_gone(order_id, claim.attempts)
             return
         stands = standing(

@@ -118,7 +118,7 @@ def judge_gql(operation: str, body: Any) -> Any:
         raise Unavailable(f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM)
     errors = body.get("errors")
     if errors:
-        first = errors[0] if isinstance(errors[0], dict) else {}
+        first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
         extensions = first.get("extensions") or {}
         debug = str(first.get("debugMessage") or extensions.get("debugMessage") or "")
         for begins, kind, code, meaning in GQL_ERRORS:
@@ -133,7 +133,9 @@ def judge_gql(operation: str, body: Any) -> Any:
         if category in ("graphql", "query_complexity"):
             raise Refused(f"Totara can't read {operation}: {category}", code=category)
         hint = "" if debug else '; set the API client\'s error response to "Normal" to be told why'
-        raise Refused(f"Totara refused {operation} without a reason that we know{hint}", code=category)
+        untold = category == "internal" and not debug
+        message = f"Totara refused {operation} without a reason that we know{hint}"
+        raise Refused(message, code=category, data={"untold": untold})
     data = body.get("data")
     if not isinstance(data, dict) or operation not in data:
         raise Unsupported(f"this Totara has no {operation}", code="nooperation")
@@ -219,6 +221,7 @@ class TotaraClient:
         self._role = learner_role
         self._clock = clock
         self._token: tuple[str, float] | None = None
+        self._token_made = 0.0
         self._token_lock = threading.Lock()
         self._capabilities: Capabilities | None = None
 
@@ -240,9 +243,16 @@ class TotaraClient:
             token = body.get("access_token") if isinstance(body, dict) else None
             if not isinstance(token, str) or not token:
                 raise Unauthorized("Totara gives no access token to this API client", system=SYSTEM)
-            lifetime = float(body.get("expires_in") or 3600)
+            told = body.get("expires_in")
+            lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else 3600.0
+            self._token_made = self._clock()
             self._token = token, self._clock() + max(lifetime - 60.0, lifetime / 2)
             return token
+
+    def _aged(self, token: str) -> bool:
+        """Whether a token is more than a minute old."""
+        with self._token_lock:
+            return self._token is not None and self._token[0] == token and self._clock() - self._token_made > 60.0
 
     def _gql(self, operation: str, document: str, variables: Mapping[str, Any]) -> Any:
         """Run a document with one top-level field, called ``operation``."""
@@ -262,11 +272,13 @@ class TotaraClient:
                 if answer.status_code == 401:
                     raise Unauthorized("Totara does not accept the access token", system=SYSTEM)
                 return judge_gql(operation, body)
-            except Unauthorized:
+            except (Unauthorized, Refused) as err:
                 # It may have run out, or been withdrawn when the client's secret was changed: ask for another, once.
-                stale = token
-                if last_try:
+                # Where Totara tells no reasons, a withdrawn token looks like any refusal.
+                withdrawn = isinstance(err, Unauthorized) or (err.data.get("untold") and self._aged(token))
+                if last_try or not withdrawn:
                     raise
+                stale = token
         raise AssertionError("unreachable")
 
     def _ws(self, function: str, **parameters: Any) -> Any:
@@ -340,9 +352,9 @@ class TotaraClient:
         found: dict[int, Category] = {}
         for course in self._graphql_courses(f"id category {{ {_GQL_PARENTS} }}"):
             category = course.get("category")
-            while (
-                category and "name" in category
-            ):  # GraphQL lists no categories: they are learnt from the courses in them
+            # GraphQL lists no categories: they are learnt from the courses in them.
+            while category and "name" in category:
+                _all("core_course_courses", category, "id", "parent")  # one without would look like the top
                 parent = category.get("parent") or {}
                 number = int(category["id"])
                 found[number] = Category(number, str(category["name"]), int(parent.get("id") or 0), courses=1)
@@ -553,6 +565,8 @@ class TotaraClient:
             body = self._gql("core_user_create_user", document, {"i": fields})
             user = _all("core_user_create_user", body, "user")["user"]
             return int(_all("core_user_create_user", user, "id")["id"])
+        if self.tenant:
+            raise Unsupported("only an API client can make an account in a tenant", code="noclient")
         user = {
             "username": new.username,
             "email": new.email,
@@ -609,6 +623,8 @@ class TotaraClient:
         wanted = set(course_ids)
         if self._has("core_enrol_get_users_courses"):
             rows = self._read("core_enrol_get_users_courses", userid=user_id)
+            if not isinstance(rows, list):
+                raise Unsupported("Totara answered core_enrol_get_users_courses without a list", code="missingfield")
             return wanted & {int(row["id"]) for row in rows}
         document = (
             "query($c: core_course_course_reference!, $u: core_user_user_reference!) "
@@ -629,7 +645,8 @@ class TotaraClient:
         try:
             if self._has("core_completion_get_course_completion_status"):
                 body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
-                return bool(body["completionstatus"]["completed"])
+                status = _all("core_completion_get_course_completion_status", body, "completionstatus")
+                return bool(_all("completionstatus", status["completionstatus"], "completed")["completed"])
             document = (
                 "query($q: core_completion_get_course_completion_query!) "
                 "{ core_completion_get_course_completion(query: $q) { completion { status timecompleted } } }"

@@ -106,8 +106,6 @@ class WooClient:
     def _call(self, method: str, endpoint: str, what: str, data: Any = None, **params: Any) -> tuple[Any, Any]:
         """One call: the body, and the headers for whoever counts pages."""
         answer, body = self._api._API__request(method, endpoint, data, params=params, what=what)
-        if answer.status_code in (301, 302, 307, 308):
-            raise Unavailable("the shop redirects the API elsewhere: shop.url must be its final address", system=SYSTEM)
         return judge(what, answer.status_code, body), answer.headers
 
     def _get(self, endpoint: str, what: str, **params: Any) -> Any:
@@ -131,8 +129,17 @@ class WooClient:
     # --- orders ------------------------------------------------------------------------------------------------
 
     def get_order(self, order_id: int) -> Order:
-        """The order as it is now. Raises NotFound once it has been deleted for good; one in the bin is found."""
-        return read_order(self._get(f"orders/{order_id}", "order"))
+        """The order as it is now. Raises NotFound once it has been deleted for good; one in the bin is found.
+
+        Only WooCommerce's own word for that counts: a 404 without it is a proxy's, or WooCommerce being updated, and
+        must not end anybody's access.
+        """
+        try:
+            return read_order(self._get(f"orders/{order_id}", "order"))
+        except NotFound as err:
+            if err.code != "woocommerce_rest_shop_order_invalid_id":
+                raise Unavailable(f"the shop can't be asked for order {order_id}: {err}", system=SYSTEM) from err
+            raise
 
     def find_orders(self, **params: Any) -> Iterator[Order]:
         """Orders by whatever the list can filter by: ``customer``, ``product``, ``search``, ``status``, ``include``."""
@@ -160,6 +167,8 @@ class WooClient:
                 _fields="id,date_modified_gmt",
                 **({"status": "trash"} if binned else {}),
             )
+            if not isinstance(rows, list):
+                raise Unavailable("the shop answered orders modified without a list", system=SYSTEM)
             found = [(int(row["id"]), read_moment(row["date_modified_gmt"]) or moment) for row in rows]
             if found:
                 yield found
@@ -204,7 +213,8 @@ class WooClient:
         try:
             row = self._get(f"customers/{customer_id}", "customer", _fields="id,email,first_name,last_name")
         except NotFound as err:
-            if err.code not in ("wc_user_invalid_id", "woocommerce_rest_invalid_id"):  # no customer is gone because an address is
+            # No customer is gone because an address is.
+            if err.code not in ("wc_user_invalid_id", "woocommerce_rest_invalid_id"):
                 raise Unavailable(f"customer {customer_id} can't be read: {err}", system=SYSTEM) from err
             return None
         return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
@@ -262,7 +272,8 @@ class WooClient:
                 outcomes.append(row)
                 continue
             try:
-                judge("product", int((row["error"].get("data") or {}).get("status") or 400), row["error"])
+                data = row["error"].get("data")
+                judge("product", int((data if isinstance(data, dict) else {}).get("status") or 400), row["error"])
             except Refused as err:
                 outcomes.append(err)
         return outcomes
@@ -320,6 +331,8 @@ def read_moment(value: str | None) -> datetime | None:
 
 def read_order(row: Mapping[str, Any]) -> Order:
     """An order out of the shop's JSON."""
+    if not isinstance(row, Mapping) or "status" not in row or "line_items" not in row:
+        raise Unavailable("the shop answered with something that is no order", system=SYSTEM)
     billing = row.get("billing") or {}
     modified = read_moment(row.get("date_modified_gmt")) or read_moment(row.get("date_created_gmt"))
     if modified is None:

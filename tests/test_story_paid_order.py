@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
 
-PAID_WAYS = {
+PAID_WAYS: dict[str, dict[str, Any]] = {
     "a card": {"payment": "card"},
     "nothing, since it was free": {"payment": "free"},
     "cash on delivery": {"payment": "cod"},
@@ -506,11 +507,12 @@ def test_resync_gives_back_what_somebody_took_away_in_totara(world: World) -> No
 @pytest.mark.parametrize("whose", ["an officer's", "a site user's", "an administrator's"])
 def test_an_address_of_somebody_elses_account_is_parked_and_the_account_left_alone(world: World, whose: str) -> None:
     world.totara.add_tenant("memberland", "Memberland")
-    user_id = {
+    makers: dict[str, Callable[[], int]] = {
         "an officer's": lambda: world.totara.add_user("Anna@members.test", tenant="memberland"),
         "a site user's": lambda: world.totara.add_user("anna@members.test"),
         "an administrator's": lambda: 2,
-    }[whose]()
+    }
+    user_id = makers[whose]()
     address = world.totara.users[user_id].email
     before = world.totara.users[user_id]
     course = world.course("ONE")

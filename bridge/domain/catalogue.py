@@ -34,7 +34,8 @@ def course_of(sku: str | None) -> int | None:
     if not sku or not sku.lower().startswith(SKU_PREFIX):
         return None
     number = sku[len(SKU_PREFIX) :].split("-", 1)[0]
-    return int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 19 else None
+    good = number.isascii() and number.isdigit() and 0 < len(number) < 19
+    return (int(number) or None) if good else None
 
 
 def sold_by(sku: str, variation_id: int) -> int | str | None:
@@ -115,6 +116,7 @@ def _in_category(rule: Rule, course: Course, tree: Tree) -> bool | None:
 
 
 def _like(pattern: str, value: str | None) -> bool | None:
+    # "[" is a sign like any other here; fnmatch would begin a set with it.
     return None if value is None else fnmatchcase(value.casefold(), pattern.casefold().replace("[", "[[]"))
 
 

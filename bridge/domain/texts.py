@@ -7,7 +7,10 @@ import re
 
 import nh3
 
-_ONE = r"""<(?:span|lang)(?=[^>]*\slang=)[^>]*>.*?</(?:span|lang)>"""
+# As Totara's own filter: a span only with class="multilang", since Word marks every bit of text with a lang.
+_OPEN = r"""<(?:span(?=[^>]*\sclass=["']?multilang\b)|lang\b)(?=[^>]*\slang=)[^>]*>"""
+_INSIDE = r"""[^<]*(?:<(?!/(?:span|lang)>)[^<]*)*"""  # up to the first end, and never beyond it
+_ONE = rf"""{_OPEN}{_INSIDE}</(?:span|lang)>"""
 #: Two or more pieces with nothing but white space between them are the same text in several languages.
 _BLOCK = re.compile(rf"{_ONE}(?:\s*{_ONE})+", re.DOTALL | re.IGNORECASE)
 _PIECE = re.compile(

@@ -12,6 +12,7 @@ Clocks of several nodes should agree within a few seconds (NTP): a lease is comp
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import secrets
@@ -41,6 +42,7 @@ class Claim:
     key: str
     hints: int
     attempts: int
+    lease: str = ""  # a name for this one lease: a thread may lose it to another of the same process
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Work:
         self._backoff = backoff
         self._cap = cap
         self._now = now
+        self._leases = itertools.count(1)
         insert = store.insert(t).values(
             kind=bindparam("kind"),
             key=bindparam("key"),
@@ -164,10 +167,13 @@ class Work:
             row = connection.execute(
                 update(t)
                 .where(t.c.kind == found.c.kind, t.c.key == found.c.key, free)
-                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
-                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
+                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self._lease_name())
+                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts, t.c.lease_owner)
             ).first()
         return None if row is None else Claim(*row)
+
+    def _lease_name(self) -> str:
+        return f"{self.owner}:{next(self._leases)}"
 
     def take(self, kind: str, key: str) -> Claim | None:
         """Take on one particular thing, due or not. None while another holds it."""
@@ -178,8 +184,8 @@ class Work:
             row = connection.execute(
                 update(t)
                 .where(t.c.kind == kind, t.c.key == key, or_(t.c.lease_until.is_(None), t.c.lease_until < now))
-                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self.owner)
-                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts)
+                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self._lease_name())
+                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts, t.c.lease_owner)
             ).first()
         return None if row is None else Claim(*row)
 
@@ -251,11 +257,11 @@ class Work:
         """Keep what is being worked on."""
         if not claims:
             return
-        keys = [(claim.kind, claim.key) for claim in claims]
+        keys = [(claim.kind, claim.key, claim.lease) for claim in claims]
         with self.store.begin() as connection:
             connection.execute(
                 update(t)
-                .where(tuple_(t.c.kind, t.c.key).in_(keys), t.c.lease_owner == self.owner)
+                .where(tuple_(t.c.kind, t.c.key, t.c.lease_owner).in_(keys))
                 .values(lease_until=self._now() + timedelta(seconds=self.lease))
             )
 
@@ -263,7 +269,7 @@ class Work:
         with self.store.begin() as connection:
             done = connection.execute(
                 update(t)
-                .where(t.c.kind == claim.kind, t.c.key == claim.key, t.c.lease_owner == self.owner)
+                .where(t.c.kind == claim.kind, t.c.key == claim.key, t.c.lease_owner == claim.lease)
                 .values(lease_until=None, lease_owner=None, **values)
             )
         return done.rowcount == 1
