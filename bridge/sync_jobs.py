@@ -296,7 +296,8 @@ class Jobs:
                 user_id = self._totara.create_account(NewAccount(username, person.email, first, last))
             except Refused:
                 # Taken meanwhile, or made by a call whose answer got lost: look, don't guess from the message.
-                user_id = self._our_account(person, username)
+                mine = self._totara.find_account_by_username(username)
+                user_id = mine.id if mine else self._our_account(person, username)
                 if user_id is None:
                     raise
             log.info("account made", person=person.id, user=user_id)
@@ -305,16 +306,18 @@ class Jobs:
         return user_id
 
     def _our_account(self, person: Person, username: str) -> int | None:
-        # By the name first: the address may have been changed since the account was made and the answer lost.
-        if ours := self._totara.find_account_by_username(username):
-            return ours.id
+        """The id of the account that carries our key, if the address leads to one; Refused if it is somebody else's."""
         found: list[Account] = self._totara.find_accounts(person.email)
-        if found:
+        ours = [account for account in found if account.username == username]
+        if found and not ours:
+            # The address may have been changed since ours was made and the answer lost: the key tells for certain.
+            ours = [account for account in (self._totara.find_account_by_username(username),) if account]
+        if found and not ours:
             raise Refused(
                 f"the address of person {person.id} belongs to Totara user {found[0].id}, an account the bridge did "
                 "not make: it was left alone, and the seat waits"
             )
-        return None
+        return ours[0].id if ours else None
 
     def _enrol(
         self,

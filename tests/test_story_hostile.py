@@ -234,3 +234,19 @@ def test_an_address_emptied_after_payment_keeps_nobody_from_anything(world: Worl
     world.settle()
     assert world.access() == {("g@guest.test", course): "active"}
     assert world.parked() == {}
+
+
+def test_an_account_made_under_the_former_address_is_known_by_its_name(world: World) -> None:
+    """Made, the answer lost, and the address changed before the next try."""
+    course = world.course("ONE")
+    customer = world.shop.add_customer("old@guest.test", "G", "H")
+    order = world.shop.place_order([(world.sell(course), 1)], customer_id=customer, email="old@guest.test")
+    world.totara.faults.cut("core_user_create_user", times=1)
+    world.owe("order", order)
+    world.settle()
+    world.shop.customers[customer]["email"] = "new@guest.test"
+    world.owe("order", order)
+    world.pass_time()
+    world.settle()
+    assert world.access() == {("old@guest.test", course): "active"}
+    assert world.parked() == {}
