@@ -422,7 +422,11 @@ class CatalogueSync:
         now = self._now()
         with self._store.begin() as connection:
             strangers = connection.execute(
-                select(func.count()).where(shelf.c.action == "keep", shelf.c.wanted.is_(None))
+                select(func.count()).where(
+                    shelf.c.action == "keep",
+                    shelf.c.wanted.is_(None),
+                    shelf.c.course_id.not_in(select(products.c.course_id)),
+                )
             ).scalar()
             summary = {
                 "courses": totals.courses,

@@ -160,7 +160,10 @@ class Jobs:
             if ledger.is_older(connection, order):
                 raise Unavailable(f"order {order_id} was read before somebody else's look at it", system="database")
             ledger.record_order(self._store, connection, order, person_id, gives, now)
-            plan = plan_seats(stands, gives, ledger.seats_of(connection, order_id))
+            # Of a line that nobody can tell of, what it has stays as it is.
+            untold = {line.line.id for line in unresolved} if stands is not Standing.ENDED else set()
+            seats = [seat for seat in ledger.seats_of(connection, order_id) if seat.line_id not in untold]
+            plan = plan_seats(stands, gives, seats)
             learners = ledger.apply_seats(connection, order_id, plan, person_id, f"the order is {order.status}", now)
             if person_id is not None:
                 learners |= ledger.move_seats(connection, order_id, person_id)
@@ -497,7 +500,9 @@ class Jobs:
             self._shop.set_order_meta(order_id, note.meta)
             if not (begun and any(NOTE_MARK.format(mark) in old for old in self._shop.order_notes(order_id))):
                 self._shop.add_order_note(order_id, text)
-        except NotFound:
+        except NotFound as err:
+            if err.code != "woocommerce_rest_shop_order_invalid_id":
+                raise Unavailable(f"no note can be written: {err}", system="shop") from err
             return  # deleted meanwhile; its own turn will come
         self._set_order(order_id, note_written=mark)
 

@@ -250,3 +250,13 @@ def test_an_account_made_under_the_former_address_is_known_by_its_name(world: Wo
     world.settle()
     assert world.access() == {("old@guest.test", course): "active"}
     assert world.parked() == {}
+
+
+def test_a_quantity_raised_beyond_reason_ends_nothing_that_was_given(world: World) -> None:
+    course = world.course("ONE")
+    order = bought(world, course)
+    world.shop.edit_line(order, world.shop.orders[order]["line_items"][0]["id"], MOST_UNITS + 1)
+    world.owe("order", order)
+    world.settle()
+    assert world.access() == {("g@guest.test", course): "active"}
+    assert f"order {order}" in world.parked()
