@@ -10,6 +10,7 @@ import argparse
 import itertools
 import json
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -170,7 +171,10 @@ class Battle:
     def finish(self) -> None:
         """Stop the workers as an operator would, then do here what the last sweep may have marked meanwhile."""
         for number, process in enumerate(self._processes):
-            if code := process.stop():
+            ready = process.ready()
+            code = process.stop()
+            # One that is still starting has nothing to finish, and may end by the signal itself.
+            if code and (ready or code != -signal.SIGTERM):
                 self._deaths.append(f"bridge {self._commands[number]} ended with {code} when told to stop")
         self.shop.stop_queue()
         last = Bridge(load(environ=self._environment | {"BRIDGE_LOG_LEVEL": "error"}))

@@ -60,6 +60,7 @@ class Process:
         others = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
         root = str(Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, (root, others.get("PYTHONPATH"))))
+        self._begins = log.stat().st_size if log.exists() else 0
         with log.open("ab") as errors:
             self._popen = subprocess.Popen(
                 command,
@@ -96,6 +97,11 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.kill()
         return self._popen.wait()
+
+    def ready(self) -> bool:
+        """Whether this process has got so far as to receive or to work."""
+        mine = self.log.read_bytes()[self._begins :]
+        return b'"listening"' in mine or b'"working"' in mine
 
     def told(self) -> str:
         """What it wrote to standard error so far."""

@@ -135,6 +135,7 @@ class Jobs:
         Raises Refused, after everything else was done, for lines or buyers that need a person.
         """
         order_id = int(claim.key)
+        begun = self._now()
         try:
             order = self._shop.get_order(order_id)
         except NotFound:
@@ -157,7 +158,7 @@ class Jobs:
                 person_id = ledger.ensure_person(
                     self._store, connection, identity, contact, normal_email(contact.email), now
                 )
-            if ledger.is_older(connection, order):
+            if ledger.looked_since(connection, order_id, begun):
                 raise Unavailable(f"order {order_id} was read before somebody else's look at it", system="database")
             ledger.record_order(self._store, connection, order, person_id, gives, now)
             # Of a line that nobody can tell of, what it has stays as it is.
@@ -490,9 +491,11 @@ class Jobs:
         if any(seat.live and seat.person_id and not seat.trouble and not seat.verified for seat in seats):
             return  # its learner is owed a look, and a note follows from that
         note = order_note(seats)
-        mark = digest([note.text, note.meta])
-        if row.note_written == mark:
+        # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
+        content = digest([note.text, note.meta])[:8]
+        if (row.note_written or "").startswith(content):
             return
+        mark = content + digest([content, row.note_written])[:8]
         text = f"{note.text} {NOTE_MARK.format(mark)}"
         try:
             begun = row.note_begun == mark

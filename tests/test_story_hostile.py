@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.domain.purchases import MOST_UNITS
-from bridge.store import ledger
-from bridge.store.db import utc_now
-from bridge.store.models import orders
+from bridge.store.work import Claim
 from tests.world import World
 
 
@@ -185,12 +183,37 @@ def test_an_old_look_at_an_order_does_not_undo_a_newer_one(world: World) -> None
     """A node stood still for longer than its lease, with the order as it was in its hands."""
     course = world.course("ONE")
     order = bought(world, course)
-    old = world.bridge.shop.get_order(order)
-    world.shop.set_status(order, "cancelled")
-    with world.bridge.store.begin() as connection:
-        newer = old.modified.replace(year=old.modified.year + 1)
-        connection.execute(orders.update().values(modified=newer, looked_at=utc_now()))
-        assert ledger.is_older(connection, old)
+    slow = world.new_bridge()
+    read = slow.shop.get_order
+
+    def read_and_stand_still(order_id: int) -> Any:
+        held = read(order_id)
+        if world.shop.orders[order]["status"] != "cancelled":
+            world.shop.set_status(order, "cancelled")
+            world.bridge.jobs.settle_order(Claim("order", str(order), 0, 0))
+        return held
+
+    slow.shop.get_order = read_and_stand_still  # type: ignore[method-assign]
+    slow.work.mark_due("order", order)
+    slow.worker().drain()
+    world.pass_time()
+    world.settle()
+    assert world.access() == {("g@guest.test", course): "suspended"}
+
+
+def test_ready_after_ended_is_told_again_though_the_process_died_before_telling(world: World) -> None:
+    course = world.course("ONE")
+    order = bought(world, course)
+    for status in ("cancelled", "completed"):
+        world.shop.set_status(order, status)
+        if status == "completed":
+            world.shop.faults.down("/notes", times=1)  # begun, and not written
+        world.owe("order", order)
+        world.settle()
+    world.pass_time()
+    world.settle()
+    told = [note["note"] for note in world.shop.notes[order] if "Learning access" in note["note"]]
+    assert ["ready" if "ready" in note else "ended" for note in told] == ["ready", "ended", "ready"]
 
 
 def test_a_note_never_says_ended_of_access_that_could_not_be_ended(world: World) -> None:

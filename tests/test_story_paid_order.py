@@ -466,11 +466,6 @@ def test_the_sweep_finds_what_no_delivery_told_and_asks_for_each_once(world: Wor
     # Seen some seconds after it was modified, an order is not looked at again.
     from bridge.store.models import orders as table
 
-    with world.bridge.store.begin() as connection:
-        for row in world.rows("orders"):
-            connection.execute(
-                table.update().where(table.c.id == row.id).values(looked_at=row.looked_at + timedelta(seconds=60))
-            )
     for order in orders:
         world.owe("order", order)
     world.settle()

@@ -189,11 +189,11 @@ def buyer_of(connection: Connection, order_id: int) -> Person | None:
     return Person(*row) if row else None
 
 
-def is_older(connection: Connection, order: Order) -> bool:
-    """Whether a newer state of the order was written down already: ours was read by a worker that then stood still."""
-    query = select(orders.c.modified).where(orders.c.id == order.id)
-    known: datetime | None = connection.execute(query).scalar()
-    return known is not None and known > order.modified
+def looked_since(connection: Connection, order_id: int, moment: datetime) -> bool:
+    """Whether somebody looked at the order after this moment: what was read before it may be old."""
+    query = select(orders.c.looked_at).where(orders.c.id == order_id)
+    looked: datetime | None = connection.execute(query).scalar()
+    return looked is not None and looked > moment
 
 
 def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
