@@ -169,7 +169,7 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
                 )
                 continue
             blind = blind or course.visible is None
-            verdict = rules.judge(bridge.jobs.as_judged(course), tree)
+            verdict = rules.judge(bridge.jobs.learners.as_judged(course), tree)
             if verdict.selected:
                 good += 1
             else:

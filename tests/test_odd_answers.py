@@ -280,7 +280,7 @@ from bridge.woo_client import WooClient
 try: WooClient("http://127.0.0.1:{srv.getsockname()[1]}", "ck_SENSITIVE", "cs", Wire("shop", tries=1)).status()
 except Exception: pass
 """
-    d = subprocess.run([sys.executable, "-c", p], capture_output=True, text=True, cwd="/tmp/probe/now")
+    d = subprocess.run([sys.executable, "-c", p], capture_output=True, text=True)
     t.join()
     srv.close()
     assert "SENSITIVE" not in d.stderr, d.stderr

@@ -645,7 +645,7 @@ def test_no_secret_and_no_address_gets_into_the_logs(
     world.web.post("/webhooks/woocommerce", data=b"{}", headers={"X-WC-Webhook-Signature": "x"})
     said = capsys.readouterr()
     text = said.err + said.out
-    assert "order settled" in text
+    assert '"event": "settled"' in text
     for secret in (
         "private@",
         "Priv",
