@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -53,7 +54,7 @@ def must(claim: Claim | None) -> Claim:
     return claim
 
 
-def row(work: Work, key: object = "1", kind: str = "order"):
+def row(work: Work, key: object = "1", kind: str = "order") -> Any:
     found = work.find(kind, str(key))
     assert found is not None
     return found
@@ -329,6 +330,19 @@ def test_a_lost_lease_is_not_renewed_out_of_anothers_hands(work: Work, other: Wo
     work.renew([lost])
     assert row(work).lease_until == until
     assert row(work).lease_owner.startswith("second")
+
+
+def test_a_lease_lost_to_another_thread_of_the_same_process_is_lost(work: Work, clock: Clock) -> None:
+    work.mark_due("order", 1)
+    lost = must(work.claim(["order"]))
+    clock.pass_seconds(61)
+    held = must(work.claim(["order"]))
+    until = row(work).lease_until
+    clock.pass_seconds(30)
+    assert work.settle(lost) is False
+    work.renew([lost])
+    assert row(work).lease_until == until
+    assert work.settle(held) is True
 
 
 def test_keeping_renews_for_as_long_as_the_block_takes(store: Store) -> None:
