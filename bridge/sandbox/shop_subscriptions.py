@@ -312,7 +312,8 @@ class Subscriptions(Plans):
             found["resubscribed_subscription"] = str(next(follows, ""))
             found["line_items"] = self._show_lines(found["line_items"])
             found |= {"payment_url": self._pay_url(found), "is_editable": True, "needs_processing": True}
-            found["needs_payment"] = found["status"] == "pending" and Decimal(found["total"]) > 0
+            owed = (last := self._last_order(found)) and self.orders[last]["status"] in UNPAID
+            found["needs_payment"] = bool(owed or found["status"] == "pending") and Decimal(found["total"]) > 0
             customer = {"customer": f"customers/{found['customer_id']}"} if found["customer_id"] else {}
             parent = {"up": f"orders/{found['parent_id']}"} if found["parent_id"] else {}
             return found | {"_links": links(self.url, "subscriptions", one, **customer, **parent)}
