@@ -229,6 +229,8 @@ class Subscriptions(Plans):
 
     def _status_changed(self, order: Json, before: str) -> None:
         super()._status_changed(order, before)
+        if order["status"] not in PAID and meta_of(order, "_subscription_renewal_early"):
+            return
         renewed = str(meta_of(order, RELATIONS["renewal"]))
         for one, found in list(self.subscriptions.items()):
             if order["id"] == found["parent_id"] or str(one) == renewed:
