@@ -12,12 +12,16 @@ from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from tests.test_contract_shop import World, _accept, recorded, same_shape, scenario
 
-TOPICS = ("order.created", "order.updated", "customer.created", "customer.updated", "subscription.created")
-TOPICS += ("subscription.updated", "subscription.deleted", "action.woocommerce_payment_complete")
-TOPICS += ("action.woocommerce_subscription_renewal_payment_complete",)
+TOPICS = [
+    *("order.created", "order.updated", "customer.created", "customer.updated", "subscription.created"),
+    *("subscription.updated", "subscription.deleted", "action.woocommerce_payment_complete"),
+    "action.woocommerce_subscription_renewal_payment_complete",
+]
 NIA: dict[str, Any] = {"email": "nia@guest.test", "first_name": "Nia", "last_name": "Noon"}
-DATES = ("trial_end_date_gmt", "next_payment_date_gmt", "last_payment_date_gmt", "cancelled_date_gmt")
-DATES += ("end_date_gmt", "date_paid_gmt", "date_completed_gmt")
+DATES = [
+    *("trial_end_date_gmt", "next_payment_date_gmt", "last_payment_date_gmt", "cancelled_date_gmt"),
+    *("end_date_gmt", "date_paid_gmt", "date_completed_gmt"),
+]
 SAME = (
     "status",
     "requires_manual_renewal",

@@ -162,8 +162,8 @@ def test_one_order_begins_a_subscription_for_each_rhythm_and_recipient(shop: Sho
     monthly, more = (shop.add_product(f"M{n}", type="subscription", price="10.00") for n in (1, 2))
     yearly = shop.add_product("Y", type="subscription", price="90.00", period="year")
     course = shop.add_product("Course", price="20.00")
-    lines = [(monthly, 1), {"product_id": more, "quantity": 2}, (yearly, 1), (course, 1)]
-    order = shop.place_order([*lines, {"product_id": monthly, "quantity": 1, "recipient": friend}], **NIA)
+    gift = {"product_id": monthly, "quantity": 1, "recipient": friend}
+    order = shop.place_order([(monthly, 1), (more, 2), (yearly, 1), (course, 1), gift], **NIA)
     found = [shop.show_subscription(one) for one in shop.subscriptions_of(order)]
     held = [([line["product_id"] for line in s["line_items"]], meta(s).get("_recipient_user")) for s in found]
     assert held == [([monthly, more], None), ([yearly], None), ([monthly], str(friend))]
