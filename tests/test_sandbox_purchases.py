@@ -217,3 +217,54 @@ def test_the_metadata_of_products_and_variations_are_read_by_many_at_once(shop: 
     assert meta(found[variable]) == {"_seats": "3"} and set(found[variable]) == {"id", "meta_data", "type"}
     rows = api.get(f"products/{variable}/variations", params={"_fields": "id,meta_data"}).json()
     assert [meta(row) for row in rows] == [{"_totara_course_id": "7"}]
+
+
+# --- the pages --------------------------------------------------------------------------------------------
+
+
+def test_the_staff_gives_back_lines_sums_and_everything_on_a_page(shop: Shop, fire: int, excel: int) -> None:
+    web = shop.app.test_client()
+    one = shop.place_order([(fire, 5), (excel, 1)], **ANNA)
+    first, second = lines_of(shop, one)
+
+    def refund(**form: Any) -> int:
+        return web.post(f"/staff/orders/{one}/refund", data=form).status_code
+
+    assert refund(what="line", line=first, quantity=2) == refund(what="amount", amount="5.00") == 303
+    assert [refund(what="amount", amount=sum) for sum in ("", "9000")] == [400, 400]
+    page = web.get(f"/staff/orders/{one}").text
+    assert "money only" in page and "2 × Fire safety" in page and f"refunds/{shop.refunds[one][0]['id']}/delete" in page
+    assert refund(what="all") == 303 and shop.orders[one]["status"] == "refunded"
+    told = [line["quantity"] for line in shop.refunds[one][0]["line_items"]]
+    assert told == [-3, -1] and shop.refunds[one][0]["amount"] == "110.00"
+    web.post(f"/staff/orders/{one}/refunds/{shop.refunds[one][0]['id']}/delete")
+    web.post(f"/staff/orders/{one}/lines/{first}", data={"quantity": 4})
+    web.post(f"/staff/orders/{one}/lines/{second}", data={"quantity": 0})
+    assert len(shop.refunds[one]) == 2
+    assert [(line["id"], line["quantity"]) for line in shop.orders[one]["line_items"]] == [(first, 4)]
+    assert web.get("/staff/orders/999").status_code == 404
+    assert web.post("/staff/orders/999/refund", data={"what": "all"}).status_code == 404
+
+
+def test_the_staff_works_on_subscriptions_on_a_page() -> None:
+    shop = Shop(subscriptions=True)
+    web = shop.app.test_client()
+    course = shop.add_product("Course", price="10.00")
+    plan = shop.add_plan(course, period="year")
+    page = web.get(f"/product/{course}").text
+    assert plan in page and "Every year" in page
+    form = {"product": course, "quantity": 3, "plan": plan, "email": "nia@guest.test", "payment": "card"}
+    assert web.post("/buy", data=form).status_code == 303
+    assert web.post("/buy", data={**form, "plan": "another"}).status_code == 400
+    [one] = shop.subscriptions
+    assert shop.subscriptions[one]["line_items"][0]["quantity"] == 3
+    statuses = []
+    for action in ("fail", "pay", "renew", "hold", "activate", "cancel", "end", "again", "renew"):
+        assert web.post(f"/staff/subscriptions/{one}/{action}").status_code == 303
+        statuses.append(shop.subscriptions[one]["status"])
+    kept = ["on-hold", "active", "active", "on-hold", "active", "pending-cancel", "cancelled", "cancelled", "cancelled"]
+    assert statuses == kept and len(shop.related(one)["renewal"]) == 2 and len(shop.subscriptions) == 2
+    page = web.get("/staff/subscriptions").text
+    assert "Cancelled" in page and "every year" in page
+    assert web.post(f"/staff/subscriptions/{one}/explode").status_code == 404
+    assert Shop().app.test_client().get("/staff/subscriptions").status_code == 404
