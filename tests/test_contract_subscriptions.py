@@ -225,3 +225,16 @@ def test_products_that_are_subscriptions_look_as_recorded(world: World, monthly:
     keys = [m["key"] for m in real["meta_data"] if m["key"].startswith("_subscription")]
     assert [m["key"] for m in fake["meta_data"]] == keys
     assert [fake[k] for k in ("type", "price", "purchasable")] == [real[k] for k in ("type", "price", "purchasable")]
+
+
+def test_a_variable_product_by_subscription_looks_as_recorded(world: World) -> None:
+    tiers = world.shop.add_product("Learning Pass tiers", type="variable-subscription", sku="TOT-VSUB-1")
+    for tier, price in (("Silver", "10"), ("Gold", "20")):
+        world.shop.add_variation(tiers, sku=f"TOT-VSUB-1-{tier}", price=price, attributes=[("Tier", tier)])
+    fake, real = world.get(f"products/{tiers}"), recorded("product-variable-subscription")["body"]
+    assert same_shape(fake, real)
+    for key in ("type", "price", "regular_price", "has_options", "purchasable"):
+        assert fake[key] == real[key]
+    assert [v["price"] for v in world.get(f"products/{tiers}/variations")] == ["20", "10"]
+    refused = world.api.get("products", params={"type": "subscription"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "rest_invalid_param")

@@ -243,3 +243,42 @@ def test_a_suspended_account_says_so_everywhere_and_keeps_its_enrolments() -> No
         assert site.totara.reachable(site.anna, site.two) is not suspended
         listed = site.gql("{ core_user_users(query: {filters: {status: SUSPENDED}}) { total } }")
         assert listed["data"]["core_user_users"]["total"] == int(suspended)
+
+
+@pytest.mark.parametrize(
+    ("right", "function", "parameters"),
+    [
+        ("may_view_audiences", "core_cohort_get_cohorts", {}),
+        ("may_view_audiences", "core_cohort_get_cohort_members", {"cohortids": [1]}),
+        ("may_assign_audiences", "core_cohort_delete_cohort_members", {"members": [{"cohortid": 2, "userid": 4}]}),
+        ("may_manage_audiences", "core_cohort_delete_cohorts", {"cohortids": [2]}),
+        ("may_assign_programs", "totara_program_assignment_create", {"programid": 1, "typeid": 5, "items": [4]}),
+        ("may_assign_programs", "totara_program_assignment_delete", {"assignment_id": 1}),
+    ],
+)
+def test_without_the_right_nothing_is_told_and_nothing_done(
+    site: Site, right: str, function: str, parameters: dict[str, Any]
+) -> None:
+    site.add(site.anna)
+    program = site.totara.add_program("P", shortname="P")
+    site.totara.assign(program, user=site.anna)
+    setattr(site.totara, right, False)
+    answer = site.ws(function, **parameters)
+    assert (answer["exception"], answer["errorcode"]) == ("required_capability_exception", "nopermissions")
+    assert site.totara.members_of(site.gold) == site.totara.program_learners(program) == {site.anna}
+
+
+def test_an_audience_is_renamed(site: Site) -> None:
+    given = {"id": site.gold, "categorytype": {"type": "system", "value": ""}, "name": "Platinum", "idnumber": "pt"}
+    assert site.ws("core_cohort_update_cohorts", cohorts=[given]) is None
+    [found] = site.ws("core_cohort_get_cohorts", cohortids=[site.gold])
+    assert (found["name"], found["idnumber"], found["visible"]) == ("Platinum", "pt", True)
+
+
+def test_a_page_shows_audiences_and_programs(site: Site) -> None:
+    site.add(site.anna)
+    program = site.totara.add_program("<b>P", shortname="P", courses=[site.two], certification=True)
+    site.totara.assign(program, audience=site.gold)
+    page = site.client.get("/audiences").text
+    for text in ("Gold", "Academy participants", "Test Person", "enrols in", "&lt;b&gt;P", "certification", "TWO"):
+        assert text in page

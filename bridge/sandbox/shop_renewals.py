@@ -169,6 +169,7 @@ class Renewals(Subscriptions):
             schedule = Schedule(Decimal(0), held["billing_period"], int(held["billing_interval"]))
             made = self._begin(found, [(line, None) for line in found["line_items"]], schedule)
             merge_meta(self.subscriptions[made]["meta_data"], entries({RESUBSCRIBE: one}), self._new_meta)
+            held["resubscribed_subscription"] = str(made)
             self._pay(found, payment)
             payer = {key: found[key] for key in ("payment_method", "payment_method_title")}
             self.subscriptions[made] |= payer | {"requires_manual_renewal": payment in ("bacs", "cheque", "cod")}

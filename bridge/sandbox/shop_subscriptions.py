@@ -47,6 +47,7 @@ class Subscriptions(Plans):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.subscriptions: dict[int, Json] = {}
+        self._followers: dict[tuple[int, str], list[int]] = {}  # subscription, kind -> orders, the oldest first
 
     # --- how they begin -----------------------------------------------------------------------------------
 
@@ -78,6 +79,9 @@ class Subscriptions(Plans):
     def _checked_out(self, order: Json) -> None:
         """Lines that recur begin subscriptions: one for each rhythm and each recipient."""
         super()._checked_out(order)
+        for kind, key in RELATIONS.items():
+            if one := meta_of(order, key):
+                self._followers.setdefault((int(one), kind), []).append(order["id"])
         begun_otherwise = meta_of(order, "_subscription_switch") or meta_of(order, RESUBSCRIBE)
         if not self.has_subscriptions or order["created_via"] in ("rest-api", "subscription") or begun_otherwise:
             return
@@ -271,9 +275,8 @@ class Subscriptions(Plans):
         with self.lock:
             parent = self._subscription(one)["parent_id"]
             found = {"parent": [parent] if parent in self.orders else []}
-            for kind, key in RELATIONS.items():
-                ids = [n for n, order in self.orders.items() if str(meta_of(order, key)) == str(one)]
-                found[kind] = sorted(ids, reverse=True)
+            for kind in RELATIONS:
+                found[kind] = [n for n in reversed(self._followers.get((one, kind), ())) if n in self.orders]
             return found
 
     def subscriptions_of(self, order_id: int) -> list[int]:
@@ -310,8 +313,6 @@ class Subscriptions(Plans):
                 found[column] = self._latest(every, column)
             found["last_payment_date_gmt"] = self._last_payment(found)
             found["resubscribed_from"] = str(meta_of(found, RESUBSCRIBE))
-            follows = (n for n, other in self.subscriptions.items() if str(meta_of(other, RESUBSCRIBE)) == str(one))
-            found["resubscribed_subscription"] = str(next(follows, ""))
             found["line_items"] = self._show_lines(found["line_items"])
             found |= {"payment_url": self._pay_url(found), "is_editable": True, "needs_processing": True}
             owed = (last := self._last_order(found)) and self.orders[last]["status"] in UNPAID

@@ -77,6 +77,11 @@ class Audiences:
         self.audiences: dict[int, Audience] = {}
         self.programs: dict[int, Program] = {}
         self.assignments: dict[int, Assignment] = {}
+        # Rights of the service account, for a test to take away.
+        self.may_view_audiences = True  # moodle/cohort:view or :manage
+        self.may_assign_audiences = True  # moodle/cohort:assign or :manage
+        self.may_manage_audiences = True  # moodle/cohort:manage
+        self.may_assign_programs = True  # totara/program:configureassignments
         self._opened: set[tuple[int, int]] = set()  # user, course: opened as one of a program
 
     def now(self) -> int:

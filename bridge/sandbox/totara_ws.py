@@ -46,6 +46,12 @@ def no_record() -> WsError:
     return WsError("dml_missing_record_exception", "invalidrecordunknown", "Can not find data record in database.")
 
 
+def no_permission(what: str) -> WsError:
+    """The service account lacks a capability, which is named in words."""
+    text = f"Sorry, but you do not currently have permissions to do that ({what})"
+    return WsError("required_capability_exception", "nopermissions", text)
+
+
 def no_access() -> WsError:
     """The function isn't in the service, or the service account may not use web services."""
     return WsError("webservice_access_exception", "accessexception", "Access control exception")

@@ -7,11 +7,26 @@ from typing import Any
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.totara_audiences import AUDIENCE, INDIVIDUAL, Assignment, Audience
 from bridge.sandbox.totara_things import User
-from bridge.sandbox.totara_ws import Call, function, invalid_parameter, no_record
+from bridge.sandbox.totara_ws import Call, function, invalid_parameter, no_permission, no_record
 
 _BY = {"type": "text", "value": "text"}
 _AUDIENCE = {"categorytype": _BY, "name": "text", "idnumber": "text", "description?": "text"}
 _AUDIENCE |= {"descriptionformat?": "int", "visible?": "bool"}
+
+
+def _view(totara: Totara) -> None:
+    if not totara.may_view_audiences:
+        raise no_permission("View audiences")
+
+
+def _assign(totara: Totara) -> None:
+    if not totara.may_assign_audiences:
+        raise no_permission("Assign audience members")
+
+
+def _manage(totara: Totara) -> None:
+    if not totara.may_manage_audiences:
+        raise no_permission("Manage audiences")
 
 
 def _shown(audience: Audience) -> dict[str, Any]:
@@ -36,6 +51,7 @@ def _audiences(totara: Totara, ids: list[int]) -> list[Audience]:
 @function("core_cohort_get_cohorts", {"cohortids?": ["int"]})
 def get_cohorts(call: Call, cohortids: list[int] | None = None) -> list[dict[str, Any]]:
     """Audiences by their ids, or every one: those of the tenants' participants too."""
+    _view(call.totara)
     return [_shown(one) for one in _audiences(call.totara, cohortids or list(call.totara.audiences))]
 
 
@@ -43,6 +59,7 @@ def get_cohorts(call: Call, cohortids: list[int] | None = None) -> list[dict[str
 def get_cohort_members(call: Call, cohortids: list[int]) -> list[dict[str, Any]]:
     """Who is in these audiences."""
     totara = call.totara
+    _view(totara)
     found = _audiences(totara, cohortids)
     return [{"cohortid": one.id, "userids": sorted(totara.members_of(one.id))} for one in found]
 
@@ -51,6 +68,7 @@ def get_cohort_members(call: Call, cohortids: list[int]) -> list[dict[str, Any]]
 def create_cohorts(call: Call, cohorts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make static audiences, all or none. A taken idnumber is refused."""
     totara = call.totara
+    _manage(totara)
     taken = [one.idnumber for one in totara.audiences.values()] + [given["idnumber"] for given in cohorts]
     if any(given["idnumber"] and taken.count(given["idnumber"]) > 1 for given in cohorts):
         raise invalid_parameter()
@@ -61,9 +79,21 @@ def create_cohorts(call: Call, cohorts: list[dict[str, Any]]) -> list[dict[str, 
     return [_shown(one) for one in made]
 
 
+@function("core_cohort_update_cohorts", {"cohorts": [{"id": "int"} | _AUDIENCE]})
+def update_cohorts(call: Call, cohorts: list[dict[str, Any]]) -> None:
+    """Change audiences, all or none."""
+    _manage(call.totara)
+    found = _audiences(call.totara, [given["id"] for given in cohorts])
+    for held, given in zip(found, cohorts, strict=True):
+        for key in ("name", "idnumber", "description", "visible"):
+            setattr(held, key, given.get(key, getattr(held, key)))
+        held.timemodified = call.totara.now()
+
+
 @function("core_cohort_delete_cohorts", {"cohortids": ["int"]})
 def delete_cohorts(call: Call, cohortids: list[int]) -> None:
     """Delete audiences, and with them the enrolments that came of them."""
+    _manage(call.totara)
     for one in _audiences(call.totara, cohortids):
         call.totara.delete_audience(one.id)
 
@@ -75,6 +105,7 @@ def add_cohort_members(call: Call, members: list[dict[str, dict[str, str]]]) -> 
     Where the audience enrols, its new members are enrolled before the answer.
     """
     totara, warnings = call.totara, []
+    _assign(totara)
     for given in members:
         audience, user = given["cohorttype"], given["usertype"]
         found, person = _one_audience(totara, audience), _one_user(totara, user)
@@ -108,6 +139,7 @@ def _one_user(totara: Totara, by: dict[str, str]) -> User | None:
 def delete_cohort_members(call: Call, members: list[dict[str, int]]) -> None:
     """Take people out of audiences, all or none; who isn't in it is no error. Enrolments go before the answer."""
     totara = call.totara
+    _assign(totara)
     for given in members:
         user = totara.users.get(given["userid"])
         if given["cohortid"] not in totara.audiences or user is None or user.deleted:
@@ -150,6 +182,8 @@ def create_assignments(call: Call, programid: int, typeid: int, items: list[int]
     answer has the id 0.
     """
     totara = call.totara
+    if not totara.may_assign_programs:
+        raise no_permission("Configure program assignments")
     if programid not in totara.programs:
         raise no_record()
     if typeid not in (INDIVIDUAL, AUDIENCE):
@@ -166,6 +200,8 @@ def create_assignments(call: Call, programid: int, typeid: int, items: list[int]
 @function("totara_program_assignment_delete", {"assignment_id": "int"})
 def delete_assignment(call: Call, assignment_id: int) -> dict[str, Any]:
     """Take an assignment back."""
+    if not call.totara.may_assign_programs:
+        raise no_permission("Configure program assignments")
     held: Assignment | None = call.totara.assignments.get(assignment_id)
     if held is None:
         raise no_record()
