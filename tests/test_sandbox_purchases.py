@@ -133,6 +133,12 @@ def test_each_way_to_pay_leaves_its_marks(
         assert order["status"] == "processing" and order["date_paid"] and order["payment_method"] == method
 
 
+def test_another_gateway_goes_as_the_card_does(shop: Shop, fire: int) -> None:
+    order = shop.orders[shop.place_order([(fire, 1)], method=("ppcp-gateway", "PayPal"), **ANNA)]
+    assert (order["payment_method"], order["payment_method_title"]) == ("ppcp-gateway", "PayPal")
+    assert order["date_paid"] and "_stripe_intent_id" not in meta(order)
+
+
 def test_after_payment_lines_are_added_changed_and_removed(shop: Shop, api: API, fire: int, excel: int) -> None:
     one = shop.place_order([(fire, 2)], **ANNA)
     added = shop.add_line(one, (excel, 3))
@@ -162,6 +168,15 @@ def test_a_bundle_has_a_parent_with_the_price_and_children_that_know_it(
     keys = [meta(line)["_bundle_cart_key"] for line in (parent, first, second)]
     assert meta(parent)["_bundled_items"] == keys[1:] and meta(second)["_bundled_by"] == keys[0]
     assert meta(parent)["_stamp"]["2"]["product_id"] == excel and meta(second)["_bundled_item_id"] == "2"
+
+
+def test_of_a_bundle_children_are_given_back_with_or_without_their_parent(shop: Shop, fire: int, excel: int) -> None:
+    one = shop.place_order([(shop.add_bundle("Starter", [fire, (excel, 2)], price="70.00"), 3)], **ANNA)
+    parent, first, second = lines_of(shop, one)
+    shop.refund(one, lines={parent: 1, first: 1, second: 2})
+    shop.refund(one, lines={second: (1, "5.00")})
+    told = [[(line["quantity"], line["total"]) for line in r["line_items"]] for r in shop.show_refunds(one)]
+    assert told == [[(-1, "-5.00")], [(-1, "-70.00"), (-1, "0.00"), (-2, "0.00")]]
 
 
 def test_a_bundle_may_be_priced_by_its_children(shop: Shop, api: API, fire: int, excel: int) -> None:

@@ -279,3 +279,14 @@ def test_without_the_plugin_there_are_no_routes(shop: Shop, api: API, path: str)
 def test_the_orders_of_no_subscription(api: API) -> None:
     answer = api.get("subscriptions/999/orders")
     assert (answer.status_code, answer.json()["code"]) == (404, "woocommerce_rest_invalid_shop_subscription_id")
+
+
+def test_a_delivery_about_a_subscription_may_be_hollow(shop: Shop) -> None:
+    one = begun(shop)
+    shop.hollow.add(one)
+    with Served(lambda environ, start: (start("200 OK", []), [b""])[1]) as receiver:
+        shop.add_webhook("subscription.updated", receiver.url)
+        for _ in range(2):
+            shop.change_subscription(one)
+            shop.deliver()
+    assert [delivery["body"][:2] for delivery in shop.deliveries] == [b"[]", b'{"']

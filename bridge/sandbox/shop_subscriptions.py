@@ -47,6 +47,7 @@ class Subscriptions(Plans):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.subscriptions: dict[int, Json] = {}
+        self.hollow: set[int] = set()  # of these the next subscription.updated is "[]", as was seen after REST
         self._followers: dict[tuple[int, str], list[int]] = {}  # subscription, kind -> orders, the oldest first
 
     # --- how they begin -----------------------------------------------------------------------------------
@@ -329,6 +330,9 @@ class Subscriptions(Plans):
             return [order_of_subscription(self.url, self.show_order(order), kind) for order, kind in pairs]
 
     def _payload(self, topic: str, argument: Any) -> Any:
+        if topic == "subscription.updated" and argument in self.hollow:
+            self.hollow.discard(argument)
+            return []
         if topic == RENEWAL_DONE:
             # What is handed over is a whole subscription, of which this is all that is left.
             left = {"refunds": [], "order_type": "shop_subscription"}

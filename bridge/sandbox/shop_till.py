@@ -58,6 +58,7 @@ class Till(Orders):
         customer_note: str = "",
         currency: str = "",
         meta: Mapping[str, Any] | None = None,
+        method: tuple[str, str] | None = None,
     ) -> int:
         """A purchase; the result is the order's id.
 
@@ -66,7 +67,9 @@ class Till(Orders):
         lines of their own, without a mark of the group; those of a bundle follow their parent. ``payment``
         is card (paid), declined (failed, :meth:`pay_order` pays the same order), bacs or cheque (on hold), cod
         (processing and not paid), free, sepa and authorised (on hold with a transaction, until
-        :meth:`pay_order`) or unpaid (pending). ``coupon`` is a code and its per cent. ``meta`` is the order's.
+        :meth:`pay_order`) or unpaid (pending). ``coupon`` is a code and its per cent.
+        ``meta`` is the order's. ``method`` is the name and title of another way to pay that
+        goes as ``payment`` does: ("ppcp-gateway", "PayPal").
 
         The block checkout ("store-api") tells order.updated before order.created, every other way after it.
         """
@@ -111,9 +114,9 @@ class Till(Orders):
                     self.hooks.fire("customer.created", customer_id)
                     self.hooks.fire("customer.updated", customer_id)
                 self.hooks.fire(topic, one)
-            order["payment_method"], order["payment_method_title"] = PAYMENTS[payment][0]
+            order["payment_method"], order["payment_method_title"] = method or PAYMENTS[payment][0]
             self._checked_out(order)
-            self._pay(order, payment)
+            self._pay(order, payment, method)
             return one
 
     def _needs_account(self, order: Json) -> bool:
@@ -146,8 +149,9 @@ class Till(Orders):
             self._save(order)
             return int(made[0]["id"])
 
-    def _pay(self, order: Json, payment: str) -> None:
-        (method, title), status, complete = PAYMENTS[payment]
+    def _pay(self, order: Json, payment: str, way: tuple[str, str] | None = None) -> None:
+        usual, status, complete = PAYMENTS[payment]
+        method, title = way or usual
         one = order["id"]
         order |= {"payment_method": method, "payment_method_title": title}
         if method.startswith("stripe") and payment != "declined":
