@@ -50,6 +50,7 @@ class Sender:
 class Post:
     """An SMTP server that takes our mail. Making it calls nobody.
 
+    ``greeting`` is the host name that we greet with; some servers take none that is no name of the internet's.
     ``trust`` makes the context that the server's certificate is held against: by default the system's authorities,
     or those that SSL_CERT_FILE names. It is looked at whenever there is a certificate; nothing switches that off.
     """
@@ -63,6 +64,7 @@ class Post:
         username: str = "",
         password: str = "",
         timeout: float = 30.0,
+        greeting: str | None = None,
         breaker: Breaker | None = None,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
@@ -73,6 +75,7 @@ class Post:
         self._username = username
         self._password = password
         self._timeout = timeout
+        self._greeting = greeting
         self._trust = trust
 
     def check(self) -> None:
@@ -127,8 +130,10 @@ class Post:
 
     def _connected(self) -> smtplib.SMTP:
         if self._security == "tls":
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=self._trust())
-        return smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+            return smtplib.SMTP_SSL(
+                self._host, self._port, self._greeting, timeout=self._timeout, context=self._trust()
+            )
+        return smtplib.SMTP(self._host, self._port, self._greeting, timeout=self._timeout)
 
     def _start_tls(self, session: smtplib.SMTP) -> None:
         """Never goes on in the clear: whoever sits between could else have had the offer of encryption left out."""

@@ -14,7 +14,7 @@ from bridge.catalogue import CatalogueSync
 from bridge.health import health
 from bridge.http import Breaker, Wire
 from bridge.letters.render import Letters
-from bridge.mail import Mailer, Post, Sender
+from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.pictures import pictures
 from bridge.settings import Settings
 from bridge.store import ledger
@@ -115,6 +115,7 @@ class Bridge:
             username=config.username,
             password=config.password.get_secret_value(),
             timeout=config.timeout_seconds,
+            greeting=mailable(config.from_address).rpartition("@")[2],
             breaker=self.breakers["mail"],
         )
         return Mailer(self.letters, post, Sender(config.from_address, config.from_name, config.reply_to))

@@ -375,6 +375,7 @@ def test_a_language_that_is_not_complete_is_not_used_and_found_by_the_check(tmp_
     assert own.write(letter(Letter.READY, "de")).language == "en"
     assert check_templates(tmp_path) == ["de/ended.html.j2 is missing: the language is not used"]
     assert "there are not all templates in the language de" in check_templates(tmp_path, language="de")
+    assert letters(tmp_path, language="de").write(letter(Letter.READY, "de")).language == "en", "better than none"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ class Inbox:
         self.answers: dict[str, str] = {}
         self.logins: list[tuple[bytes, bytes]] = []
         self.encrypted: list[bool] = []
+        self.greetings: list[str] = []
         self.vanish_at = ""
 
     def _stage(self, server: Any, stage: str) -> str | None:
@@ -78,6 +79,7 @@ class Inbox:
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         self.envelopes.append(envelope)
+        self.greetings.append(session.host_name)
         self.encrypted.append(session.ssl is not None)
         if self.vanish_at == "taken":
             server.transport.abort()
@@ -646,6 +648,7 @@ def test_without_a_mail_server_there_is_no_mailer_and_with_one_there_is(
     (mail,) = inbox.mails
     assert mail["From"].addresses[0].display_name == "Douane"
     assert mail["Content-Language"] == "fr"
+    assert inbox.greetings == ["example.org"], "not the name of a machine that nobody knows"
     assert "(UTC+0" in next(iter(mail.iter_parts())).get_content()
     assert bridge.breakers["mail"].ready
 

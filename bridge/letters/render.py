@@ -113,7 +113,8 @@ class Letters:
 
     def write(self, message: Message) -> Written:
         """Put a letter into words. Raises Refused when a template can't be filled in."""
-        language = choose_language(message.language, self.languages, self._default)
+        there = self.languages
+        language = choose_language(message.language, there, self._default if self._default in there else "en")
         try:
             return self._write(message, language)
         except _MISTAKES as err:
