@@ -386,7 +386,9 @@ def test_a_language_that_is_not_complete_is_not_used_and_found_by_the_check(tmp_
         ("en/ready.txt.j2", "S\n{% if", "en/ready: TemplateSyntaxError"),
         ("en/ready.txt.j2", "S\n{{ courses + 1 }}", "en/ready: TypeError"),
         ("en/ready.txt.j2", "S\n{% include 'nothing.j2' %}", "en/ready: TemplateNotFound"),
-        ("fr/ended.txt.j2", "\n{{ courses[0].name }}", "fr/ended: the text is empty"),
+        ("en/ready.txt.j2", "S\n{% include 'en/ready.txt.j2' %}", "en/ready: RecursionError"),
+        ("fr/ended.txt.j2", "\n{{ courses[0].name }}", "fr/ended: the text's first line is the subject"),
+        ("fr/ended.txt.j2", '{% extends "base.txt.j2" %}', "fr/ended: the text's first line is the subject"),
         ("fr/ended.txt.j2", "Fini\n", "fr/ended: the text is empty"),
         ("fr/ended.txt.j2", "Fini\n{{ courses[0].name }}", "fr/ended: the text does not name every course"),
         ("en/ended.html.j2", "{{ courses[0].name|safe }}", "en/ended: something gets into the HTML"),
@@ -400,6 +402,14 @@ def test_a_language_that_is_not_complete_is_not_used_and_found_by_the_check(tmp_
 def test_the_check_finds_what_is_wrong_in_a_folder(tmp_path: Path, name: str, text: str, says: str) -> None:
     problems = check_templates(put(tmp_path, name, text))
     assert any(problem.startswith(says) for problem in problems), problems
+
+
+def test_a_template_that_is_no_text_is_found(tmp_path: Path) -> None:
+    put(tmp_path, "en/ready.txt.j2", "")
+    (tmp_path / "en" / "ready.txt.j2").write_bytes(b"\xff\xfe\xff")
+    (tmp_path / "fr" / "words.j2").mkdir(parents=True)
+    problems = check_templates(tmp_path)
+    assert any(problem.startswith("en/ready: UnicodeDecodeError") for problem in problems)
 
 
 def test_a_reason_that_was_left_out_of_the_words_is_found(tmp_path: Path) -> None:

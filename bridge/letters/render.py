@@ -30,7 +30,17 @@ OF_A_LANGUAGE = ("words.j2", *(f"{kind}.{form}.j2" for kind in Letter for form i
 OF_ALL = ("base.txt.j2", "base.html.j2", "parts.txt.j2", "parts.html.j2")
 
 #: What a template that is wrong may raise, beside Jinja's own errors.
-_MISTAKES = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, UnknownLocaleError)
+_MISTAKES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    OSError,
+    UnknownLocaleError,
+)
 #: CLDR's "en" is American: March 1, 2027.
 _LOCALES = {"en": "en_GB"}
 
@@ -185,7 +195,7 @@ class Letters:
 
 
 def _fill(templates: Environment, name: str, values: Mapping[str, object]) -> str:
-    return templates.get_template(name).render(values).lstrip()
+    return templates.get_template(name).render(values)
 
 
 def check_templates(folder: Path | None, *, language: str = "en") -> list[str]:
