@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask
 
 from bridge.catalogue import CatalogueSync
 from bridge.health import health
 from bridge.http import Breaker, Wire
+from bridge.letters.render import Letters
+from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.pictures import pictures
 from bridge.settings import Settings
 from bridge.store import ledger
@@ -54,7 +58,7 @@ class Bridge:
         config = self.settings.work
         return {
             name: Breaker(name, failures=config.breaker_failures, seconds=config.breaker_seconds)
-            for name in ("shop", "totara")
+            for name in ("shop", "totara", "mail")
         }
 
     def _wire(self, system: str, timeout: float) -> Wire:
@@ -84,6 +88,37 @@ class Bridge:
             tenant=config.tenant,
             learner_role=config.learner_role,
         )
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What learners are written."""
+        config = self.settings.mail
+        return Letters(
+            Path(config.templates) if config.templates else None,
+            site=self.settings.totara.url,
+            sender=config.from_name or urlsplit(self.settings.totara.url).hostname or "",
+            language=config.language,
+            timezone=config.timezone,
+            replies=bool(config.reply_to),
+        )
+
+    @cached_property
+    def mailer(self) -> Mailer | None:
+        """Who sends letters; None when no mail server is configured."""
+        config = self.settings.mail
+        if not config.host:
+            return None
+        post = Post(
+            config.host,
+            config.port,
+            security=config.security,
+            username=config.username,
+            password=config.password.get_secret_value(),
+            timeout=config.timeout_seconds,
+            greeting=mailable(config.from_address).rpartition("@")[2],
+            breaker=self.breakers["mail"],
+        )
+        return Mailer(self.letters, post, Sender(config.from_address, config.from_name, config.reply_to))
 
     @cached_property
     def catalogue(self) -> CatalogueSync:

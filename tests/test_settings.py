@@ -33,6 +33,13 @@ NEEDED = {
     "BRIDGE_SHOP_WEBHOOK_SECRETS": "SECRET-of-the-hooks-1,SECRET-of-the-hooks-2",
     "BRIDGE_DATABASE_URL": "postgresql://bridge:SECRETPASSWORD@db/bridge",
 }
+#: With letters.
+MAIL = {
+    "BRIDGE_MAIL_HOST": "smtp.example.org",
+    "BRIDGE_MAIL_FROM_ADDRESS": "learning@example.org",
+    "BRIDGE_MAIL_USERNAME": "bridge",
+    "BRIDGE_MAIL_PASSWORD": "SECRETMAIL",
+}
 SECRET_WORDS = re.compile(r"SECRET(?!S)")
 
 
@@ -152,9 +159,12 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "catalogue.allow": '[{"shortname": "A*"}]', "catalogue.deny": '[{"category": 7}]',
         "catalogue.prices": '[{"shortname": "*", "price": "1.00"}]', "shop.language": "fr",
         "shop.consumer_key": "ck_x", "shop.consumer_secret": "cs_x", "totara.client_id": "other",
-        "totara.client_secret": "other", "totara.ws_token": "other",
+        "totara.client_secret": "other", "totara.ws_token": "other", "mail.host": "mail.example",
+        "mail.security": "tls", "mail.from_address": "x@example.org", "mail.reply_to": "x@example.org",
+        "mail.language": "fr", "mail.timezone": "Europe/Brussels",
     }.get(f"{section}.{name}", "7")  # fmt: skip
-    before, after = load(environ=NEEDED), load(environ=NEEDED | {env_name(section, name): good})
+    given = NEEDED | MAIL
+    before, after = load(environ=given), load(environ=given | {env_name(section, name): good})
     assert getattr(getattr(before, section), name) != getattr(getattr(after, section), name)
 
 
@@ -255,7 +265,8 @@ def test_a_webhook_secret_that_the_shop_would_alter_is_refused_without_being_tol
 
 
 def test_no_secret_is_shown_by_the_settings() -> None:
-    settings = load(environ=NEEDED)
+    settings = load(environ=NEEDED | MAIL)
+    assert settings.mail.password.get_secret_value() == "SECRETMAIL"
     shown = repr(settings) + str(settings) + repr(settings.shop) + str(settings.database) + repr(settings.model_dump())
     assert SECRET_WORDS.findall(shown.replace("SecretStr", "")) == []
     assert SECRET_WORDS.search(settings.model_dump_json()) is None
@@ -272,6 +283,7 @@ def test_no_secret_is_shown_by_the_settings() -> None:
         {"BRIDGE_SHOP_ULR": "SECRETPASSWORD"},
         {"BRIDGE_CATALOGUE_ALLOW": "SECRETPASSWORD"},
         {"BRIDGE_CATALOGUE_DENY": '[{"SECRETPASSWORD": 1}'},
+        {"BRIDGE_MAIL_PASSWORD": "SECRETPÄSSWORD"},
         {"BRIDGE_SHOP": '{"consumer_secret": "SECRETPASSWORD"}'},
     ],
 )
@@ -333,6 +345,20 @@ def test_no_secret_in_the_file_is_told_by_a_problem(nowhere: Path) -> None:
         ("BRIDGE_SERVER_BIND", "127.0.0.1:99999", "must be HOST:PORT"),
         ("BRIDGE_SERVER_PUBLIC_URL", "bridge.example", "must be a web address"),
         ("BRIDGE_LOG_LEVEL", "trace", "'debug', 'info', 'warning' or 'error'"),
+        ("BRIDGE_MAIL_HOST", "smtps://smtp.example.org", "must be a name such as smtp.example.org"),
+        ("BRIDGE_MAIL_HOST", "smtp..example.org", "must be a name such as smtp.example.org"),
+        ("BRIDGE_MAIL_PORT", "0", "greater than or equal to 1"),
+        ("BRIDGE_MAIL_SECURITY", "ssl", "'starttls', 'tls' or 'none'"),
+        ("BRIDGE_MAIL_FROM_ADDRESS", "Academy <x@example.org>", "must be an address such as"),
+        ("BRIDGE_MAIL_REPLY_TO", "x@example.org\r\nBcc: y@example.org", "must be an address such as"),
+        ("BRIDGE_MAIL_FROM_NAME", "Academy\r\nBcc: y@example.org", "must be one line"),
+        ("BRIDGE_MAIL_PASSWORD", "pässword", "must be of ASCII signs"),
+        ("BRIDGE_MAIL_LANGUAGE", "../fr", "must be a code such as en or pt_br"),
+        ("BRIDGE_MAIL_LANGUAGE", "French", "must be a code such as en or pt_br"),
+        ("BRIDGE_MAIL_TIMEZONE", "Brussels", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "Europe", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "../../etc/passwd", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "", "must be a timezone such as"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, says: str) -> None:
@@ -361,6 +387,27 @@ def test_totara_needs_a_way_in_that_can_do_what_is_wanted(given: dict[str, str],
     (problem,) = problems_of(NEEDED | given)
     assert problem.startswith("totara: ")
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"BRIDGE_MAIL_FROM_ADDRESS": ""}, "host needs from_address"),
+        ({"BRIDGE_MAIL_PASSWORD": ""}, "username and password go together"),
+        ({"BRIDGE_MAIL_USERNAME": ""}, "username and password go together"),
+        ({"BRIDGE_MAIL_SECURITY": "none"}, "would send the password to everybody on the way"),
+    ],
+)
+def test_a_mail_server_comes_with_what_it_needs(given: dict[str, str], says: str) -> None:
+    (problem,) = problems_of(NEEDED | MAIL | given)
+    assert problem.startswith("mail: ")
+    assert says in problem
+    load(environ=NEEDED | MAIL | given | {"BRIDGE_MAIL_HOST": ""})
+
+
+def test_a_mail_server_on_this_machine_may_be_spoken_to_in_the_clear() -> None:
+    settings = load(environ=NEEDED | MAIL | {"BRIDGE_MAIL_HOST": "localhost", "BRIDGE_MAIL_SECURITY": "none"})
+    assert settings.mail.password.get_secret_value() == "SECRETMAIL"
 
 
 def test_several_web_processes_need_postgresql() -> None:
@@ -476,13 +523,13 @@ def test_the_example_file_loads_as_it_is_when_the_needed_values_are_in_the_envir
     needed = {k: v for k, v in NEEDED.items() if "URL" not in k and "WEBHOOK" not in k}
     settings = load(EXAMPLE, needed)
     defaults = load(environ=NEEDED)
-    for part in ("orders", "work", "server", "log"):
+    for part in ("orders", "work", "server", "mail", "log"):
         assert getattr(settings, part) == getattr(defaults, part)
 
 
 def test_the_example_file_holds_no_secret_and_no_working_address() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for name in ("consumer_key", "consumer_secret", "client_secret", "ws_token"):
+    for name in ("consumer_key", "consumer_secret", "client_secret", "ws_token", "password"):
         assert not re.search(rf"^{name} *=", text, re.MULTILINE), f"{name} is set"
     for address in re.findall(r"https?://([^/\"\s:]+)", text):
         assert address.endswith((".example", "example.org", "example.com", "127.0.0.1", "localhost")), address
@@ -520,6 +567,7 @@ CALLS: dict[str, list[list[str]]] = {
     "catalogue": [["catalogue", "plan"], ["catalogue", "apply"], ["catalogue", "handback", "3"]],
     "resync": [["resync", "31"]],
     "status": [["status"], ["status", "--json"]],
+    "mail": [["mail", "preview", "ready"], ["mail", "test", "x@example.org"]],
     "parked": [["parked", "list"], ["parked", "show", "order", "1"], ["parked", "retry", "--all"]],
 }
 

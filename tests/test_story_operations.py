@@ -87,6 +87,16 @@ def test_check_says_what_is_missing_and_then_that_all_is_there(world: World, bri
         ({"BRIDGE_SHOP_CONSUMER_SECRET": "wrong"}, "REST key"),
         ({"BRIDGE_SHOP_URL": "http://127.0.0.1:9"}, "did not answer"),
         ({"BRIDGE_CATALOGUE_DENY": '[{"category": "Nowhere"}]'}, "Nowhere"),
+        (
+            {
+                "BRIDGE_MAIL_HOST": "127.0.0.1",
+                "BRIDGE_MAIL_PORT": "9",
+                "BRIDGE_MAIL_FROM_ADDRESS": "learning@example.org",
+            },
+            "the mail server can't be used",
+        ),
+        ({"BRIDGE_MAIL_TEMPLATES": "nowhere"}, "mail.templates names no folder"),
+        ({"BRIDGE_MAIL_LANGUAGE": "de"}, "not all templates in the language de"),
     ],
 )
 def test_check_finds_each_thing_that_is_wrong(bridge_command: Run, broken: dict[str, str], said: str) -> None:
