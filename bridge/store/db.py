@@ -66,6 +66,7 @@ class Store:
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
             self.engine = create_engine(url, pool_size=20, max_overflow=20, hide_parameters=True)
+            self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.bell = Bell()
         # SQLite's busy handler sleeps and so starves writers; within a process they queue up here instead.
         self._lane = threading.Lock() if self.is_sqlite else None
@@ -75,6 +76,19 @@ class Store:
         """A transaction that commits on leaving. Raises Unavailable when the database can't be reached."""
         with translated(), self._in_lane(), self.engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def one_statement(self) -> Iterator[Connection]:
+        """A connection for a single statement, which is durable when it has returned. Raises Unavailable.
+
+        PostgreSQL needs no BEGIN and no COMMIT for that, and each would be a wait for the server.
+        """
+        if self.is_sqlite:
+            with self.begin() as connection:
+                yield connection
+        else:
+            with translated(), self._autocommit.connect() as connection:
+                yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
