@@ -108,7 +108,7 @@ class Receiver:
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", "POST"))
         start_response(f"{status} {status.phrase}", headers)
-        return [words]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [words]
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[HTTPStatus, bytes]:
         if environ["REQUEST_METHOD"] != "POST":

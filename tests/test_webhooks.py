@@ -503,6 +503,7 @@ def test_only_post_is_taken(receiver: Receiver, method: str) -> None:
     body = b'{"id": 1}'
     answer = receiver.web.open(PATH, method=method, data=body, headers=headers("order.updated", body))
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.data == (b"" if method == "HEAD" else b"only POST")
     assert receiver.due() == []
 
 
