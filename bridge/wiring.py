@@ -23,7 +23,7 @@ from bridge.store.group import GroupMarker
 from bridge.store.work import Work
 from bridge.sync_jobs import SYSTEMS, Clock, Jobs
 from bridge.totara_client import TotaraClient
-from bridge.webhooks import Secrets, receiver
+from bridge.webhooks import Receiver, Secrets
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
 
@@ -155,7 +155,8 @@ class Bridge:
         """The web application."""
         app = Flask("bridge", static_folder=None)
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
-        app.register_blueprint(receiver(Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark))
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
+        secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
+        app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
         return app

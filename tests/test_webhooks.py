@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import event, text
+from werkzeug.test import Client
 
 from bridge.errors import Unavailable
 from bridge.sandbox.server import Served
@@ -26,6 +28,7 @@ from bridge.store import ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.models import work as table
 from bridge.webhooks import MOST_BYTES, Secrets, order_of, signed_by
+from bridge.webhooks import Receiver as WebReceiver
 from bridge.wiring import SECRET_NOTE, Bridge
 from tests.world import SECRET, World, settings_for
 
@@ -519,11 +522,33 @@ def test_over_a_real_connection_chunks_are_read_and_bounded(make: Callable[..., 
     assert receiver.due() == ["order 31"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_without_a_length_or_an_end_nothing_is_waited_for(receiver: Receiver) -> None:
+    unread = io.BytesIO(b'{"id": 31}')
+    for told in ("", "-1", "1e3", "²"):
+        answer = receiver.web.post(
+            PATH,
+            input_stream=unread,
+            headers=headers("order.updated", b'{"id": 31}'),
+            environ_overrides={"wsgi.input_terminated": False, "CONTENT_LENGTH": told},
+        )
+        assert answer.status_code == 401
+    assert unread.tell() == 0
+    assert receiver.due() == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"])
 def test_only_post_is_taken(receiver: Receiver, method: str) -> None:
     body = b'{"id": 1}'
     answer = receiver.web.open(PATH, method=method, data=body, headers=headers("order.updated", body))
-    assert answer.status_code == 405
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.data == (b"" if method == "HEAD" else b"only POST")
+    assert receiver.due() == []
+
+
+@pytest.mark.parametrize("path", [PATH + "/", PATH + "/x", PATH[:-1], "/x" + PATH])
+def test_no_other_path_takes_deliveries(receiver: Receiver, path: str) -> None:
+    body = b'{"id": 1}'
+    assert receiver.web.post(path, data=body, headers=headers("order.updated", body)).status_code == 404
     assert receiver.due() == []
 
 
@@ -613,6 +638,19 @@ def test_what_fails_in_a_group_is_told_to_everybody_in_it(make: Callable[..., Re
         assert set(pool.map(post, range(1, 49))) == {503}
     assert writable.due() == []
     receiver.bridge.store.close()
+
+
+def test_a_fault_of_our_own_is_500_and_tells_the_shop_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    def mark(_kind: str, _key: str) -> None:
+        raise ZeroDivisionError("a fault of our own")
+
+    web = Client(WebReceiver(Flask("others"), Secrets([SECRET], list), mark))
+    body = json.dumps({"id": 31, "billing": {"email": "mia@guest.test"}}).encode()
+    answer = web.post(PATH, data=body, headers=headers("order.updated", body))
+    assert (answer.status_code, answer.data) == (500, b"failed")
+    said = "".join(capfd.readouterr())
+    assert "ZeroDivisionError" in said
+    assert "mia@guest.test" not in said
 
 
 # --- many at once -----------------------------------------------------------------------------------------------

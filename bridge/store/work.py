@@ -166,28 +166,30 @@ class Work:
                 "first_due_at": func.coalesce(t.c.first_due_at, insert.excluded.first_due_at),
             },
         )
+        # One statement also for many rows, and one wait for the server: the word to the others goes with it.
+        self._mark_and_tell = self._mark if store.is_sqlite else self._mark.returning(func.pg_notify(CHANNEL, ""))
 
     # --- marking -------------------------------------------------------------------------------------------
 
     def mark(self, connection: Connection, kind: str, keys: Iterable[object], at: datetime | None = None) -> None:
         """Owe something, in the caller's transaction. Call ``store.bell.ring()`` after it has committed."""
+        self._upsert(connection, [(kind, str(key)) for key in keys], at)
+
+    def _upsert(self, connection: Connection, things: Iterable[tuple[str, str]], at: datetime | None) -> None:
         moment = at or self._now()
-        rows = [{"kind": kind, "key": str(key), "at": moment} for key in keys]
+        # In one order everywhere, so that two writers never wait for each other's rows in a circle.
+        rows = [{"kind": kind, "key": key, "at": moment} for kind, key in sorted(set(things))]
         if rows:
-            connection.execute(self._mark, rows)
-            if at is None and not self.store.is_sqlite:
-                connection.execute(text(f"NOTIFY {CHANNEL}"))
+            connection.execute(self._mark_and_tell if at is None else self._mark, rows)
 
     def mark_due(self, kind: str, *keys: object, at: datetime | None = None) -> None:
         """Owe something, durably on return. A thing already due stays due at the earlier moment."""
         self.mark_many([(kind, str(key)) for key in keys], at=at)
 
     def mark_many(self, things: Sequence[tuple[str, str]], at: datetime | None = None) -> None:
-        """The same for things of several kinds, in one transaction."""
-        # In one order everywhere, so that two writers never wait for each other's rows in a circle.
-        with self.store.begin() as connection:
-            for kind in sorted({kind for kind, _ in things}):
-                self.mark(connection, kind, sorted({key for k, key in things if k == kind}), at)
+        """The same for things of several kinds. If it raises Unavailable, a part of very many may be marked."""
+        with self.store.one_statement() as connection:
+            self._upsert(connection, things, at)
         self.store.bell.ring()
 
     def mark_recurring(self, kind: str, key: str, every: float) -> None:
