@@ -21,7 +21,8 @@ from flask import Blueprint, Response, abort, request
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.sync_jobs import ORDER, TOPICS
+from bridge.kinds import ORDER
+from bridge.sync_jobs import TOPICS
 
 log = structlog.get_logger()
 

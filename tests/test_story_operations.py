@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.commands.shop import install_webhooks
+from bridge.kinds import ALL, SWEEP, WATCH
 from bridge.sandbox.server import Served
-from bridge.sync_jobs import ALL, SWEEP, TOPICS, WATCH
+from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
 
 Run = Callable[..., Result]
