@@ -35,7 +35,7 @@ from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.totara import Totara
 from bridge.settings import load
-from bridge.store.models import purchases, seats, work
+from bridge.store.models import purchase_items, purchases, seats, work
 from bridge.wiring import Bridge
 
 #: What is done elsewhere for the sake of which kind of work, and can't be taken back by a rollback.
@@ -395,8 +395,9 @@ class Battle:
 
     def _wrong_seats(self) -> list[str]:
         query = (
-            select(purchases.c.order_id, purchases.c.line_id, seats.c.unit, purchases.c.course_id, seats.c.person_id)
+            select(purchases.c.order_id, purchases.c.line_id, seats.c.unit, purchase_items.c.item_id, seats.c.person_id)
             .join(seats, seats.c.purchase_id == purchases.c.id)
+            .join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
             .where(seats.c.ended_at.is_(None))
         )
         live: dict[int, dict[tuple[int, int], tuple[int, bool]]] = {}

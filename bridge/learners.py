@@ -1,11 +1,11 @@
-"""A learner: all live seats of one person become the enrolments that stand in Totara."""
+"""A learner: all live seats of one person become the access that stands in Totara."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -13,14 +13,16 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import Rules
-from bridge.domain.enrolments import State, plan_enrolments
+from bridge.domain.enrolments import LAST_LOOK, Held, State, Wanted, plan_access, too_many, wanted
 from bridge.domain.identity import names_of
 from bridge.domain.lms import Account, Course, NewAccount, Tree
-from bridge.errors import Refused
+from bridge.domain.offers import Item, Kind, Offers
+from bridge.errors import NotFound, Refused
+from bridge.giving import Giver
 from bridge.settings import Settings
-from bridge.store import ledger
+from bridge.store import audit, learning, ledger, people
 from bridge.store.db import Store
-from bridge.store.ledger import Person
+from bridge.store.people import Person
 from bridge.store.work import Claim
 from bridge.totara_client import TotaraClient
 from bridge.worker import Done
@@ -28,6 +30,8 @@ from bridge.worker import Done
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+BRAKE = "brake"  # the note that says until when a person lets access end
 
 
 class Recent:
@@ -51,34 +55,43 @@ class _Look:
     """One look at one person: what was found and done, to be written down at its end."""
 
     person: Person
-    troubles: dict[int, str] = field(default_factory=dict)
-    records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    held: Mapping[Item, Held]
+    wanted: Wanted
+    troubles: dict[Item, str] = field(default_factory=dict)
+    records: dict[Item, dict[str, Any]] = field(default_factory=dict)
 
-    def trouble(self, course_ids: Collection[int], problem: object) -> None:
-        """These courses wait for a person. What was known of their enrolments stays."""
-        for course_id in course_ids:
-            self.troubles[course_id] = str(problem)
+    def trouble(self, items: Collection[Item], problem: object) -> None:
+        """These wait for a person. What was known of them stays."""
+        self.troubles |= dict.fromkeys(items, str(problem))
 
     def reason(self) -> str:
         """All troubles in one message; "" when there is none."""
         return "; ".join(sorted(set(self.troubles.values())))
 
+    @property
+    def user_id(self) -> int:
+        """The person's Totara user; there is one whenever access was given."""
+        return int(self.person.totara_id or 0)
+
 
 class Learners:
-    """Settles learners. ``owe_notes`` marks, in a transaction, the notes of a person's orders as due."""
+    """Settles learners. ``owe`` marks, in a transaction, what follows for a person: the notes, the letters."""
 
     def __init__(
         self,
         settings: Settings,
         store: Store,
         totara: TotaraClient,
-        owe_notes: Callable[[Connection, int], None],
+        offers: Offers,
+        owe: Callable[[Connection, int], None],
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._store = store
         self._totara = totara
-        self._owe_notes = owe_notes
+        self._giver = Giver(totara)
+        self._sellable = offers.sellable
+        self._owe = owe
         self._now = now
         self._rules = Rules(settings.catalogue.allow, settings.catalogue.deny)
         self._tree = Recent(60.0, totara.tree)
@@ -90,89 +103,111 @@ class Learners:
     def settle(self, claim: Claim) -> Done | None:
         """Bring Totara in line with all live seats of one person.
 
-        1. Compare the courses that are paid for with the enrolments we gave. Equal and verified: no call at all.
-        2. Suspend what nothing pays for any more, having read completion first.
-        3. Of what is paid for, leave out what a deny rule forbids by now.
+        1. Compare what is paid for now with what we gave. Equal, verified, and with the same ends: no call at all.
+        2. End what nothing pays for any more, having read completion first, unless that would be too much at once.
+        3. Of what is paid for, leave out what a rule forbids by now.
         4. Make sure of the account: ours, or newly made in the academy's tenant; never somebody else's.
-        5. Enrol, and look whether the learner can enter.
-        6. Write down, and owe a note to each order.
+        5. Give, and look whether the learner has it.
+        6. Write down; owe the notes and letters that follow, and the next look when something begins or ends by itself.
 
         What went well is kept when something else did not; the rest needs a person, in one message.
         """
         person_id = int(claim.key)
+        now = self._now()
         with self._store.read() as connection:
-            person = ledger.get_person(connection, person_id)
+            person = people.get_person(connection, person_id)
             if person is None:
                 return None
-            held = ledger.held_enrolments(connection, person_id)
-            plan = plan_enrolments(ledger.wanted_courses(connection, person_id), held)
-        look = _Look(person)
-        if plan.suspend:
-            self._suspend(look, plan.suspend)
-        if plan.enrol or plan.verify:
-            self._give(look, plan.enrol, plan.verify)
+            held = learning.held_by(connection, person_id)
+            look = _Look(person, held, wanted(learning.rights_of(connection, person_id), now))
+        plan = plan_access(look.wanted.items, held)
+        if plan.end:
+            self._end(look, plan.end, now)
+        if plan.give or plan.verify:
+            self._give(look, plan.give, plan.verify)
+        self._last_look(look, now)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
-            now = self._now()
-            for course_id, values in sorted(look.records.items()):
-                ledger.record_enrolment(self._store, connection, person_id, course_id, now, **values)
-            untouched = {course: trouble for course, trouble in look.troubles.items() if course not in look.records}
-            for course_id, trouble in sorted(untouched.items()):
-                state = held[course_id].state if course_id in held else State.WANTED
-                ledger.record_enrolment(
-                    self._store, connection, person_id, course_id, now, state=state, trouble=trouble
-                )
-            self._owe_notes(connection, person_id)
+            self._write(connection, look)
+            self._owe(connection, person_id)
             return self._told(look)
 
-        return Done(write, parked=look.reason())
+        return Done(write, parked=look.reason(), again_at=look.wanted.next_look)
+
+    # --- writing down ----------------------------------------------------------------------------------------------
+
+    def _write(self, connection: Connection, look: _Look) -> None:
+        now = self._now()
+        person_id = look.person.id
+        for item, values in sorted(look.records.items()):
+            learning.record_access(self._store, connection, person_id, item, now, **values)
+            self._audit(connection, look, item, values, now)
+        for item in sorted(set(look.troubles) - set(look.records)):
+            learning.record_trouble(self._store, connection, person_id, item, look.troubles[item], now)
+        given = {item for item, values in look.records.items() if values["state"] is State.ACTIVE}
+        if given - set(look.troubles):
+            ledger.begin_days(connection, look.wanted.begin)
+
+    def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
+        before = look.held.get(item)
+        same = before is not None and before.state is values["state"] and before.verified
+        if item in look.troubles or same:
+            return
+        event = "access ended" if values["state"] is State.SUSPENDED else "access given"
+        until = values.get("until")
+        facts = {"item": str(item), "user": look.person.totara_id, "until": until.isoformat() if until else None}
+        cause = "nothing pays for it any more" if event == "access ended" else "a seat pays for it"
+        audit.note(connection, event, cause, now, person_id=look.person.id, facts=facts)
 
     def _told(self, look: _Look) -> Mapping[str, Any] | None:
-        states = {course: values["state"] for course, values in look.records.items() if course not in look.troubles}
-        given = sorted(course for course, state in states.items() if state is State.ACTIVE)
-        ended = sorted(course for course, state in states.items() if state is State.SUSPENDED)
+        states = {item: values["state"] for item, values in look.records.items() if item not in look.troubles}
+        given = sorted(str(item) for item, state in states.items() if state is State.ACTIVE)
+        ended = sorted(str(item) for item, state in states.items() if state is State.SUSPENDED)
         return {"user": look.person.totara_id, "access": given, "ended": ended} if states else None
 
     # --- giving ------------------------------------------------------------------------------------------------
 
-    def _give(self, look: _Look, enrol: Collection[int], verify: Collection[int]) -> None:
-        """Enrol in what is wanted, and look again at what was given before."""
-        if look.person.totara_id is not None and not self._usable(look, {*enrol, *verify}):
+    def _give(self, look: _Look, give: Collection[Item], verify: Collection[Item]) -> None:
+        """Give what is wanted, and look again at what was given before."""
+        if look.person.totara_id is not None and not self._usable(look, {*give, *verify}):
             return
-        reachable = self._totara.reachable_courses(look.person.totara_id, verify) if look.person.totara_id else set()
-        # Those that were there once, and that somebody has taken away, are given again, by the same rules.
-        allowed = self._allowed(look, {*enrol, *verify} - reachable)
-        done = set(verify) & reachable
+        there = self._giver.reachable(look.user_id, verify) if look.person.totara_id and verify else set()
+        # What was there once, and was taken away by somebody, is given again, by the same rules.
+        allowed = self._allowed(look, {*give, *verify} - there)
+        done = set(verify) & there
         if allowed:
             try:
                 user_id = self._ensure_account(look, allowed)
             except Refused as err:
                 look.trouble(allowed, err)
             else:
-                done |= self._enrol(look, user_id, allowed)
-                reachable = self._totara.reachable_courses(user_id, done)
-        for course_id in done:
-            self._verified(look, course_id, course_id in reachable)
+                done |= self._given(look, user_id, allowed)
+                there = self._giver.reachable(user_id, done) if done else set()
+        for item in done:
+            self._verified(look, item, item in there)
 
-    def _usable(self, look: _Look, course_ids: Collection[int]) -> bool:
+    def _usable(self, look: _Look, items: Collection[Item]) -> bool:
         """Whether the account is one that can be used: staff may have suspended or deleted it meanwhile."""
-        account = self._totara.find_account(int(look.person.totara_id or 0))
+        account = self._totara.find_account(look.user_id)
         if account is not None and not account.suspended:
             return True
         state = "is suspended" if account else "was deleted"
-        look.trouble(course_ids, f"Totara user {look.person.totara_id} {state} in Totara: nobody can sign in with it")
+        look.trouble(items, f"Totara user {look.user_id} {state} in Totara: nobody can sign in with it")
         return False
 
-    def _allowed(self, look: _Look, course_ids: Collection[int]) -> list[int]:
-        """Those of the courses that may be given by the rules as they are now."""
-        courses = self._totara.find_courses(course_ids)
+    def _allowed(self, look: _Look, items: Collection[Item]) -> list[Item]:
+        """Those of the items that may be given by the rules as they are now."""
+        courses = self._totara.find_courses(item.id for item in items if item.kind is Kind.COURSE)
         allowed = []
-        for course_id in sorted(course_ids):
+        for item in sorted(items):
             try:
-                self._may_enrol(course_id, courses.get(course_id))
-                allowed.append(course_id)
+                if item.kind is Kind.COURSE:
+                    self._may_enrol(item.id, courses.get(item.id))
+                elif item not in self._sellable:
+                    raise Refused("it is not for sale: name it in the offers file")
+                allowed.append(item)
             except Refused as err:
-                look.trouble([course_id], f"course {course_id}: {err}")
+                look.trouble([item], f"{item}: {err}")
         return allowed
 
     def _may_enrol(self, course_id: int, course: Course | None) -> None:
@@ -203,36 +238,41 @@ class Learners:
         with self._store.read() as connection:
             return ledger.is_our_product(connection, course_id)
 
-    def _enrol(self, look: _Look, user_id: int, course_ids: Collection[int]) -> set[int]:
-        """Enrol; which of them Totara took."""
+    def _given(self, look: _Look, user_id: int, items: Collection[Item]) -> set[Item]:
+        """Give; which of them Totara took."""
         done = set()
-        for course_id in course_ids:
+        for item in items:
             try:
-                self._totara.ensure_enrolment(user_id, course_id)
-                done.add(course_id)
+                reference = self._giver.give(user_id, item, look.wanted.items[item], look.held.get(item))
+                look.records[item] = {} if reference is None else {"reference": reference}
+                done.add(item)
             except Refused as err:
-                look.trouble([course_id], f"course {course_id}: {err}")
-                look.records[course_id] = {"state": State.WANTED, "trouble": look.troubles[course_id]}
+                look.trouble([item], f"{item}: {err}")
+                look.records[item] = {"state": State.WANTED, "trouble": look.troubles[item]}
         return done
 
-    def _verified(self, look: _Look, course_id: int, reachable: bool) -> None:
+    def _verified(self, look: _Look, item: Item, there: bool) -> None:
         """Given is what the learner can enter: Totara enrols without a word where nobody can."""
-        if not reachable:
+        before = look.held.get(item)
+        anew = before is None or before.state is not State.ACTIVE or before.times == 0
+        if not there:
             look.trouble(
-                [course_id],
-                f"course {course_id}: Totara user {look.person.totara_id} is enrolled but can't enter: is the course "
-                "hidden, or in another tenant?",
+                [item],
+                f"{item}: Totara user {look.user_id} is enrolled but can't enter: is the course hidden, or in another "
+                "tenant?",
             )
-        look.records[course_id] = {
-            "state": State.ACTIVE,
-            "verified_at": self._now() if reachable else None,
-            "trouble": look.troubles.get(course_id),
-        }
+        look.records.setdefault(item, {}).update(
+            state=State.ACTIVE,
+            until=look.wanted.items[item],
+            verified_at=self._now() if there else None,
+            trouble=look.troubles.get(item),
+            times=(before.times if before else 0) + (there and anew),
+        )
 
     # --- the account -----------------------------------------------------------------------------------------------
 
-    def _ensure_account(self, look: _Look, course_ids: Collection[int]) -> int:
-        """The person's Totara user id, and the enrolments of these courses in doubt, both written down.
+    def _ensure_account(self, look: _Look, items: Collection[Item]) -> int:
+        """The person's Totara user id, and the access to these items in doubt, both written down.
 
         The address is reserved in our own database before Totara is asked, since nothing there keeps two accounts
         from having one address. An account that is there already and does not carry our key is somebody else's: an
@@ -242,15 +282,15 @@ class Learners:
         user_id = person.totara_id or self._find_or_make(person)
         with self._store.begin() as connection:
             if person.totara_id is None:
-                ledger.account_made(connection, person.id, user_id, self._now())
-            self._in_doubt(connection, person.id, {course_id: {} for course_id in course_ids})
+                people.account_made(connection, person.id, user_id, self._now())
+            self._in_doubt(connection, look, {item: {"until": look.wanted.items[item]} for item in items})
         look.person = replace(person, totara_id=user_id)
         return user_id
 
     def _find_or_make(self, person: Person) -> int:
         if person.reserved != person.email:
             with self._store.begin() as connection:
-                other = ledger.reserve_account(self._store, connection, person.id, person.email)
+                other = people.reserve_account(self._store, connection, person.id, person.email)
             if other is not None:
                 raise Refused(
                     f"the address of person {person.id} is that of person {other} already: "
@@ -288,45 +328,63 @@ class Learners:
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
-    def _suspend(self, look: _Look, course_ids: Collection[int]) -> None:
+    def _end(self, look: _Look, items: Collection[Item], now: datetime) -> None:
         """End access without deleting anything. Completion can't be read any more afterwards."""
-        user_id = int(look.person.totara_id or 0)
-        completed: dict[int, bool | None] = {}
-        gone: set[int] = set()
-        for course_id in course_ids:
+        if self._braked(look, items, now):
+            said = "so much access would end at once that a person has to say so: `bridge brake release` lets it end"
+            look.trouble(items, said)
+            return
+        told: dict[Item, dict[str, Any]] = {}
+        for item in items:
             try:
-                completed[course_id] = self._totara.completed(user_id, course_id)
+                completed = self._giver.completed(look.user_id, item)
+                told[item] = {} if completed is None else {"completed": completed}
             except Refused as err:
-                self._not_ended(look, course_id, err, gone)
-        told = {c: {} if it is None else {"completed": it} for c, it in completed.items()}
+                look.trouble([item], f"{item}: {err}")
         if told:
             with self._store.begin() as connection:
-                self._in_doubt(connection, look.person.id, told)
-        for course_id in completed:
+                self._in_doubt(connection, look, told)
+        for item in told:
             try:
-                self._totara.ensure_enrolment(user_id, course_id, suspended=True)
-                look.records[course_id] = {**_ENDED, "verified_at": self._now(), **told[course_id]}
+                self._giver.end(look.user_id, item, look.held[item])
+            except NotFound:
+                told[item] = {}  # gone, and the access with it
             except Refused as err:
-                self._not_ended(look, course_id, err, gone)
-        for course_id in gone:
-            look.records[course_id] = {**_ENDED, "verified_at": self._now()}
+                look.trouble([item], f"{item}: {err}")
+                continue
+            ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now()}
+            look.records[item] = {**ended, **told[item]}
 
-    def _not_ended(self, look: _Look, course_id: int, err: Refused, gone: set[int]) -> None:
-        # An unknown course is "invalidparameter"; one that is only hidden from the service account is not.
-        if err.code == "invalidparameter" and not self._totara.find_courses([course_id]):
-            gone.add(course_id)  # and the enrolment with it
-        else:
-            look.trouble([course_id], f"course {course_id}: {err}")
+    def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
+        """Whether ending these is part of a mass withdrawal. What ends by a date that was known does not count."""
+        sudden = [item for item in items if (until := look.held[item].until) is None or until > now]
+        if not sudden:
+            return False
+        brake = self._settings.orders
+        with self._store.read() as connection:
+            released = ledger.read_note(connection, BRAKE)
+            window = now - timedelta(seconds=brake.brake_seconds)
+            if released is not None and datetime.fromisoformat(released[0]) > now:
+                return False
+            ended, there = learning.ended_since(connection, max(window, released[1]) if released else window)
+        return too_many(len(sudden), ended, there, share=brake.brake_share, count=brake.brake_count)
 
-    def _in_doubt(self, connection: Connection, person_id: int, values: Mapping[int, Mapping[str, Any]]) -> None:
+    def _last_look(self, look: _Look, now: datetime) -> None:
+        """Read completion while it can be read: Totara itself ends the enrolment at the moment it was told."""
+        for item, until in look.wanted.items.items():
+            held = look.held.get(item)
+            if until is None or held is None or held.state is not State.ACTIVE or item in look.records:
+                continue
+            if until - LAST_LOOK <= now:
+                completed = self._giver.completed(look.user_id, item)
+                if completed is not None and completed != held.completed:
+                    look.records[item] = {"state": State.ACTIVE, "completed": completed}
+
+    def _in_doubt(self, connection: Connection, look: _Look, values: Mapping[Item, Mapping[str, Any]]) -> None:
         """Written down before Totara is told: should we die before the answer, the next look must not believe that
         things are as they were. It then sees for itself, and gives or ends the access as is due by then.
         """
         now = self._now()
-        for course_id, told in sorted(values.items()):
-            ledger.record_enrolment(
-                self._store, connection, person_id, course_id, now, state=State.ACTIVE, verified_at=None, **told
-            )
-
-
-_ENDED: Mapping[str, Any] = {"state": State.SUSPENDED, "trouble": None}
+        for item, told in sorted(values.items()):
+            doubtful = {"state": State.ACTIVE, "verified_at": None, **told}
+            learning.record_access(self._store, connection, look.person.id, item, now, **doubtful)

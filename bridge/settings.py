@@ -37,10 +37,12 @@ from pydantic_settings import (
 from bridge.domain.catalogue import FIELDS, PriceRule, Rule
 from bridge.domain.identity import is_email
 from bridge.domain.letters import one_line
+from bridge.domain.offers import NO_OFFERS, Offers, read_offers
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
 DEFAULT_FILE = Path("config/bridge.toml")
+OFFERS_FILE = Path("config/offers.toml")
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -155,6 +157,13 @@ class Orders(Section):
     sweep_seconds: Seconds = 30.0
     sweep_overlap_seconds: Seconds = 300.0
     notes: bool = True
+    grace_days: float = Field(default=7.0, ge=0)
+    gift_meta: str = "_bridge_gift_to"
+    offers_file: str = ""
+    brake_share: Share = 0.1
+    brake_count: int = Field(default=20, ge=0)
+    brake_seconds: Seconds = 3600.0
+    reconcile_seconds: Seconds = 86_400.0
 
     _statuses = field_validator("paid_statuses", mode="before")(_comma_list)
 
@@ -427,6 +436,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
             if isinstance(into, dict) and isinstance(fields, dict):
                 into.update(fields)
         settings = Settings(**values)
+        offers_of(settings)
+    except ConfigError as err:
+        problems += str(err).splitlines()
     except ValidationError as err:
         problems += [_in_words(problem) for problem in err.errors(include_url=False, include_input=False)]
     except ValueError as err:  # a list given in the environment that is not JSON
@@ -434,6 +446,20 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if problems:
         raise ConfigError("The settings have problems:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return settings
+
+
+def offers_of(settings: Settings) -> Offers:
+    """The operator's offers, from the file that the settings name. Raises ConfigError with every problem in it."""
+    named = settings.orders.offers_file
+    file = Path(named) if named else OFFERS_FILE
+    if not named and not file.is_file():
+        return NO_OFFERS
+    try:
+        return read_offers(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{file}: can't be read: {type(err).__name__}") from err
+    except ValueError as err:
+        raise ConfigError("\n".join(f"{file}: {line}" for line in str(err).splitlines())) from err
 
 
 def _in_words(problem: Any) -> str:

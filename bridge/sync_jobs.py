@@ -10,7 +10,7 @@ is made inside a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -18,25 +18,35 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
-from bridge.domain.catalogue import digest, sold_by
-from bridge.domain.identity import Contact, identity_of, is_email, normal_email
+from bridge.domain.catalogue import digest
 from bridge.domain.notes import NOTE_MARK, order_note
-from bridge.domain.purchases import Buyer, Gives, Order, Standing, Unresolved, plan_seats, resolve, standing
-from bridge.errors import BridgeError, NotFound, Refused, Unavailable
+from bridge.domain.offers import NO_OFFERS, Item, Kind, Offers
+from bridge.errors import BridgeError, NotFound, Unavailable
+from bridge.kinds import (
+    ALL,
+    CATALOGUE,
+    LEARNER,
+    NOTE,
+    ORDER,
+    PAYMENT,
+    RECONCILE,
+    SEAL,
+    SUBSCRIPTION,
+    SWEEP,
+    WATCH,
+)
 from bridge.learners import Learners
+from bridge.orders import Orders, Payments
 from bridge.settings import Settings
-from bridge.store import ledger
+from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
+from bridge.store.learning import SeatReport
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 from bridge.worker import Done, Handler
 
 log = structlog.get_logger()
-
-ORDER, LEARNER, NOTE = "order", "learner", "note"
-SWEEP, WATCH, CATALOGUE = "sweep", "watch", "catalogue"
-ALL = "all"  # the key of work that is about everything
 
 #: The deliveries that together tell of every change of an order. order.created adds nothing to them, and
 #: payment_complete is silent for bank transfers and cash; the status action also covers what order.updated leaves out.
@@ -47,15 +57,8 @@ TOPICS = (
     "action.woocommerce_order_refunded",
 )
 
-#: What each kind of work can't do without: while one of them is down, the work waits undisturbed.
-SYSTEMS: Mapping[str, frozenset[str]] = {
-    ORDER: frozenset({"shop"}),
-    LEARNER: frozenset({"totara"}),
-    NOTE: frozenset({"shop"}),
-    SWEEP: frozenset({"shop"}),
-    WATCH: frozenset(),
-    CATALOGUE: frozenset({"shop", "totara"}),
-}
+#: The same for subscriptions, where the shop has them; their "created" is not always sent, and never needed.
+SUBSCRIPTION_TOPICS = ("subscription.updated", "subscription.switched", "subscription.deleted")
 
 
 class Catalogue(Protocol):
@@ -86,6 +89,8 @@ class Jobs:
         totara: TotaraClient,
         catalogue: Catalogue,
         *,
+        offers: Offers = NO_OFFERS,
+        payments: Payments | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
@@ -94,126 +99,28 @@ class Jobs:
         self._shop = shop
         self._totara = totara
         self._now = now
-        self.learners = Learners(settings, store, totara, self._owe_notes, now)
+        self._payments = payments
+        self.orders = Orders(settings, store, work, shop, totara, offers, payments, now)
+        self.learners = Learners(settings, store, totara, offers, self._owe, now)
         self.handlers: Mapping[str, Handler] = {
-            ORDER: self.settle_order,
+            ORDER: self.orders.settle_order,
+            SUBSCRIPTION: self.orders.settle_subscription,
+            PAYMENT: self.look_at_payment,
             LEARNER: self.learners.settle,
             NOTE: self.write_note,
             SWEEP: _plain(self.sweep),
             WATCH: _plain(self.watch),
             CATALOGUE: _plain(catalogue.sync),
+            RECONCILE: _plain(self.reconcile),
+            SEAL: _plain(self.seal),
         }
 
-    # --- 1. an order becomes seats -----------------------------------------------------------------------------
-
-    def settle_order(self, claim: Claim) -> Done | None:
-        """Bring the ledger in line with one order, as the shop tells it now.
-
-        1. Fetch the order: whatever woke us was only a hint.
-        2. Tell what each line gives, and who buys.
-        3. Compare the seats it pays for with the seats there are; write the difference down in one transaction, and
-           owe a look at each learner whose seats changed.
-
-        Lines of which nobody can tell what they give need a person, after everything else was done. Raises Refused
-        for a buyer whom no mail could reach.
-        """
-        order_id = int(claim.key)
-        try:
-            order = self._shop.get_order(order_id)
-        except NotFound:
-            return self._order_is_gone(order_id, claim.attempts)
-        if order.status in ("checkout-draft", "auto-draft"):
-            return None
-        stands = standing(
-            order,
-            self._settings.orders.paid_statuses,
-            unconfirmed_cash_pays=self._settings.orders.unconfirmed_cash == "pays",
-        )
-        gives, unresolved = self._what_it_gives(order)
-        buyer = self._who_buys(order) if stands is Standing.PAYS and any(gift.course_id for gift in gives) else None
-        # Of a line that nobody can tell of, what it has stays as it is.
-        untold = {line.line.id for line in unresolved} if stands is not Standing.ENDED else set()
-
-        def write(connection: Connection) -> Mapping[str, Any] | None:
-            now = self._now()
-            person_id = ledger.ensure_person(self._store, connection, buyer, now) if buyer else None
-            ledger.record_order(self._store, connection, order, person_id, gives, now)
-            seats = [seat for seat in ledger.seats_of(connection, order_id) if seat.line_id not in untold]
-            plan = plan_seats(stands, gives, seats)
-            learners = ledger.apply_seats(connection, order_id, plan, person_id, f"the order is {order.status}", now)
-            if person_id is not None:
-                learners |= ledger.move_seats(connection, order_id, person_id)
-            self._work.mark(connection, LEARNER, sorted(learners))
-            if plan and not learners:  # with a learner, the note waits for what comes of it
-                self._work.mark(connection, NOTE, [order_id])
-            counts = {"given": len(plan.give), "revived": len(plan.revive), "ended": len(plan.end)}
-            return {"status": order.status, "stands": stands.value, **counts} if plan else None
-
-        needs_person = "; ".join(line.reason for line in unresolved) if stands is Standing.PAYS else ""
-        return Done(write, parked=needs_person)
-
-    def _order_is_gone(self, order_id: int, attempts: int) -> Done:
-        """A known order that was deleted for good ends its seats; an unknown one may only not be readable yet."""
-        with self._store.read() as connection:
-            known = ledger.is_known(connection, order_id)
-        if not known and attempts < 5:
-            raise Unavailable(f"order {order_id} can't be read yet", system="shop")
-
-        def write(connection: Connection) -> Mapping[str, Any]:
-            now = self._now()
-            ledger.record_gone(connection, order_id, now)
-            plan = plan_seats(Standing.ENDED, (), ledger.seats_of(connection, order_id))
-            learners = ledger.apply_seats(connection, order_id, plan, None, "the order was deleted", now)
-            self._work.mark(connection, LEARNER, sorted(learners))
-            return {"gone": True, "known": known}
-
-        return Done(write)
-
-    def _what_it_gives(self, order: Order) -> tuple[list[Gives], list[Unresolved]]:
-        products = {product for line in order.lines for product in (line.product_id, line.variation_id) if product}
-        with self._store.read() as connection:
-            remembered = ledger.known_lines(connection, order.id)
-            by_product = ledger.courses_of_products(connection, products) if products else {}
-        results = [
-            resolve(line, remembered=remembered, by_product=by_product, by_sku=sold_by(line.sku, line.variation_id))
-            for line in order.lines
-        ]
-        gives = [result for result in results if isinstance(result, Gives)]
-        return gives, [result for result in results if isinstance(result, Unresolved)]
-
-    def _who_buys(self, order: Order) -> int | Contact:
-        """The buyer. The shop is asked for a registered customer: the account's address counts, not the bill's.
-
-        Raises Refused if mail could reach nobody there.
-        """
-        contact = order.buyer
-        identity = identity_of(contact.customer_id, contact.email)
-        with self._store.read() as connection:
-            known = ledger.buyer_of(connection, order.id)
-            if known is None or known.totara_id is None:
-                known = ledger.find_person(connection, identity) if contact.customer_id else None
-        if known is not None and known.totara_id is not None:
-            # Whatever the order says by now: what was given to somebody stays theirs.
-            return known.id
-        if contact.customer_id and (customer := self._shop.find_customer(contact.customer_id)):
-            contact = Buyer(
-                customer.customer_id,
-                customer.email or contact.email,
-                customer.first_name or contact.first_name,
-                customer.last_name or contact.last_name,
-            )
-        email = normal_email(contact.email)
-        if not is_email(email):
-            raise Refused(f"order {order.id} has no address that mail could reach: correct it in the shop")
-        return Contact(identity, email, contact.first_name, contact.last_name)
-
-    # --- 2. seats become enrolments: see bridge/learners.py ---------------------------------------------------------
-
-    def _owe_notes(self, connection: Connection, person_id: int) -> None:
+    def _owe(self, connection: Connection, person_id: int) -> None:
+        """What follows from a look at a learner."""
         if self._settings.orders.notes:
-            self._work.mark(connection, NOTE, ledger.orders_of(connection, person_id))
+            self._work.mark(connection, NOTE, learning.orders_of(connection, person_id))
 
-    # --- 3. the order tells what was done ------------------------------------------------------------------------
+    # --- the order tells what was done -----------------------------------------------------------------------------
 
     def write_note(self, claim: Claim) -> Done | None:
         """Write a private note and meta on the order, once for each state of things.
@@ -225,13 +132,17 @@ class Jobs:
         if not self._settings.orders.notes:
             return None
         with self._store.read() as connection:
-            seats = ledger.report(connection, order_id)
             row = ledger.find_order(connection, order_id)
-        if row is None or row.status == "deleted" or not seats:
+            seats = learning.report(connection, order_id)
+        if row is None or row.status == "deleted":
             return None
-        if any(seat.live and seat.person_id and not seat.trouble and not seat.verified for seat in seats):
+        now = self._now()
+        if any(_looked_at_soon(seat, now) for seat in seats):
             return None  # its learner is owed a look, and a note follows from that
-        note = order_note(seats)
+        said = [word for word in (row.trouble, row.said) if word]
+        if not seats and not said:
+            return None
+        note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
         # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
         content = digest([note.text, note.meta])[:8]
         if (row.note_written or "").startswith(content):
@@ -252,6 +163,14 @@ class Jobs:
             return None  # deleted meanwhile; its own turn will come
         return Done(lambda connection: ledger.set_order(connection, order_id, note_written=mark))
 
+    def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
+        """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
+        asked = {(seat.item, seat.totara_id) for seat in seats if seat.subscription_id and seat.live and seat.verified}
+        found = {
+            item for item, user in asked if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
+        }
+        return sorted(found)
+
     # --- what no delivery told -------------------------------------------------------------------------------------
 
     def sweep(self, since: datetime | None = None) -> int:
@@ -268,42 +187,79 @@ class Jobs:
         overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
         start = since or (datetime.fromisoformat(last[0]) if last else begun) - overlap
         found = 0
-        for binned in (False, True):
-            for page in self._shop.orders_modified_after(start, binned=binned):
+        for kind, pages in self._modified_since(start):
+            for page in pages:
                 if since is None:
-                    found += self._owe_unseen(page)
+                    found += self._owe_unseen(kind, page)
                 else:
                     found += len(page)
-                    self.look_again([order_id for order_id, _ in page])
+                    self.look_again(kind, [number for number, _ in page])
         if since is None:
             with self._store.begin() as connection:
                 ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
         return found
 
-    def look_again(self, order_ids: Collection[int]) -> int:
-        """Owe a look at these orders, and at the access of everybody on their seats; returns how many those are."""
+    def _modified_since(self, start: datetime) -> Iterator[tuple[str, Iterator[list[tuple[int, datetime]]]]]:
+        yield ORDER, self._shop.orders_modified_after(start)
+        yield ORDER, self._shop.orders_modified_after(start, binned=True)
+        yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
+
+    def look_again(self, kind: str, numbers: Collection[int]) -> int:
+        """Owe a look at these orders or subscriptions, and at the access of everybody on their seats; how many."""
         with self._store.begin() as connection:
-            learners = sorted({person for order in order_ids for person in ledger.learners_of(connection, order)})
-            ledger.doubt(connection, learners)
+            of = learning.learners_of if kind == ORDER else learning.subscribers_of
+            learners = sorted({person for number in numbers for person in of(connection, number)})
+            learning.doubt(connection, learners)
             self._work.mark(connection, LEARNER, learners)
-            self._work.mark(connection, ORDER, sorted(order_ids))
+            self._work.mark(connection, kind, sorted(numbers))
         self._store.bell.ring()
         return len(learners)
 
-    def _owe_unseen(self, page: Collection[tuple[int, datetime]]) -> int:
+    def _owe_unseen(self, kind: str, page: Collection[tuple[int, datetime]]) -> int:
         with self._store.read() as connection:
-            seen = ledger.seen_orders(connection, [order_id for order_id, _ in page])
+            find = ledger.seen_orders if kind == ORDER else ledger.seen_subscriptions
+            seen = find(connection, [number for number, _ in page])
         due = [
-            order_id
-            for order_id, modified in page
-            if order_id not in seen
-            or seen[order_id][0] != modified
-            or seen[order_id][1] < modified + timedelta(seconds=10)
+            number
+            for number, modified in page
+            if number not in seen or seen[number][0] != modified or seen[number][1] < modified + timedelta(seconds=10)
         ]
         if due:
-            self._work.mark_due(ORDER, *due)
-            log.info("sweep found orders", count=len(due))
+            self._work.mark_due(kind, *due)
+            log.info("sweep found something", kind=kind, count=len(due))
         return len(due)
+
+    def reconcile(self) -> int:
+        """Owe a look at what nothing tells of: orders deleted for good, and refunds that were deleted. How many."""
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = ledger.orders_that_matter(connection, after)
+            if not page:
+                return found
+            there = self._shop.orders_there(list(page))
+            due = [number for number, refunded in page.items() if refunded or number not in there]
+            self._work.mark_due(ORDER, *due)
+            found, after = found + len(due), max(page)
+
+    def look_at_payment(self, claim: Claim) -> Done | None:
+        """A payment changed: owe a look at the order that it pays, found by our own books or by whoever took it."""
+        names = {claim.key}
+        with self._store.read() as connection:
+            due = ledger.orders_paid_by(connection, names)
+        if not due and self._payments is not None:
+            due = self._payments.orders_of(claim.key)
+
+        def write(connection: Connection) -> Mapping[str, Any] | None:
+            self._work.mark(connection, ORDER, sorted(due))
+            return {"orders": sorted(due)} if due else None
+
+        return Done(write)
+
+    def seal(self) -> None:
+        """Seal what was written into the audit log."""
+        while audit.seal(self._store) == 1000:
+            pass
 
     def watch(self) -> None:
         """See whether orders would get through, write it down for ``/readyz``, and mend what can be mended.
@@ -344,6 +300,13 @@ class Jobs:
         return f"{self._settings.server.public_url}/webhooks/woocommerce"
 
 
+def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:
+    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person."""
+    if not seat.live or seat.person_id is None or seat.trouble or seat.verified or seat.held:
+        return False
+    return not (seat.starts is not None and seat.starts > now) and not (seat.until is not None and seat.until <= now)
+
+
 class Clock:
     """Marks the recurring work due. On every node: marking is idempotent, and the claim is exclusive."""
 
@@ -354,6 +317,8 @@ class Clock:
             SWEEP: settings.orders.sweep_seconds,
             WATCH: settings.work.watch_seconds,
             CATALOGUE: settings.catalogue.every_seconds,
+            RECONCILE: settings.orders.reconcile_seconds,
+            SEAL: 60.0,
         }
         for kind, every in recurring.items():
             self._scheduler.add_job(

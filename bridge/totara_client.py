@@ -339,14 +339,23 @@ class TotaraClient:
             return err.code not in ("graphql", "nopermissions")
         return True
 
-    def _has(self, function: str) -> bool:
+    def has(self, function: str) -> bool:
+        """Whether a web-service function is there for us."""
         return bool(self._ws_token) and function in self.capabilities().functions
+
+    def web_service(self, function: str, **parameters: Any) -> Any:
+        """Call a web service that may be called again: a read, or one after which things are as said."""
+        return self._read(function, **parameters)
+
+    def graphql(self, operation: str, document: str, variables: Mapping[str, Any]) -> Any:
+        """Run a GraphQL operation that may be run again."""
+        return self._query(operation, document, variables)
 
     # --- categories and courses --------------------------------------------------------------------------------
 
     def tree(self) -> Tree:
         """All course categories that the account may see. Names are plain but may hold multilang markup."""
-        if self._has("core_course_get_categories"):
+        if self.has("core_course_get_categories"):
             rows = self._named("core_course_get_categories")
             return Tree(_category(row) for row in rows)
         found: dict[int, Category] = {}
@@ -373,7 +382,7 @@ class TotaraClient:
 
     def courses(self, tree: Tree, may_read: Callable[[int], bool]) -> Iterator[Course]:
         """Every course in the categories that ``may_read`` allows, category by category, never all at once."""
-        if self._has("core_course_get_courses_by_field"):
+        if self.has("core_course_get_courses_by_field"):
             for category in tree:
                 if category.courses and may_read(category.id):
                     yield from (course for course in self.courses_in(category.id) if course.id != SITE_COURSE)
@@ -388,7 +397,7 @@ class TotaraClient:
         wanted = sorted(set(course_ids))
         if not wanted:
             return {}
-        if self._has("core_course_get_courses_by_field"):
+        if self.has("core_course_get_courses_by_field"):
             body = self._named("core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted)))
             found = map(_course, _all("core_course_get_courses_by_field", body, "courses")["courses"])
         else:  # the API has no query for one
@@ -400,7 +409,7 @@ class TotaraClient:
 
         It needs the capability moodle/course:update; without it, or without web services, nothing is told.
         """
-        if not self._has("core_course_get_courses"):
+        if not self.has("core_course_get_courses"):
             return {}
         found: dict[int, int] = {}
         for start in range(0, len(course_ids), PAGE):
@@ -411,7 +420,7 @@ class TotaraClient:
 
     def tagged(self, tag_id: str) -> frozenset[int]:
         """The courses with a tag, by the tag's id. Hidden courses are never among them (measured)."""
-        if not self._has("core_course_search_courses"):
+        if not self.has("core_course_search_courses"):
             raise Unsupported("tags can't be read on this site: core_course_search_courses is missing", code="notags")
         found: set[int] = set()
         for page in range(10_000):
@@ -482,7 +491,7 @@ class TotaraClient:
         compared again here. The GraphQL reference is case-sensitive; a site with nothing else is asked for the
         address in lower case only, which is how the bridge itself writes addresses.
         """
-        if self._has("core_user_get_users"):
+        if self.has("core_user_get_users"):
             body = self._read("core_user_get_users", criteria=[{"key": "email", "value": email}])
             rows = _all("core_user_get_users", body, "users")["users"]
             return [_account(row) for row in rows if str(row.get("email", "")).lower() == email.lower()]
@@ -490,14 +499,14 @@ class TotaraClient:
 
     def find_account(self, user_id: int) -> Account | None:
         """The account with this id, or None once it has been deleted (or may not be seen)."""
-        if self._has("core_user_get_users_by_field"):
+        if self.has("core_user_get_users_by_field"):
             rows = self._read("core_user_get_users_by_field", field="id", values=[user_id])
             return next((_account(row) for row in rows if int(row.get("id", 0)) == user_id), None)
         return next(iter(self._graphql_account({"id": str(user_id)})), None)
 
     def find_account_by_username(self, username: str) -> Account | None:
         """The account with exactly this username."""
-        if self._has("core_user_get_users_by_field"):
+        if self.has("core_user_get_users_by_field"):
             rows = self._read("core_user_get_users_by_field", field="username", values=[username])
             return next((_account(row) for row in rows if row.get("username") == username), None)
         return next(iter(self._graphql_account({"username": username})), None)
@@ -533,7 +542,7 @@ class TotaraClient:
         No call lists tenants. But Totara looks at the tenant before it looks at the username (measured on 17.3), so
         that asking for an account under the service account's own name, which is taken, tells, and never makes one.
         """
-        if not (self.tenant and self._client[0] and self._has("core_webservice_get_site_info")):
+        if not (self.tenant and self._client[0] and self.has("core_webservice_get_site_info")):
             return None
         taken = str(self._read("core_webservice_get_site_info").get("username") or "")
         if not taken or self.find_account_by_username(taken) is None:
@@ -596,7 +605,7 @@ class TotaraClient:
         learner can enter: a member of another tenant is enrolled without a word and sees nothing. See
         :meth:`reachable_courses`.
         """
-        if self._has("enrol_manual_enrol_users"):
+        if self.has("enrol_manual_enrol_users"):
             enrolment = {
                 "roleid": self._role,
                 "userid": user_id,
@@ -628,7 +637,7 @@ class TotaraClient:
         The GraphQL check only tells that an enrolment is active.
         """
         wanted = set(course_ids)
-        if self._has("core_enrol_get_users_courses"):
+        if self.has("core_enrol_get_users_courses"):
             rows = self._read("core_enrol_get_users_courses", userid=user_id)
             if not isinstance(rows, list):
                 raise Unsupported("Totara answered core_enrol_get_users_courses without a list", code="missingfield")
@@ -650,7 +659,7 @@ class TotaraClient:
         It can be read while the enrolment is active only, so read it before suspending.
         """
         try:
-            if self._has("core_completion_get_course_completion_status"):
+            if self.has("core_completion_get_course_completion_status"):
                 body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
                 status = _all("core_completion_get_course_completion_status", body, "completionstatus")
                 return bool(_all("completionstatus", status["completionstatus"], "completed")["completed"])
@@ -747,4 +756,7 @@ def _graphql_course(row: Mapping[str, Any]) -> Course:
 
 def _account(row: Mapping[str, Any]) -> Account:
     _all("user", row, "id", "username")
-    return Account(int(row["id"]), row["username"], row.get("email") or "", row.get("auth"), bool(row.get("suspended")))
+    # A last access of 0 is Totara's way to say "never".
+    seen = bool(row["lastaccess"]) if isinstance(row.get("lastaccess"), int) else None
+    email, suspended = row.get("email") or "", bool(row.get("suspended"))
+    return Account(int(row["id"]), row["username"], email, row.get("auth"), suspended, seen)

@@ -22,7 +22,8 @@ import structlog
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.sync_jobs import ORDER, TOPICS
+from bridge.kinds import ORDER
+from bridge.sync_jobs import TOPICS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

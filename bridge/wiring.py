@@ -11,17 +11,19 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 from bridge.catalogue import CatalogueSync
+from bridge.domain.offers import Offers
 from bridge.health import health
 from bridge.http import Breaker, Wire
+from bridge.kinds import SYSTEMS
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.pictures import pictures
-from bridge.settings import Settings
+from bridge.settings import Settings, offers_of
 from bridge.store import ledger
 from bridge.store.db import Store
 from bridge.store.group import GroupMarker
 from bridge.store.work import Work
-from bridge.sync_jobs import SYSTEMS, Clock, Jobs
+from bridge.sync_jobs import Clock, Jobs
 from bridge.totara_client import TotaraClient
 from bridge.webhooks import Receiver, Secrets
 from bridge.woo_client import WooClient
@@ -126,9 +128,14 @@ class Bridge:
         return CatalogueSync(self.settings, self.store, self.shop, self.totara)
 
     @cached_property
+    def offers(self) -> Offers:
+        """The operator's offers."""
+        return offers_of(self.settings)
+
+    @cached_property
     def jobs(self) -> Jobs:
         """The jobs."""
-        return Jobs(self.settings, self.store, self.work, self.shop, self.totara, self.catalogue)
+        return Jobs(self.settings, self.store, self.work, self.shop, self.totara, self.catalogue, offers=self.offers)
 
     def worker(self) -> Worker:
         """A worker, not started."""

@@ -15,11 +15,11 @@ from urllib.parse import urlencode
 from requests.auth import HTTPBasicAuth
 from woocommerce import API
 
-from bridge.domain.purchases import Buyer, Line, Order
+from bridge.domain.purchases import Buyer, Order, Refund, Subscription
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Wire
+from bridge.woo_rows import SYSTEM, ProductFacts, read_moment, read_order, read_product, read_refund, read_subscription
 
-SYSTEM = "shop"
 PAGE = 100  # the most that a list gives, and that a batch takes
 MOST_PAGES = 10_000
 
@@ -33,6 +33,7 @@ ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "woocommerce_rest_cannot_delete": (Unauthorized, "the REST key may not delete this"),
     # Reading an unknown id is answered 404, writing to it 400.
     "woocommerce_rest_shop_order_invalid_id": (NotFound, "there is no such order"),
+    "woocommerce_rest_shop_subscription_invalid_id": (NotFound, "there is no such subscription"),
     "woocommerce_rest_product_invalid_id": (NotFound, "there is no such product"),
     "rest_no_route": (NotFound, "the shop has no such address: is WooCommerce active?"),
     "product_invalid_sku": (Refused, "the SKU is taken"),
@@ -149,15 +150,28 @@ class WooClient:
     def orders_modified_after(self, moment: datetime, *, binned: bool = False) -> Iterator[list[tuple[int, datetime]]]:
         """Pages of (order id, when modified), oldest first, of the orders modified after ``moment``.
 
-        The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's offset.
-        The filter is "strictly after" in whole seconds, so overlap. ``binned`` asks for those in the bin, which no
-        other list holds. Deleting an order for good, or a refund of it, does not show here.
+        ``binned`` asks for those in the bin, which no other list holds. Deleting an order for good, or a refund of
+        it, does not show here.
+        """
+        return self._modified_after("orders", moment, **({"status": "trash"} if binned else {}))
+
+    def subscriptions_modified_after(self, moment: datetime) -> Iterator[list[tuple[int, datetime]]]:
+        """The same of subscriptions; none where WooCommerce Subscriptions is not installed."""
+        try:
+            yield from self._modified_after("subscriptions", moment)
+        except NotFound as err:
+            if err.code != "rest_no_route":
+                raise
+
+    def _modified_after(self, what: str, moment: datetime, **params: Any) -> Iterator[list[tuple[int, datetime]]]:
+        """The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's
+        offset. The filter is "strictly after" in whole seconds, so overlap.
         """
         after, page = moment.astimezone(UTC), 1
         for _ in range(MOST_PAGES):
             rows = self._get(
-                "orders",
-                "orders modified",
+                what,
+                f"{what} modified",
                 modified_after=after.strftime("%Y-%m-%dT%H:%M:%S"),
                 dates_are_gmt="true",
                 orderby="modified",
@@ -165,31 +179,58 @@ class WooClient:
                 per_page=PAGE,
                 page=page,
                 _fields="id,date_modified_gmt",
-                **({"status": "trash"} if binned else {}),
+                **params,
             )
             if not isinstance(rows, list):
-                raise Unavailable("the shop answered orders modified without a list", system=SYSTEM)
+                raise Unavailable(f"the shop answered {what} modified without a list", system=SYSTEM)
             found = [(int(row["id"]), read_moment(row["date_modified_gmt"]) or moment) for row in rows]
             if found:
                 yield found
             if len(found) < PAGE:
                 return
-            # An order that is modified meanwhile moves to the end, and would make the next page skip one: go on by
-            # time, not by page, unless a whole page falls into one second.
+            # One that is modified meanwhile moves to the end, and would make the next page skip one: go on by time,
+            # not by page, unless a whole page falls into one second.
             last = found[-1][1] - timedelta(seconds=1)
             after, page = (last, 1) if last > after else (after, page + 1)
 
-    def refunds(self, order_id: int) -> list[dict[str, Any]]:
-        """The order's refunds, with their lines: quantities are negative, and say which line in _refunded_item_id."""
-        return [row for page in self._pages(f"orders/{order_id}/refunds", "refunds") for row in page]
+    def orders_there(self, order_ids: Sequence[int]) -> set[int]:
+        """Those of up to a hundred orders that are there, in the bin too: nothing tells of one deleted for good."""
+        found: set[int] = set()
+        for status in ("any", "trash"):
+            rows = self._get("orders", "orders", include=list(order_ids), status=status, per_page=PAGE, _fields="id")
+            if not isinstance(rows, list):
+                raise Unavailable("the shop answered orders without a list", system=SYSTEM)
+            found |= {int(row["id"]) for row in rows}
+        return found
 
-    def subscriptions(self, order_id: int) -> list[dict[str, Any]]:
-        """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed."""
+    def refunds(self, order_id: int) -> list[Refund]:
+        """The order's refunds; one of an amount only, or one made by setting the status by hand, names no lines."""
+        return [read_refund(row) for page in self._pages(f"orders/{order_id}/refunds", "refunds") for row in page]
+
+    def subscriptions(self, order_id: int) -> list[Subscription]:
+        """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed.
+
+        The order itself does not tell that it is one's.
+        """
         try:
-            return [row for page in self._pages(f"orders/{order_id}/subscriptions", "subscriptions") for row in page]
+            pages = self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
+            return [read_subscription(row) for page in pages for row in page]
         except NotFound as err:
             if err.code == "rest_no_route":
                 return []
+            raise
+
+    def get_subscription(self, subscription_id: int) -> Subscription:
+        """The subscription as it is now. Raises NotFound once it has been deleted for good, by the shop's own word."""
+        try:
+            return read_subscription(self._get(f"subscriptions/{subscription_id}", "subscription"))
+        except NotFound as err:
+            if err.code not in (
+                "woocommerce_rest_shop_subscription_invalid_id",
+                "woocommerce_rest_shop_order_invalid_id",
+            ):
+                said = f"the shop can't be asked for subscription {subscription_id}: {err}"
+                raise Unavailable(said, system=SYSTEM) from err
             raise
 
     def set_order_meta(self, order_id: int, meta: Mapping[str, str]) -> None:
@@ -218,6 +259,34 @@ class WooClient:
                 raise Unavailable(f"customer {customer_id} can't be read: {err}", system=SYSTEM) from err
             return None
         return Buyer(int(row["id"]), row.get("email") or "", row.get("first_name") or "", row.get("last_name") or "")
+
+    # --- products: what they give ----------------------------------------------------------------------------------
+
+    def product_facts(self, product_ids: Iterable[int]) -> dict[int, ProductFacts]:
+        """Type, SKU and meta of products, a hundred at a call; those that are not there are left out."""
+        found: dict[int, ProductFacts] = {}
+        wanted = sorted(set(product_ids))
+        for start in range(0, len(wanted), PAGE):
+            rows = self._get(
+                "products",
+                "product facts",
+                include=wanted[start : start + PAGE],
+                per_page=PAGE,
+                status="any",
+                _fields="id,type,sku,meta_data",
+            )
+            found |= {int(row["id"]): read_product(row) for row in rows}
+        return found
+
+    def variation_facts(self, product_id: int, variation_id: int) -> ProductFacts | None:
+        """The same of one variation; None if it is not there."""
+        path = f"products/{product_id}/variations/{variation_id}"
+        try:
+            return read_product(self._get(path, "variation facts", _fields="id,sku,meta_data"))
+        except NotFound as err:
+            if err.code not in ("woocommerce_rest_product_variation_invalid_id", "woocommerce_rest_product_invalid_id"):
+                raise Unavailable(f"variation {variation_id} can't be read: {err}", system=SYSTEM) from err
+            return None
 
     # --- products ------------------------------------------------------------------------------------------------
 
@@ -319,45 +388,3 @@ class WooClient:
     def delete_webhook(self, webhook_id: int) -> None:
         """Remove a webhook for good."""
         self._call("DELETE", f"webhooks/{webhook_id}", "webhook", force="true")
-
-
-# --- reading rows --------------------------------------------------------------------------------------------------
-
-
-def read_moment(value: str | None) -> datetime | None:
-    """A ``*_gmt`` date: UTC without an offset or a Z; null or "" when unset."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
-
-
-def read_order(row: Mapping[str, Any]) -> Order:
-    """An order out of the shop's JSON."""
-    if not isinstance(row, Mapping) or "status" not in row or "line_items" not in row:
-        raise Unavailable("the shop answered with something that is no order", system=SYSTEM)
-    billing = row.get("billing") or {}
-    modified = read_moment(row.get("date_modified_gmt")) or read_moment(row.get("date_created_gmt"))
-    if modified is None:
-        raise Unavailable(f"the shop told order {row.get('id')} without a date", system=SYSTEM)
-    return Order(
-        id=int(row["id"]),
-        status=str(row["status"]),
-        buyer=Buyer(
-            customer_id=int(row.get("customer_id") or 0),
-            email=billing.get("email") or "",
-            first_name=billing.get("first_name") or "",
-            last_name=billing.get("last_name") or "",
-        ),
-        lines=tuple(
-            Line(
-                id=int(line["id"]),
-                name=str(line.get("name") or ""),
-                product_id=int(line.get("product_id") or 0),
-                variation_id=int(line.get("variation_id") or 0),
-                quantity=int(line.get("quantity") or 0),
-                sku=str(line.get("sku") or ""),
-            )
-            for line in row["line_items"]
-        ),
-        modified=modified,
-        paid_at=read_moment(row.get("date_paid_gmt")),
-        payment_method=str(row.get("payment_method") or ""),
-    )

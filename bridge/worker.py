@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -31,10 +32,12 @@ class Done:
     """What a handler leaves to be written down, in the transaction that settles its claim or not at all.
 
     ``write`` returns what is worth a line in the log. With ``parked``, all of it is written and a person has to look.
+    ``again_at`` is when the thing is due by itself: something begins or ends then.
     """
 
     write: Callable[[Connection], Mapping[str, Any] | None]
     parked: str = ""
+    again_at: datetime | None = None
 
 
 #: Does one thing. None: nothing is left to be written down. Raises Unavailable (later) or Refused (a person).
@@ -106,10 +109,10 @@ class Worker:
 
     def _end_well(self, claim: Claim, done: Done | None, follow: bool, bound: Any) -> tuple[str, Claim | None]:
         facts: dict[str, Any] = {}
-        parked = done.parked if done else ""
+        parked, again_at = (done.parked, done.again_at) if done else ("", None)
         ended = self._work.end(
             claim,
-            self._work.parked_for(claim, parked) if parked else self._work.settled(claim),
+            self._work.parked_for(claim, parked, again_at) if parked else self._work.settled(claim, again_at),
             write=(lambda connection: facts.update(done.write(connection) or {})) if done else None,
             then=self._next_kinds(follow),
         )

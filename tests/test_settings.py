@@ -20,6 +20,7 @@ from bridge.errors import ConfigError
 from bridge.settings import Settings, all_settings, env_name, load
 from tests.world import logging_kept
 
+OFFERS = Path(__file__).parent.parent / "config" / "offers.example.toml"
 EXAMPLE = Path(__file__).parent.parent / "config" / "bridge.example.toml"
 #: The least that is needed. Each secret is a word that must never be seen again.
 NEEDED = {
@@ -155,7 +156,8 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "server.public_url": "https://bridge.example", "orders.paid_statuses": "completed", "catalogue.images": "false",
         "orders.notes": "false", "orders.unconfirmed_cash": "waits", "catalogue.shop_owns": "name",
         "catalogue.visibility": "audience", "catalogue.categories": "none", "catalogue.max_change": "0.5",
-        "log.level": "debug", "log.format": "text", "shop.webhook_secrets": "0123456789abcdef",
+        "orders.grace_days": "3", "orders.brake_share": "0.5", "orders.gift_meta": "to",
+        "orders.offers_file": str(OFFERS), "log.level": "debug", "log.format": "text", "shop.webhook_secrets": "0123456789abcdef",
         "catalogue.allow": '[{"shortname": "A*"}]', "catalogue.deny": '[{"category": 7}]',
         "catalogue.prices": '[{"shortname": "*", "price": "1.00"}]', "shop.language": "fr",
         "shop.consumer_key": "ck_x", "shop.consumer_secret": "cs_x", "totara.client_id": "other",

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 
 from bridge.domain.catalogue import Change
 from bridge.errors import Refused, Unavailable
+from bridge.kinds import ALL, CATALOGUE
 from bridge.sandbox.server import Served
 from bridge.store import ledger
 from bridge.store.models import products
-from bridge.sync_jobs import ALL, CATALOGUE
 from tests.world import World
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64

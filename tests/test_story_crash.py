@@ -78,7 +78,7 @@ def end_state(world: World) -> dict[str, Any]:
         },
         "products": sorted((p["sku"], p["status"], len(p["images"])) for p in world.shop.products.values()),
         "seats": sorted((s.unit, s.person_id is None, s.ended_at is None) for s in world.rows("seats")),
-        "enrolments": sorted((e.course_id, e.state, e.verified_at is not None) for e in world.rows("enrolments")),
+        "given": sorted((a.item_id, a.state, a.verified_at is not None) for a in world.rows("access")),
         "known": sorted((p.course_id, p.retired, tuple(p.held)) for p in world.rows("products")),
         "parked": world.parked(),
     }

@@ -9,7 +9,7 @@ import pytest
 from flask import request
 
 from bridge.commands.common import holding
-from bridge.domain.purchases import MOST_UNITS
+from bridge.domain.purchases import MOST_SEATS
 from bridge.store.models import products
 from tests.world import World
 
@@ -49,7 +49,7 @@ def test_looking_again_gives_nothing_that_is_denied_by_now(world: World) -> None
     world.totara.move_course(course, world.restricted)
     world.totara.enrolments[next(iter(world.totara.enrolments))].status = "suspended"
     world.bridge = world.new_bridge()
-    world.bridge.jobs.look_again([order])
+    world.bridge.jobs.look_again("order", [order])
     world.settle()
     assert world.access() == {("g@guest.test", course): "suspended"}
     assert "denied" in world.parked()["learner 1"]
@@ -224,10 +224,10 @@ def test_a_note_never_says_ended_of_access_that_could_not_be_ended(world: World)
 
 def test_an_absurd_quantity_is_parked_and_costs_nothing(world: World) -> None:
     course = world.course("ONE")
-    order = world.shop.place_order([(world.sell(course), MOST_UNITS + 1)], email="g@guest.test")
+    order = world.shop.place_order([(world.sell(course), MOST_SEATS + 1)], email="g@guest.test")
     world.owe("order", order)
     world.settle()
-    assert str(MOST_UNITS) in world.parked()[f"order {order}"]
+    assert str(MOST_SEATS) in world.parked()[f"order {order}"]
     assert world.rows("seats") == []
 
 
@@ -272,7 +272,7 @@ def test_an_account_made_under_the_former_address_is_known_by_its_name(world: Wo
 def test_a_quantity_raised_beyond_reason_ends_nothing_that_was_given(world: World) -> None:
     course = world.course("ONE")
     order = bought(world, course)
-    world.shop.edit_line(order, world.shop.orders[order]["line_items"][0]["id"], MOST_UNITS + 1)
+    world.shop.edit_line(order, world.shop.orders[order]["line_items"][0]["id"], MOST_SEATS + 1)
     world.owe("order", order)
     world.settle()
     assert world.access() == {("g@guest.test", course): "active"}

@@ -18,9 +18,10 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.commands.shop import install_webhooks
+from bridge.kinds import ALL, SWEEP, WATCH
 from bridge.sandbox.server import Served
 from bridge.sandbox.town import free_port
-from bridge.sync_jobs import ALL, SWEEP, TOPICS, WATCH
+from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World, logging_kept
 
 Run = Callable[..., Result]

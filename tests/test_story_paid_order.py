@@ -11,7 +11,7 @@ import pytest
 
 from bridge import logs
 from bridge.sandbox.server import Served
-from bridge.store import ledger
+from bridge.store import learning
 from bridge.store.models import orders as table
 from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
@@ -250,7 +250,7 @@ def test_completion_is_read_before_access_is_suspended(world: World) -> None:
     world.shop.set_status(order, "cancelled")
     world.owe("order", order)
     world.settle()
-    (row,) = world.rows("enrolments")
+    (row,) = world.rows("access")
     assert (row.state, row.completed) == ("suspended", True)
     assert (user.id, course) in world.totara.completions
 
@@ -484,7 +484,7 @@ def test_resync_gives_back_what_somebody_took_away_in_totara(world: World) -> No
     (key,) = world.totara.enrolments
     del world.totara.enrolments[key]
     with world.bridge.store.begin() as connection:
-        ledger.doubt(connection, ledger.learners_of(connection, order))
+        learning.doubt(connection, learning.learners_of(connection, order))
     world.owe("learner", 1)
     world.settle()
     assert world.access() == {("a@guest.test", course): "active"}

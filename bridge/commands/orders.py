@@ -10,10 +10,10 @@ from rich.markup import escape
 
 from bridge.commands.common import as_json, as_table, out, with_bridge
 from bridge.health import problems
-from bridge.store import ledger
+from bridge.kinds import LEARNER, ORDER
+from bridge.store import learning, ledger
 from bridge.store.db import utc_now
 from bridge.store.work import Parked
-from bridge.sync_jobs import LEARNER
 from bridge.wiring import Bridge
 
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
@@ -43,7 +43,7 @@ def resync(bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None) -
         found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
         click.echo(f"{found} orders are due")
         return
-    learners = bridge.jobs.look_again(order_ids)
+    learners = bridge.jobs.look_again(ORDER, order_ids)
     click.echo(f"{len(order_ids)} orders and {learners} learners are due")
 
 
@@ -137,7 +137,7 @@ def parked_show(bridge: Bridge, kind: str, key: str, json_: bool) -> None:
     concerned: list[int] = []
     with bridge.store.read() as connection:
         if kind == LEARNER:
-            concerned = ledger.orders_of(connection, int(key))
+            concerned = learning.orders_of(connection, int(key))
     if json_:
         as_json({**_as_dict(item), "orders": concerned})
         return

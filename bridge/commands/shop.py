@@ -16,9 +16,10 @@ from bridge.catalogue import CatalogueSync, Outcome
 from bridge.commands.common import as_json, as_table, holding, out, with_bridge
 from bridge.commands.orders import json_option
 from bridge.domain.catalogue import FIELDS, Totals, too_much
+from bridge.kinds import ALL, CATALOGUE, WATCH
 from bridge.store import ledger
 from bridge.store.db import utc_now
-from bridge.sync_jobs import ALL, CATALOGUE, TOPICS, WATCH
+from bridge.sync_jobs import TOPICS
 from bridge.wiring import SECRET_NOTE, Bridge
 
 

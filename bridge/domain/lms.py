@@ -116,6 +116,7 @@ class Account:
     email: str
     auth: str | None = None
     suspended: bool = False
+    seen: bool | None = None  # whether anybody ever signed in with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,24 @@
-"""What an order pays for: the shop's order as a plain value, and the plan that turns it into seats."""
+"""What an order or a subscription pays for: the shop's things as values, and the plan that turns them into seats."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from bridge.domain.offers import ForWhom, Offer
+
+# --- the shop's things -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line item. ``product_id`` is 0 and ``sku`` "" once the product has been deleted; the name stays."""
+    """One line item. ``product_id`` is 0 and ``sku`` "" once the product has been deleted; the name stays.
+
+    ``bundled_by`` is the line of the bundle that this one belongs to, 0 for none (the Product Bundles extension).
+    """
 
     id: int
     name: str
@@ -19,6 +26,13 @@ class Line:
     variation_id: int
     quantity: int
     sku: str = ""
+    bundled_by: int = 0
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def product(self) -> tuple[int, int]:
+        """The product and its variation."""
+        return self.product_id, self.variation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +43,15 @@ class Buyer:
     email: str
     first_name: str = ""
     last_name: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as the shop tells it now. ``modified`` is UTC, in whole seconds."""
+    """An order as the shop tells it now. ``modified`` is UTC, in whole seconds; ``total`` is as the shop writes it.
+
+    ``transaction`` is what the payment is called by whoever took it. ``refunds`` counts those there are.
+    """
 
     id: int
     status: str
@@ -42,44 +60,107 @@ class Order:
     modified: datetime
     paid_at: datetime | None = None
     payment_method: str = ""
+    total: str = "0"
+    currency: str = ""
+    transaction: str = ""
+    refunds: int = 0
+    renews: int = 0  # the subscription that this order renews, 0 for none
 
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back. ``units`` says of which lines how many; empty when it is an amount only."""
+
+    id: int
+    amount: str
+    units: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription as the shop tells it now. ``recipient_id`` is the customer it was given to, 0 for none."""
+
+    id: int
+    status: str
+    buyer: Buyer
+    lines: tuple[Line, ...]
+    modified: datetime
+    ends: datetime | None = None
+    recipient_id: int = 0
+    parent_id: int = 0  # the order it began with
+
+
+#: The line meta in which the shop writes for whom it was bought: "me" or "team".
+FOR_WHOM_META = "_bridge_for"
 
 #: More seats than this on one line are a mistake, or an attempt to drown us.
-MOST_UNITS = 5_000
+MOST_SEATS = 5_000
+
+# --- what a status means ---------------------------------------------------------------------------------------------
 
 
 class Standing(StrEnum):
-    """What an order's status means for access."""
+    """What the state of an order or a subscription means for access."""
 
     PAYS = "pays"
-    WAITS = "waits"  # not paid (yet), or under review: gives nothing new, takes nothing away
+    WAITS = "waits"  # not paid (yet): gives nothing new, takes nothing away
+    GRACE = "grace"  # was paid, and is not by now: what there is stays for some days
+    HELD = "held"  # in dispute: what there is rests until that is over
     ENDED = "ended"
+
+    @property
+    def gives(self) -> bool:
+        """Whether new seats are given."""
+        return self is Standing.PAYS
 
 
 #: Statuses after which nothing is paid for any more.
 ENDING = frozenset({"cancelled", "refunded", "failed", "trash"})
 
 
-def standing(order: Order, paid_statuses: Collection[str], *, unconfirmed_cash_pays: bool) -> Standing:
+def standing(
+    order: Order, paid_statuses: Collection[str], *, unconfirmed_cash_pays: bool, was_paid: bool = False
+) -> Standing:
     """Does the order pay for its seats now?
 
     WooCommerce sets cash on delivery to ``processing`` at once, without a payment date: whether that counts is the
-    organisation's decision. ``completed`` always counts: somebody has closed the order by hand.
+    organisation's decision. ``completed`` always counts: somebody has closed the order by hand. An order that was
+    paid, as the shop tells or as ``was_paid`` remembers, and is on hold again may be under review.
     """
     if order.status in ENDING:
         return Standing.ENDED
     if order.status not in paid_statuses:
-        return Standing.WAITS
+        lapsed = order.status in ("on-hold", "pending") and (order.paid_at is not None or was_paid)
+        return Standing.GRACE if lapsed else Standing.WAITS
     unconfirmed = order.payment_method == "cod" and order.paid_at is None and order.status != "completed"
     return Standing.WAITS if unconfirmed and not unconfirmed_cash_pays else Standing.PAYS
 
 
+_SUBSCRIBED = {
+    "active": Standing.PAYS,
+    "pending-cancel": Standing.PAYS,  # to its end
+    "on-hold": Standing.GRACE,
+    "cancelled": Standing.ENDED,
+    "expired": Standing.ENDED,
+    "switched": Standing.ENDED,
+    "trash": Standing.ENDED,
+}
+
+
+def subscribed(subscription: Subscription) -> Standing:
+    """Does the subscription pay for its seats now? The status tells, never the dates."""
+    return _SUBSCRIBED.get(subscription.status, Standing.WAITS)
+
+
+# --- what a line gives -----------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Gives:
-    """A line and the course it gives; ``course_id`` is None for a line that gives no course (a book, a webinar)."""
+    """A line and its offer."""
 
     line: Line
-    course_id: int | None
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,83 +171,205 @@ class Unresolved:
     reason: str
 
 
-def resolve(
-    line: Line, *, remembered: Mapping[int, int | None], by_product: Mapping[int, int], by_sku: int | str | None
-) -> Gives | Unresolved:
-    """What a line gives: as remembered from an earlier look at it, else by its variation, its product, or its SKU.
+def paid_units(lines: Sequence[Line], refunds: Collection[Refund]) -> dict[int, int]:
+    """Line id -> units paid for and not refunded.
 
-    ``remembered`` maps line ids (None: it gave no course then), ``by_product`` product and variation ids; ``by_sku``
-    is what the line's SKU says.
+    A line that belongs to a bundle has no more than its share of what is left of the bundle: where the bundle has the
+    price, only the bundle's line is refunded.
     """
-    if line.quantity > MOST_UNITS:
-        return Unresolved(line, f"line {line.id} is of {line.quantity} units: more than {MOST_UNITS} need a person")
-    if (course_id := remembered.get(line.id)) is not None:
-        return Gives(line, course_id)
-    for product_id in (line.variation_id, line.product_id):
-        if product_id and product_id in by_product:
-            return Gives(line, by_product[product_id])
-    if isinstance(by_sku, str):
-        return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
-    if by_sku is None and not line.product_id and line.id not in remembered:
-        return Unresolved(
-            line,
-            f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order",
-        )
-    return Gives(line, by_sku)
+    back: Counter[int] = Counter()
+    for refund in refunds:
+        back.update(refund.units)
+    left = {line.id: max(line.quantity - back[line.id], 0) for line in lines}
+    by_id = {line.id: line for line in lines}
+    for line in lines:
+        bundle = by_id.get(line.bundled_by)
+        if bundle is not None and bundle.quantity > 0:
+            left[line.id] = min(left[line.id], line.quantity * left[bundle.id] // bundle.quantity)
+    return left
+
+
+def without_repeats(gives: Sequence[Gives]) -> list[Gives]:
+    """The same, with nothing given by a bundle's line that the bundle gives itself."""
+    by_id = {gift.line.id: gift.offer for gift in gives}
+    return [
+        replace(gift, offer=gift.offer.without(by_id[gift.line.bundled_by].items))
+        if gift.line.bundled_by in by_id
+        else gift
+        for gift in gives
+    ]
+
+
+# --- seats -----------------------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    """As whom somebody came to sit on a seat."""
+
+    BUYER = "buyer"
+    RECIPIENT = "recipient"
+    ASSIGNED = "assigned"
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Somebody who is to sit on a seat."""
+
+    person: int
+    role: Role
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A seat in the ledger: one unit of one line."""
+    """A seat in the ledger: one unit of one purchase. ``key`` tells which; ``person`` is None while it is open."""
 
-    line_id: int
+    id: int
+    key: Hashable
     unit: int
-    course_id: int
-    taken: bool
+    person: int | None
     live: bool
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """How many seats one purchase pays for, and who is to sit on the first of them."""
+
+    key: Hashable
+    seats: int
+    takers: tuple[Taker, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeat:
+    """A seat to be given; open without a taker."""
+
+    key: Hashable
+    unit: int
+    taker: Taker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Seats of which ``count`` have to go, and all of them are in use: which, is for a person to say."""
+
+    key: Hashable
+    count: int
+    among: tuple[Seat, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SeatPlan:
-    """The difference between the seats an order pays for and those it has. Empty when there is none."""
+    """The difference between the seats that are paid for and those there are. Empty when there is none."""
 
-    give: tuple[Seat, ...] = ()
-    take: tuple[Seat, ...] = ()  # open ones that the buyer sits on after all
+    give: tuple[NewSeat, ...] = ()
+    take: tuple[tuple[Seat, Taker], ...] = ()  # open ones on which somebody sits after all
     revive: tuple[Seat, ...] = ()
     end: tuple[Seat, ...] = ()
+    undecided: tuple[Choice, ...] = ()
+
+    @property
+    def changes(self) -> tuple[tuple[object, ...], ...]:
+        """What it would change: given, taken, revived, ended."""
+        return self.give, self.take, self.revive, self.end
 
     def __bool__(self) -> bool:
-        return bool(self.give or self.take or self.revive or self.end)
+        return any(self.changes)
 
 
-def plan_seats(stands: Standing, gives: Sequence[Gives], seats: Collection[Seat]) -> SeatPlan:
+def plan_seats(
+    wants: Collection[Want],
+    seats: Collection[Seat],
+    *,
+    grow: bool = True,
+    idle: Collection[int] = (),
+    carry: bool = False,
+) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
-    A buyer of one unit of a course takes the seat at once; of several, all stay open to be given away. Units are
-    counted over the whole order, since one course may stand on two lines. A seat once taken stays with its person; an
-    open one is the buyer's when an order of several is reduced to one.
-    Nothing changes while an order waits.
+    Seats that are too many go in this order: open ones, those of people who never began (``idle``, by seat id), then
+    those in use, of which all go or none: to pick one is for a person. Seats given back are those that were taken,
+    first. A seat once taken stays with its person. Without ``grow`` nothing new is given. With ``carry`` people whose
+    seats end move to the seats that begin: a subscription was switched.
     """
-    if stands is Standing.WAITS:
-        return SeatPlan()
-    units: Counter[int] = Counter()
-    wanted: dict[tuple[int, int], tuple[int, bool]] = {}
-    if stands is Standing.PAYS:
-        for gift in gives:
-            if gift.course_id is not None and gift.line.quantity > 0:
-                units[gift.course_id] += gift.line.quantity
-        for gift in gives:
-            if gift.course_id is not None:
-                for unit in range(1, gift.line.quantity + 1):
-                    wanted[gift.line.id, unit] = (gift.course_id, units[gift.course_id] == 1)
-    have = {(seat.line_id, seat.unit): seat for seat in seats}
-    return SeatPlan(
-        give=tuple(
-            Seat(line, unit, course, taken, True)
-            for (line, unit), (course, taken) in wanted.items()
-            if (line, unit) not in have
-        ),
-        take=tuple(seat for key, seat in have.items() if key in wanted and wanted[key][1] and not seat.taken),
-        revive=tuple(seat for key, seat in have.items() if key in wanted and not seat.live),
-        end=tuple(seat for key, seat in have.items() if key not in wanted and seat.live),
-    )
+    plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
+    whole = SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
+    return _carried(whole) if carry else whole
+
+
+def _keys(wants: Collection[Want], seats: Collection[Seat]) -> list[Hashable]:
+    return list(dict.fromkeys([*(want.key for want in wants), *(seat.key for seat in seats)]))
+
+
+def _plan_one(
+    key: Hashable, wants: Collection[Want], seats: Collection[Seat], grow: bool, idle: Collection[int]
+) -> SeatPlan:
+    """The plan for one purchase."""
+    want = next((want for want in wants if want.key == key), Want(key, 0))
+    mine = sorted((seat for seat in seats if seat.key == key), key=lambda seat: seat.unit)
+    live = [seat for seat in mine if seat.live]
+    missing = want.seats - len(live) if grow else 0
+    if missing <= 0:
+        end, undecided = _which_go(key, live, len(live) - want.seats, idle)
+        stay = [seat for seat in live if seat not in end]
+        return SeatPlan(take=_taken(stay, want.takers) if grow else (), end=end, undecided=undecided)
+    revive = sorted((seat for seat in mine if not seat.live), key=lambda seat: seat.person is None)[:missing]
+    there = [*live, *revive]
+    take = _taken(there, want.takers)
+    seated = {seat.person for seat in there} | {taker.person for _, taker in take}
+    waiting = [taker for taker in want.takers if taker.person not in seated]
+    first = max((seat.unit for seat in mine), default=0) + 1
+    give = [NewSeat(key, first + n, waiting[n] if n < len(waiting) else None) for n in range(missing - len(revive))]
+    return SeatPlan(give=tuple(give), take=take, revive=tuple(revive))
+
+
+def _taken(seats: Sequence[Seat], takers: Sequence[Taker]) -> tuple[tuple[Seat, Taker], ...]:
+    """Who of the takers has no seat yet, and an open one for each while there are any."""
+    seated = {seat.person for seat in seats}
+    free = [seat for seat in seats if seat.person is None]
+    return tuple(zip(free, [taker for taker in takers if taker.person not in seated], strict=False))
+
+
+def _which_go(
+    key: Hashable, live: Sequence[Seat], count: int, idle: Collection[int]
+) -> tuple[tuple[Seat, ...], tuple[Choice, ...]]:
+    if count <= 0:
+        return (), ()
+    if count >= len(live):
+        return tuple(live), ()
+    free = [seat for seat in reversed(live) if seat.person is None]
+    begun = [seat for seat in live if seat.person is not None and seat.id not in idle]
+    unbegun = [seat for seat in reversed(live) if seat.person is not None and seat.id in idle]
+    gone = tuple((*free, *unbegun)[:count])
+    left = count - len(gone)
+    return gone, (Choice(key, left, tuple(begun)),) if left else ()
+
+
+def _carried(plan: SeatPlan) -> SeatPlan:
+    """People on seats that end take the seats that begin, in order."""
+    placed = {seat.taker.person for seat in plan.give if seat.taker}
+    movers = [
+        Taker(seat.person, seat.role or Role.ASSIGNED)
+        for seat in plan.end
+        if seat.person is not None and seat.person not in placed
+    ]
+    give = tuple(replace(seat, taker=movers.pop(0)) if seat.taker is None and movers else seat for seat in plan.give)
+    return replace(plan, give=give)
+
+
+def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:
+    """Line id -> the seats it pays for. A line without items has none."""
+    return {gift.line.id: units[gift.line.id] * gift.offer.seats if gift.offer.items else 0 for gift in gives}
+
+
+def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> bool:
+    """Whether the buyer takes the seat of this line.
+
+    Where the offer does not say, a buyer of one unit takes the seat at once; of several, all stay open to be given
+    away. Units are counted over the whole order, since one course may stand on two lines.
+    """
+    told = gift.line.meta.get(FOR_WHOM_META, "") if gift.offer.for_whom is ForWhom.ASK else str(gift.offer.for_whom)
+    if told in ("team", "me", "buyer"):
+        return told != "team"
+    alike = sum(counts[other.line.id] for other in gives if set(other.offer.items) & set(gift.offer.items))
+    return alike == 1

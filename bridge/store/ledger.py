@@ -1,204 +1,39 @@
-"""The ledger: which order pays for which seat, who sits on it, and which enrolments were given for it.
+"""The ledger: which order or subscription pays for which seat, and who sits on it.
 
 Functions take the caller's connection, so that what belongs together commits together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
-from bridge.domain.enrolments import Held, State
-from bridge.domain.identity import Contact, Identity, new_key
-from bridge.domain.purchases import Gives, Order, Seat, SeatPlan
-from bridge.store.db import Store
-from bridge.store.models import accounts, enrolments, notes, orders, persons, products, purchases, seats
+from bridge.domain.enrolments import State
+from bridge.domain.offers import Offer, offer_from_json
+from bridge.domain.purchases import Line, Role, Seat, SeatPlan
+from bridge.store.db import Store, upsert, upserting
+from bridge.store.models import (
+    access,
+    accounts,
+    notes,
+    order_subscriptions,
+    orders,
+    persons,
+    products,
+    purchase_items,
+    purchases,
+    seats,
+    subscriptions,
+)
 
-# --- persons -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody we know. ``totara_id`` is None until the account is made; ``reserved`` is the address kept for it."""
-
-    id: int
-    key: str
-    customer_id: int | None
-    email: str
-    first_name: str
-    last_name: str
-    totara_id: int | None = None
-    reserved: str | None = None
-
-
-_PERSON = select(
-    persons.c.id,
-    persons.c.key,
-    persons.c.customer_id,
-    persons.c.email,
-    persons.c.first_name,
-    persons.c.last_name,
-    accounts.c.totara_id,
-    accounts.c.email,
-).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
-
-
-_BY_ID = _PERSON.where(persons.c.id == bindparam("person"))
-_BY_CUSTOMER = _PERSON.where(persons.c.customer_id == bindparam("customer"))
-_BY_GUEST = _PERSON.where(persons.c.guest_email == bindparam("guest"))
-
-
-def find_person(connection: Connection, identity: Identity) -> Person | None:
-    """The person of this identity, if we have met."""
-    if identity.customer_id is not None:
-        row = connection.execute(_BY_CUSTOMER, {"customer": identity.customer_id}).first()
-    else:
-        row = connection.execute(_BY_GUEST, {"guest": identity.guest_email}).first()
-    return Person(*row) if row else None
-
-
-def get_person(connection: Connection, person_id: int) -> Person | None:
-    """The person with this id."""
-    row = connection.execute(_BY_ID, {"person": person_id}).first()
-    return Person(*row) if row else None
-
-
-def ensure_person(store: Store, connection: Connection, who: Contact | int, now: datetime) -> int:
-    """The person's id; a new one is written down, a known one without an account yet gets the newer contact.
-
-    The address is reserved for the account to come, unless another has it. An id is given back as it is.
-    """
-    if isinstance(who, int):
-        return who
-    contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
-    identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
-    person = find_person(connection, who.identity)
-    if person is None:
-        made = connection.execute(
-            store.insert(persons)
-            .values(key=new_key(), created_at=now, **identity, **contact)
-            .on_conflict_do_nothing()
-            .returning(persons.c.id)
-        ).scalar()
-        person = find_person(connection, who.identity) if made is None else None
-        if person is None:
-            if made is None:
-                raise LookupError("the person vanished while being written")
-            reserve_account(store, connection, int(made), who.email)
-            return int(made)
-    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(contact.values()):
-        connection.execute(update(persons).where(persons.c.id == person.id).values(contact))
-        reserve_account(store, connection, person.id, who.email)
-    return person.id
-
-
-def reserve_account(store: Store, connection: Connection, person_id: int, email: str) -> int | None:
-    """Reserve an address for a person's one account. None when it is theirs, else the id of whose it is.
-
-    The key on the address makes this the place where two workers, or two persons, can't both win.
-    """
-    taken = store.insert(accounts).values(person_id=person_id, email=email).on_conflict_do_nothing()
-    if connection.execute(taken.returning(accounts.c.person_id)).scalar() is not None:
-        return None
-    holder = connection.execute(select(accounts.c.person_id).where(accounts.c.email == email)).scalar()
-    if holder is None:  # theirs is for an address they have changed since: no account was made for it
-        connection.execute(
-            update(accounts)
-            .where(accounts.c.person_id == person_id, accounts.c.totara_id.is_(None))
-            .values(email=email)
-        )
-        return None
-    return None if holder == person_id else int(holder)
-
-
-def account_made(connection: Connection, person_id: int, totara_id: int, now: datetime) -> None:
-    """Write down which Totara account is the person's."""
-    connection.execute(
-        update(accounts).where(accounts.c.person_id == person_id).values(totara_id=totara_id, made_at=now)
-    )
-
-
-# --- orders --------------------------------------------------------------------------------------------------------
-
-
-def known_lines(connection: Connection, order_id: int) -> dict[int, int | None]:
-    """Line id -> course, for every line ever seen of the order."""
-    query = select(purchases.c.line_id, purchases.c.course_id).where(purchases.c.order_id == order_id)
-    return dict(connection.execute(query).all())
-
-
-def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
-    """Product id -> course, for our products."""
-    query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
-    return dict(connection.execute(query).all())
-
-
-def seats_of(connection: Connection, order_id: int) -> list[Seat]:
-    """All seats of an order, ended ones too."""
-    query = (
-        select(
-            purchases.c.line_id,
-            seats.c.unit,
-            purchases.c.course_id,
-            seats.c.person_id.is_not(None),
-            seats.c.ended_at.is_(None),
-        )
-        .join(purchases, purchases.c.id == seats.c.purchase_id)
-        .where(purchases.c.order_id == order_id)
-    )
-    return [Seat(*row) for row in connection.execute(query)]
-
-
-def record_order(
-    store: Store,
-    connection: Connection,
-    order: Order,
-    person_id: int | None,
-    gives: Iterable[Gives],
-    now: datetime,
-) -> None:
-    """Write down the order as it was seen, and what each line gives. A person once set stays."""
-    values = {"status": order.status, "modified": order.modified, "looked_at": now}
-    statement = store.insert(orders).values(id=order.id, person_id=person_id, **values)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[orders.c.id],
-            set_={**values, "person_id": func.coalesce(orders.c.person_id, statement.excluded.person_id)},
-        )
-    )
-    for gift in gives:
-        line = store.insert(purchases).values(
-            order_id=order.id, line_id=gift.line.id, course_id=gift.course_id, quantity=gift.line.quantity
-        )
-        connection.execute(
-            line.on_conflict_do_update(
-                index_elements=[purchases.c.order_id, purchases.c.line_id],
-                set_={
-                    "quantity": line.excluded.quantity,
-                    "course_id": func.coalesce(purchases.c.course_id, line.excluded.course_id),
-                },
-            )
-        )
-
-
-def buyer_of(connection: Connection, order_id: int) -> Person | None:
-    """The person who was written down as the order's buyer."""
-    row = connection.execute(
-        _PERSON.join(orders, orders.c.person_id == persons.c.id).where(orders.c.id == order_id)
-    ).first()
-    return Person(*row) if row else None
-
-
-def is_known(connection: Connection, order_id: int) -> bool:
-    """Whether the order was ever written down."""
-    return find_order(connection, order_id) is not None
-
+# --- orders and subscriptions ----------------------------------------------------------------------------------------
 
 _ORDER = select(orders).where(orders.c.id == bindparam("order"))
+_SUBSCRIPTION = select(subscriptions).where(subscriptions.c.id == bindparam("subscription"))
 
 
 def find_order(connection: Connection, order_id: int) -> Row[Any] | None:
@@ -206,79 +41,95 @@ def find_order(connection: Connection, order_id: int) -> Row[Any] | None:
     return connection.execute(_ORDER, {"order": order_id}).first()
 
 
+def find_subscription(connection: Connection, subscription_id: int) -> Row[Any] | None:
+    """The subscription as it was last written down."""
+    return connection.execute(_SUBSCRIPTION, {"subscription": subscription_id}).first()
+
+
 def set_order(connection: Connection, order_id: int, **values: Any) -> None:
     """Write down something about an order that is known."""
     connection.execute(update(orders).where(orders.c.id == order_id).values(**values))
 
 
-def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:
-    """Write down that a known order has been deleted for good. False if it never was known."""
-    done = connection.execute(update(orders).where(orders.c.id == order_id).values(status="deleted", looked_at=now))
-    return done.rowcount == 1
+def record_order(store: Store, connection: Connection, order_id: int, person_id: int | None, **values: Any) -> None:
+    """Write down the order as it was seen. A person once set stays."""
+    upsert(store, connection, orders, ("id",), {"id": order_id, **values, "person_id": person_id}, keep=("person_id",))
 
 
-def apply_seats(
-    connection: Connection, order_id: int, plan: SeatPlan, person_id: int | None, why: str, now: datetime
-) -> set[int]:
-    """Carry out a seat plan. Returns the persons whose seats changed."""
-    query = select(purchases.c.line_id, purchases.c.id).where(purchases.c.order_id == order_id)
-    ids = dict(connection.execute(query).all())
-    if plan.give:
-        connection.execute(
-            insert(seats),
-            [
-                {
-                    "purchase_id": ids[seat.line_id],
-                    "unit": seat.unit,
-                    "person_id": person_id if seat.taken else None,
-                    "since": now,
-                }
-                for seat in plan.give
-            ],
-        )
-    for ending, group in ((False, plan.revive), (True, plan.end)):
-        for seat in group:
-            connection.execute(
-                update(seats)
-                .where(seats.c.purchase_id == ids[seat.line_id], seats.c.unit == seat.unit)
-                .values(ended_at=now if ending else None, ended_why=why if ending else None)
-            )
-    for seat in plan.take:
-        connection.execute(
-            update(seats)
-            .where(seats.c.purchase_id == ids[seat.line_id], seats.c.unit == seat.unit, seats.c.person_id.is_(None))
-            .values(person_id=person_id)
-        )
-    touched_seats = (*plan.give, *plan.revive, *plan.end, *plan.take)
-    changed = [(ids[seat.line_id], seat.unit) for seat in touched_seats if seat.taken or seat in plan.take]
-    if not changed:
+def record_subscription(
+    store: Store, connection: Connection, subscription_id: int, person_id: int | None, **values: Any
+) -> None:
+    """Write down the subscription as it was seen. A person once set stays."""
+    row = {"id": subscription_id, **values, "person_id": person_id}
+    upsert(store, connection, subscriptions, ("id",), row, keep=("person_id",))
+
+
+def subscriptions_of(connection: Connection, order_id: int) -> list[int]:
+    """The subscriptions that an order was seen to belong to."""
+    query = select(order_subscriptions.c.subscription_id).where(order_subscriptions.c.order_id == order_id)
+    return sorted(int(one) for (one,) in connection.execute(query))
+
+
+def record_subscriptions(
+    store: Store, connection: Connection, order_id: int, subscription_ids: Collection[int]
+) -> None:
+    """Write down which subscriptions an order belongs to."""
+    rows = [{"order_id": order_id, "subscription_id": one} for one in sorted(subscription_ids)]
+    if rows:
+        connection.execute(store.insert(order_subscriptions).on_conflict_do_nothing(), rows)
+
+
+def record_gone(connection: Connection, source: Source, now: datetime) -> None:
+    """Write down that a known order or subscription has been deleted for good."""
+    table = orders if source.kind == "order" else subscriptions
+    values = {"status": "deleted", "stands": "ended", "looked_at": now}
+    connection.execute(update(table).where(table.c.id == source.id).values(values))
+
+
+def newest_order(connection: Connection, subscription_id: int) -> list[int]:
+    """The newest order of a subscription that was seen; none when none was."""
+    t = order_subscriptions
+    newest = connection.execute(select(func.max(t.c.order_id)).where(t.c.subscription_id == subscription_id)).scalar()
+    return [] if newest is None else [int(newest)]
+
+
+def payment_trouble(connection: Connection, subscription_id: int) -> str:
+    """What is wrong with the payment of a subscription's newest order; "" for nothing."""
+    query = (
+        select(orders.c.trouble)
+        .join(order_subscriptions, order_subscriptions.c.order_id == orders.c.id)
+        .where(order_subscriptions.c.subscription_id == subscription_id)
+        .order_by(orders.c.id.desc())
+    )
+    return connection.execute(query.limit(1)).scalar() or ""
+
+
+def subscribed_products(connection: Connection, subscription_ids: Collection[int]) -> set[tuple[int, int]]:
+    """Every product that was ever seen on one of these subscriptions: a switch takes the old one off."""
+    if not subscription_ids:
         return set()
-    touched = select(seats.c.person_id).where(
-        or_(*(and_(seats.c.purchase_id == purchase, seats.c.unit == unit) for purchase, unit in changed))
-    )
-    return {int(person) for (person,) in connection.execute(touched) if person is not None}
+    t = purchases
+    query = select(t.c.product_id, t.c.variation_id).where(t.c.subscription_id.in_(sorted(subscription_ids)))
+    return {(product, variation) for product, variation in connection.execute(query) if product}
 
 
-def move_seats(connection: Connection, order_id: int, person_id: int) -> set[int]:
-    """Give this person the order's taken seats whose holder has no account yet; returns everybody concerned.
+def orders_paid_by(connection: Connection, payments: Collection[str]) -> list[int]:
+    """The orders whose payment has one of these names."""
+    query = select(orders.c.id).where(orders.c.payment.in_(sorted(payments)))
+    return sorted(int(one) for (one,) in connection.execute(query))
 
-    So a mistyped address can be corrected in the shop. Once an account was made, a seat stays where it is.
-    """
-    without_account = select(persons.c.id).where(
-        persons.c.id.not_in(select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None)))
+
+def orders_that_matter(connection: Connection, after: int) -> dict[int, bool]:
+    """The next hundred orders with seats that have not ended, by id -> whether something of them was refunded."""
+    with_seats = (
+        select(purchases.c.order_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(seats.c.ended_at.is_(None), purchases.c.order_id > after)
     )
-    mine = select(purchases.c.id).where(purchases.c.order_id == order_id)
-    waiting = (seats.c.purchase_id.in_(mine), seats.c.person_id != person_id, seats.c.person_id.in_(without_account))
-    connection.execute(
-        update(orders)
-        .where(orders.c.id == order_id, orders.c.person_id.in_(without_account))
-        .values(person_id=person_id)
+    query = select(orders.c.id, orders.c.refunds > 0).where(
+        or_(orders.c.id.in_(with_seats), orders.c.refunds > 0), orders.c.id > after, orders.c.status != "deleted"
     )
-    before = {int(person) for (person,) in connection.execute(select(seats.c.person_id).where(*waiting).distinct())}
-    if not before:
-        return set()
-    connection.execute(update(seats).where(*waiting).values(person_id=person_id))
-    return before | {person_id}
+    return dict(connection.execute(query.order_by(orders.c.id).limit(100)).all())
 
 
 def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
@@ -287,114 +138,203 @@ def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int,
     return {order: (modified, looked) for order, modified, looked in connection.execute(query)}
 
 
-# --- learners ------------------------------------------------------------------------------------------------------
+def seen_subscriptions(connection: Connection, ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
+    """Subscription id -> (modified as seen, when we looked)."""
+    t = subscriptions
+    query = select(t.c.id, t.c.modified, t.c.looked_at).where(t.c.id.in_(sorted(ids)))
+    return {one: (modified, looked) for one, modified, looked in connection.execute(query)}
 
 
-def wanted_courses(connection: Connection, person_id: int) -> set[int]:
-    """The courses that at least one live seat of the person pays for."""
-    query = (
-        select(purchases.c.course_id)
-        .join(seats, seats.c.purchase_id == purchases.c.id)
-        .where(seats.c.person_id == person_id, seats.c.ended_at.is_(None), purchases.c.course_id.is_not(None))
-    )
-    return {int(course) for (course,) in connection.execute(query)}
+# --- purchases -------------------------------------------------------------------------------------------------------
 
 
-def held_enrolments(connection: Connection, person_id: int) -> dict[int, Held]:
-    """The enrolments we gave, or tried to give, by course."""
-    query = select(enrolments.c.course_id, enrolments.c.state, enrolments.c.verified_at.is_not(None)).where(
-        enrolments.c.person_id == person_id
-    )
-    return {course: Held(course, State(state), verified) for course, state, verified in connection.execute(query)}
+class Source(NamedTuple):
+    """Where a purchase comes from: an order or a subscription, by its id."""
 
+    kind: Literal["order", "subscription"]
+    id: int
 
-def record_enrolment(
-    store: Store, connection: Connection, person_id: int, course_id: int, now: datetime, **values: Any
-) -> None:
-    """Write down what became of an enrolment: ``state``, ``verified_at``, ``completed``, ``trouble``."""
-    statement = store.insert(enrolments).values(person_id=person_id, course_id=course_id, since=now, **values)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[enrolments.c.person_id, enrolments.c.course_id], set_={"since": now, **values}
-        )
-    )
+    @property
+    def condition(self) -> Any:
+        """The purchases of this source."""
+        return (purchases.c.order_id if self.kind == "order" else purchases.c.subscription_id) == self.id
 
-
-def doubt(connection: Connection, person_ids: Collection[int]) -> None:
-    """Have the enrolments of these persons looked at again in Totara."""
-    connection.execute(
-        update(enrolments).where(enrolments.c.person_id.in_(sorted(person_ids))).values(verified_at=None)
-    )
-
-
-def orders_of(connection: Connection, person_id: int) -> list[int]:
-    """The orders that pay, or paid, for a seat of the person."""
-    query = (
-        select(purchases.c.order_id)
-        .join(seats, seats.c.purchase_id == purchases.c.id)
-        .where(seats.c.person_id == person_id)
-        .distinct()
-    )
-    return sorted(order for (order,) in connection.execute(query))
-
-
-def learners_of(connection: Connection, order_id: int) -> list[int]:
-    """The persons who sit, or sat, on a seat of the order."""
-    query = (
-        select(seats.c.person_id)
-        .join(purchases, purchases.c.id == seats.c.purchase_id)
-        .where(purchases.c.order_id == order_id, seats.c.person_id.is_not(None))
-        .distinct()
-    )
-    return sorted(int(person) for (person,) in connection.execute(query))
+    def __str__(self) -> str:
+        """As a person would say it."""
+        return f"{self.kind} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
-class SeatReport:
-    """One seat, for the note on its order."""
+class Purchase:
+    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation."""
 
-    line_id: int
-    course_id: int
-    unit: int
-    live: bool
-    why: str | None
-    person_id: int | None
-    totara_id: int | None
-    state: str | None
-    verified: bool
-    trouble: str | None
+    id: int
+    line_id: int | None
+    key: Hashable
+    offer: Offer
+    quantity: int
+    paid: int
+    starts: datetime | None
+    until: datetime | None
+    grace_until: datetime | None
+    held: str | None
+
+    def stands_as(self, **state: Any) -> bool:
+        """Whether it pays from when until when, and rests or not, just so."""
+        return all(getattr(self, name) == value for name, value in state.items())
 
 
-def report(connection: Connection, order_id: int) -> list[SeatReport]:
-    """How every seat of an order stands."""
-    query = (
-        select(
-            purchases.c.line_id,
-            purchases.c.course_id,
-            seats.c.unit,
-            seats.c.ended_at.is_(None),
-            seats.c.ended_why,
-            seats.c.person_id,
-            accounts.c.totara_id,
-            enrolments.c.state,
-            enrolments.c.verified_at.is_not(None),
-            enrolments.c.trouble,
+_PURCHASE = select(purchases)
+_OF_ORDER = _PURCHASE.where(purchases.c.order_id == bindparam("source")).order_by(purchases.c.id)
+_OF_SUBSCRIPTION = _PURCHASE.where(purchases.c.subscription_id == bindparam("source")).order_by(purchases.c.id)
+
+
+def purchases_of(connection: Connection, source: Source) -> list[Purchase]:
+    """Every line ever seen of the source."""
+    query = _OF_ORDER if source.kind == "order" else _OF_SUBSCRIPTION
+    return [
+        Purchase(
+            row.id,
+            row.line_id,
+            row.line_id if source.kind == "order" else (row.product_id, row.variation_id),
+            offer_from_json(row.offer),
+            row.quantity,
+            row.paid,
+            row.starts,
+            row.until,
+            row.grace_until,
+            row.held,
         )
-        .select_from(
-            seats.join(purchases, purchases.c.id == seats.c.purchase_id)
-            .outerjoin(accounts, accounts.c.person_id == seats.c.person_id)
-            .outerjoin(
-                enrolments,
-                and_(
-                    enrolments.c.person_id == seats.c.person_id,
-                    enrolments.c.course_id == purchases.c.course_id,
-                ),
-            )
+        for row in connection.execute(query, {"source": source.id})
+    ]
+
+
+def record_purchase(
+    store: Store, connection: Connection, source: Source, line: Line, offer: Offer, **values: Any
+) -> int:
+    """Write down one line and what it was sold with; its purchase's id. What it gives is written down once."""
+    key = ("order_id", "line_id") if source.kind == "order" else ("subscription_id", "product_id", "variation_id")
+    row = {
+        f"{source.kind}_id": source.id,
+        "line_id": line.id,
+        "product_id": line.product_id,
+        "variation_id": line.variation_id,
+        "offer": offer.as_json(),
+        **values,
+    }
+    statement = upserting(store.is_sqlite, purchases, key, tuple(row), frozenset())
+    purchase_id = int(connection.execute(statement.returning(purchases.c.id), row).scalar_one())
+    items = [{"purchase_id": purchase_id, "kind": item.kind, "item_id": item.id} for item in offer.items]
+    if items:
+        connection.execute(store.insert(purchase_items).on_conflict_do_nothing(), items)
+    return purchase_id
+
+
+def set_purchases(connection: Connection, purchase_ids: Collection[int], **values: Any) -> None:
+    """Write down something about purchases that are known."""
+    if purchase_ids:
+        connection.execute(update(purchases).where(purchases.c.id.in_(sorted(purchase_ids))).values(**values))
+
+
+def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
+    """Product id -> course, for our products."""
+    query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
+    return dict(connection.execute(query).all())
+
+
+# --- seats -----------------------------------------------------------------------------------------------------------
+
+_SEAT = select(
+    seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.ended_at.is_(None), seats.c.role
+)
+_SEATS_OF = _SEAT.where(seats.c.purchase_id.in_(bindparam("purchases", expanding=True)))
+
+
+def seats_of(connection: Connection, of: Mapping[int, Hashable]) -> list[Seat]:
+    """All seats of these purchases, ended ones too. ``of`` maps the purchases' ids to their keys."""
+    if not of:
+        return []
+    rows = connection.execute(_SEATS_OF, {"purchases": sorted(of)})
+    return [
+        Seat(seat, of[purchase], unit, person, live, Role(role) if role else None)
+        for seat, purchase, unit, person, live, role in rows
+    ]
+
+
+def apply_seats(
+    connection: Connection, ids: Mapping[Hashable, int], plan: SeatPlan, why: Mapping[Hashable, str], now: datetime
+) -> set[int]:
+    """Carry out a seat plan; who is touched. ``ids`` maps keys to purchases, ``why`` to the reason of an end."""
+    if plan.give:
+        connection.execute(
+            insert(seats),
+            [
+                {
+                    "purchase_id": ids[seat.key],
+                    "unit": seat.unit,
+                    "person_id": seat.taker.person if seat.taker else None,
+                    "role": seat.taker.role if seat.taker else None,
+                    "since": now,
+                }
+                for seat in plan.give
+            ],
         )
-        .where(purchases.c.order_id == order_id)
-        .order_by(purchases.c.line_id, seats.c.unit)
+    for seat in plan.end:
+        _set_seat(connection, seat.id, ended_at=now, ended_why=why.get(seat.key, ""))
+    for seat in plan.revive:
+        _set_seat(connection, seat.id, ended_at=None, ended_why=None)
+    for seat, taker in plan.take:
+        _set_seat(connection, seat.id, person_id=taker.person, role=taker.role)
+    touched = {seat.person for seat in (*plan.end, *plan.revive)}
+    touched |= {seat.taker.person for seat in plan.give if seat.taker} | {taker.person for _, taker in plan.take}
+    return {person for person in touched if person is not None}
+
+
+def _set_seat(connection: Connection, seat_id: int, **values: Any) -> None:
+    connection.execute(update(seats).where(seats.c.id == seat_id).values(**values))
+
+
+def move_seats(connection: Connection, purchase_ids: Collection[int], person_id: int, role: Role) -> set[int]:
+    """Give this person the seats of that role whose holder has no account yet; returns everybody concerned.
+
+    So a mistyped address can be corrected in the shop. Once an account was made, a seat stays where it is.
+    """
+    if not purchase_ids:
+        return set()
+    with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
+    waiting = (
+        seats.c.purchase_id.in_(sorted(purchase_ids)),
+        seats.c.role == role,
+        seats.c.person_id != person_id,
+        seats.c.person_id.not_in(with_account),
     )
-    return [SeatReport(*row) for row in connection.execute(query)]
+    before = {int(person) for (person,) in connection.execute(select(seats.c.person_id).where(*waiting).distinct())}
+    if before:
+        connection.execute(update(seats).where(*waiting).values(person_id=person_id))
+        before.add(person_id)
+    return before
+
+
+def begin_days(connection: Connection, begin: Mapping[int, datetime]) -> None:
+    """Write down when the days of these seats run out, now that they have begun."""
+    for seat_id, until in sorted(begin.items()):
+        connection.execute(update(seats).where(seats.c.id == seat_id, seats.c.until.is_(None)).values(until=until))
+
+
+def end_seats(connection: Connection, seat_ids: Collection[int], why: str, now: datetime) -> set[int]:
+    """End these seats by a person's word; who sat on them."""
+    mine = seats.c.id.in_(sorted(seat_ids))
+    sat = {int(p) for (p,) in connection.execute(select(seats.c.person_id).where(mine)) if p is not None}
+    connection.execute(update(seats).where(mine, seats.c.ended_at.is_(None)).values(ended_at=now, ended_why=why))
+    return sat
+
+
+def sitting(connection: Connection, purchase_ids: Collection[int]) -> set[int]:
+    """Who sits on a seat of these purchases that has not ended."""
+    query = select(seats.c.person_id).where(
+        seats.c.purchase_id.in_(sorted(purchase_ids)), seats.c.person_id.is_not(None), seats.c.ended_at.is_(None)
+    )
+    return {int(person) for (person,) in connection.execute(query)}
 
 
 # --- small facts by name --------------------------------------------------------------------------------------------
@@ -421,7 +361,7 @@ def counts(connection: Connection) -> Mapping[str, int]:
         "open_seats": select(func.count())
         .select_from(seats)
         .where(seats.c.ended_at.is_(None), seats.c.person_id.is_(None)),
-        "enrolments": select(func.count()).select_from(enrolments).where(enrolments.c.state == State.ACTIVE),
+        "access": select(func.count()).select_from(access).where(access.c.state == State.ACTIVE),
         "products": select(func.count()).select_from(products).where(products.c.retired.is_(False)),
     }
     return {name: int(connection.execute(query).scalar() or 0) for name, query in queries.items()}

@@ -126,19 +126,62 @@ orders = _table(
     Column("person_id", Id, ForeignKey("persons.id")),
     Column("modified", Moment),  # as the shop said when we looked
     Column("looked_at", Moment, nullable=False),
+    Column("stands", String(16), nullable=False, server_default=text("'waits'")),
+    Column("payment", String(64)),  # what the payment is called by whoever took it
+    Column("refunds", Integer, nullable=False, server_default=text("0")),
+    Column("renews", BigInteger),  # the subscription that it renews
+    Column("trouble", Text),  # what is wrong with its payment
+    Column("said", Text),  # what its shop's staff should know: an amount given back that takes no seat
     Column("note_begun", String(16)),  # digest of the note that is being written, set before it is sent
     Column("note_written", String(16)),  # digest of the last note known to be on the order
 )
+Index("ix_orders_payment", orders.c.payment)
 
-# Every line ever seen, also those that give no course: a product may be deleted later, and then nothing else tells.
+subscriptions = _table(
+    "subscriptions",
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", String(32), nullable=False),
+    Column("person_id", Id, ForeignKey("persons.id")),
+    Column("modified", Moment),
+    Column("looked_at", Moment, nullable=False),
+    Column("stands", String(16), nullable=False),
+)
+
+# Which orders belong to which subscription: its first one, its renewals, its switches.
+order_subscriptions = _table(
+    "order_subscriptions",
+    Column("order_id", BigInteger, ForeignKey("orders.id"), primary_key=True, autoincrement=False),
+    Column("subscription_id", BigInteger, primary_key=True, autoincrement=False, index=True),
+)
+
+# Every line ever seen, of an order or of a subscription, and what it was sold with: a product may be changed or
+# deleted later. An order's line is known by its id; a subscription's by its product, since its id changes.
 purchases = _table(
     "purchases",
     Column("id", Id, primary_key=True),
-    Column("order_id", BigInteger, ForeignKey("orders.id"), nullable=False),
+    Column("order_id", BigInteger, ForeignKey("orders.id")),
     Column("line_id", BigInteger, nullable=False),
-    Column("course_id", BigInteger),
+    Column("subscription_id", BigInteger, ForeignKey("subscriptions.id")),
+    Column("product_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("variation_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("offer", JSON, nullable=False),
     Column("quantity", Integer, nullable=False),
+    Column("paid", Integer, nullable=False, server_default=text("0")),  # units that are paid for and not refunded
+    Column("starts", Moment),
+    Column("until", Moment),
+    Column("grace_until", Moment),  # paid once, not paid now: access goes on until then
+    Column("held", Text),  # why all of it rests: a dispute
     UniqueConstraint("order_id", "line_id"),
+    UniqueConstraint("subscription_id", "product_id", "variation_id"),
+    CheckConstraint("(order_id IS NULL) <> (subscription_id IS NULL)", name="one_source"),
+)
+
+# What a purchase gives, one row for each thing in Totara.
+purchase_items = _table(
+    "purchase_items",
+    Column("purchase_id", Id, ForeignKey("purchases.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
 )
 
 seats = _table(
@@ -147,24 +190,64 @@ seats = _table(
     Column("purchase_id", Id, ForeignKey("purchases.id"), nullable=False),
     Column("unit", Integer, nullable=False),
     Column("person_id", Id, ForeignKey("persons.id"), index=True),  # NULL: open
+    Column("role", String(16)),  # as whom the person came to sit here
     Column("since", Moment, nullable=False),
+    Column("until", Moment),  # the end of days that count from the first enrolment, once that is known
     Column("ended_at", Moment),
     Column("ended_why", Text),
     UniqueConstraint("purchase_id", "unit"),
     CheckConstraint("unit > 0", name="unit_counts_from_one"),
+    CheckConstraint("(person_id IS NULL) = (role IS NULL)", name="whoever_sits_has_a_role"),
 )
 
-# The enrolments we gave. Only these are ever suspended.
-enrolments = _table(
-    "enrolments",
+# The access we gave in Totara. Only this is ever ended. ``until`` is the end that Totara was told.
+access = _table(
+    "access",
     Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
-    Column("course_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
     Column("state", String(16), nullable=False),
     Column("since", Moment, nullable=False),
+    Column("until", Moment),
     Column("verified_at", Moment),
+    Column("times", Integer, nullable=False, server_default=text("0")),  # how often it was given anew
     Column("completed", Boolean),
+    Column("reference", BigInteger),  # Totara's id of what was made, where ending it needs one
     Column("trouble", Text),
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
+)
+Index("ix_access_state_since", access.c.state, access.c.since)
+
+# What happened, by whom and why: ids, never names or addresses. Only ever added to; triggers see to it.
+audit = _table(
+    "audit",
+    Column("id", Id, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(64), nullable=False),  # "bridge", or the operator's name
+    Column("event", String(32), nullable=False),
+    Column("order_id", BigInteger, index=True),
+    Column("subscription_id", BigInteger, index=True),
+    Column("person_id", BigInteger, index=True),
+    Column("cause", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+)
+
+# The chain over the entries, in the order in which they were sealed. Made afterwards, so that no writer waits for it.
+audit_seals = _table(
+    "audit_seals",
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("audit_id", Id, ForeignKey("audit.id"), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False),
+)
+
+# Letters to people, each about one fact: begun before it is sent, sent when the mail server has taken it.
+letters = _table(
+    "letters",
+    Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
+    Column("fact", String(160), primary_key=True),
+    Column("message_id", String(64), nullable=False),
+    Column("begun_at", Moment, nullable=False),
+    Column("sent_at", Moment),
 )
 
 # Our products: hashes of what we sent and of what the shop then showed, and who holds which field.

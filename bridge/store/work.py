@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, case, func, null, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Row, Update, bindparam, case, func, or_, select, text, tuple_, update
 from sqlalchemy import delete as sql_delete
 
 from bridge.errors import Unavailable
@@ -94,8 +94,8 @@ _SETTLED = _ending(
 # A hint that came meanwhile does not jump the queue: whoever could not answer still can't.
 _LATER = _ending(due_at=_AGAIN, attempts=bindparam("tried"), reason=bindparam("why"))
 _PARKED = _ending(
-    due_at=case((_UNMOVED, null()), else_=t.c.due_at),
-    first_due_at=case((_UNMOVED, null()), else_=_NOW),
+    due_at=case((_UNMOVED, _AGAIN), else_=t.c.due_at),
+    first_due_at=case((_UNMOVED, _AGAIN), else_=_NOW),
     attempts=bindparam("tried"),
     parked_at=func.coalesce(t.c.parked_at, _NOW),
     reason=bindparam("why"),
@@ -293,10 +293,10 @@ class Work:
         seconds = max(wait or 0.0, delay * random.uniform(0.5, 1.0))  # noqa: S311
         return Ending(_LATER, {"again": self._now() + timedelta(seconds=seconds), "tried": attempts, "why": reason})
 
-    def parked_for(self, claim: Claim, reason: str) -> Ending:
+    def parked_for(self, claim: Claim, reason: str, again_at: datetime | None = None) -> Ending:
         """A person has to look. A hint that came meanwhile, or comes later, has it tried again all the same."""
-        values = {"known_hints": claim.hints, "now": self._now(), "tried": claim.attempts + 1, "why": reason}
-        return Ending(_PARKED, values)
+        values = {"known_hints": claim.hints, "again": again_at, "now": self._now()}
+        return Ending(_PARKED, {**values, "tried": claim.attempts + 1, "why": reason})
 
     def settle(self, claim: Claim, again_at: datetime | None = None) -> bool:
         """End a claim as :meth:`settled`. False if the lease had been lost to another."""

@@ -1,0 +1,25 @@
+"""The kinds of work there are, by the names under which they are owed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
+LEARNER, NOTE, LETTERS = "learner", "note", "letters"
+SWEEP, WATCH, CATALOGUE, RECONCILE, SEAL = "sweep", "watch", "catalogue", "reconcile", "seal"
+ALL = "all"  # the key of work that is about everything
+
+#: What each kind of work can't do without: while one of them is down, the work waits undisturbed.
+SYSTEMS: Mapping[str, frozenset[str]] = {
+    ORDER: frozenset({"shop"}),
+    SUBSCRIPTION: frozenset({"shop"}),
+    PAYMENT: frozenset(),
+    LEARNER: frozenset({"totara"}),
+    NOTE: frozenset({"shop"}),
+    LETTERS: frozenset({"mail"}),
+    SWEEP: frozenset({"shop"}),
+    WATCH: frozenset(),
+    CATALOGUE: frozenset({"shop", "totara"}),
+    RECONCILE: frozenset({"shop"}),
+    SEAL: frozenset(),
+}

@@ -1,0 +1,151 @@
+"""What the lines of an order or a subscription give: by what they were sold with, by the operator's file, by the
+products' own meta, and by the catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from threading import Lock
+
+from bridge.domain.catalogue import sold_by
+from bridge.domain.offers import Offer, Offers, course, offer_from_meta
+from bridge.domain.purchases import MOST_SEATS, Gives, Line, Subscription, Unresolved, without_repeats
+from bridge.store import ledger
+from bridge.store.db import Store
+from bridge.store.ledger import Purchase, Source
+from bridge.woo_client import WooClient
+from bridge.woo_rows import ProductFacts
+
+
+class ProductShelf:
+    """What the shop's products say of what they give, asked for when needed and remembered for a little while."""
+
+    def __init__(self, shop: WooClient, seconds: float = 30.0) -> None:
+        self._shop = shop
+        self._seconds = seconds
+        self._found: dict[tuple[int, int], tuple[float, ProductFacts | None]] = {}
+        self._lock = Lock()
+
+    def facts(self, lines: Collection[Line]) -> dict[tuple[int, int], ProductFacts | None]:
+        """(product, 0) and (product, variation) -> what it says; None for one that is not there."""
+        keys = {(line.product_id, 0) for line in lines if line.product_id}
+        keys |= {line.product for line in lines if line.product_id and line.variation_id}
+        fresh = time.monotonic() - self._seconds
+        with self._lock:
+            self._found = {key: kept for key, kept in self._found.items() if kept[0] > fresh}
+            known = {key: self._found[key][1] for key in keys if key in self._found}
+        asked = self._ask(keys - known.keys())
+        with self._lock:
+            self._found |= {key: (time.monotonic(), facts) for key, facts in asked.items()}
+        return known | asked
+
+    def _ask(self, keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], ProductFacts | None]:
+        products = [product for product, variation in keys if not variation]
+        by_id = self._shop.product_facts(products) if products else {}
+        found: dict[tuple[int, int], ProductFacts | None] = {(one, 0): by_id.get(one) for one in products}
+        for product, variation in sorted(keys):
+            if variation:
+                found[product, variation] = self._shop.variation_facts(product, variation)
+        return found
+
+
+class Offering:
+    """Tells what lines give."""
+
+    def __init__(self, store: Store, shop: WooClient, offers: Offers) -> None:
+        self._store = store
+        self._offers = offers
+        self._shelf = ProductShelf(shop)
+
+    def of(
+        self,
+        source: Source,
+        lines: Sequence[Line],
+        known: Sequence[Purchase],
+        subscriptions: Collection[Subscription],
+    ) -> tuple[list[Gives], list[Unresolved]]:
+        remembered = {one.key: one.offer for one in known}
+        results: list[Gives | Unresolved] = []
+        unsure: list[Line] = []
+        for line in lines:
+            key = line.id if source.kind == "order" else key_of(line, known)
+            kept = remembered.get(key)
+            if kept is not None and (kept.items or kept.by_subscription):
+                results.append(Gives(line, kept))
+            else:
+                unsure.append(line)
+        if unsure:
+            results += self._resolved(unsure, set(remembered), subscriptions)
+        results = [_not_too_many(result) for result in results]
+        order = {line.id: n for n, line in enumerate(lines)}
+        gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
+        return without_repeats(gives), [one for one in results if isinstance(one, Unresolved)]
+
+    def _resolved(
+        self, lines: Sequence[Line], seen: Collection[Hashable], subscriptions: Collection[Subscription]
+    ) -> list[Gives | Unresolved]:
+        """What these lines give, by the operator's file, the products' meta, and the catalogue."""
+        products = {product for line in lines for product in line.product if product}
+        with self._store.read() as connection:
+            courses = ledger.courses_of_products(connection, products) if products else {}
+            subscribed_to = ledger.subscribed_products(connection, [one.id for one in subscriptions])
+        subscribed_to |= {line.product for one in subscriptions for line in one.lines if line.product_id}
+        asked = [
+            line
+            for line in lines
+            if self._offers.find(line.variation_id, line.product_id, line.sku) is None or subscriptions
+        ]
+        facts = self._shelf.facts(asked)
+
+        def one(line: Line) -> Gives | Unresolved:
+            about = facts.get((line.product_id, 0))
+            plan = line.meta.get("_wcsatt_scheme", "0") not in ("", "0")
+            of_type = about is not None and about.type in ("subscription", "variable-subscription")
+            if subscriptions and (line.product in subscribed_to or plan or of_type):
+                return Gives(line, Offer(by_subscription=True))
+            return self._one(line, line.id in seen or line.product in seen, courses, facts)
+
+        return [one(line) for line in lines]
+
+    def _one(
+        self,
+        line: Line,
+        seen: bool,
+        courses: Mapping[int, int],
+        facts: Mapping[tuple[int, int], ProductFacts | None],
+    ) -> Gives | Unresolved:
+        if (found := self._offers.find(line.variation_id, line.product_id, line.sku)) is not None:
+            return Gives(line, found)
+        by_sku = sold_by(line.sku, line.variation_id)
+        number = next((courses[one] for one in (line.variation_id, line.product_id) if one in courses), by_sku)
+        fallback = Offer((course(number),)) if isinstance(number, int) else None
+        if isinstance(number, str):
+            return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
+        meta: dict[str, str] = {}
+        for key in ((line.product_id, 0), line.product):
+            about = facts.get(key)
+            meta |= about.meta if about else {}
+        try:
+            offer = offer_from_meta(meta, self._offers.sellable, fallback)
+        except ValueError as err:
+            said = f"line {line.id} ({line.name!r}): product {line.product_id} can't be given: {err}"
+            return Unresolved(line, said)
+        if offer is None and not line.product_id and not seen:
+            said = f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order"
+            return Unresolved(line, said)
+        return Gives(line, offer or Offer())
+
+
+def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
+    """What a subscription's line is known by: its product, or the line itself once the product was deleted."""
+    if line.product_id:
+        return line.product
+    return next((one.key for one in known if one.line_id == line.id), line.product)
+
+
+def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:
+    if isinstance(result, Unresolved) or result.line.quantity * result.offer.seats <= MOST_SEATS:
+        return result
+    line = result.line
+    seats = line.quantity * result.offer.seats
+    return Unresolved(line, f"line {line.id} is of {seats} seats: more than {MOST_SEATS} need a person")

@@ -1,0 +1,456 @@
+"""Orders and subscriptions: what the shop tells of them now becomes seats in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from bridge.domain.enrolments import lasting
+from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
+from bridge.domain.offers import Offer, Offers
+from bridge.domain.purchases import (
+    Buyer,
+    Choice,
+    Gives,
+    Line,
+    Order,
+    Role,
+    SeatPlan,
+    Standing,
+    Subscription,
+    Taker,
+    Want,
+    for_one,
+    paid_units,
+    plan_seats,
+    seat_counts,
+    standing,
+    subscribed,
+)
+from bridge.errors import NotFound, Refused, Unavailable
+from bridge.kinds import LEARNER, NOTE, ORDER, SUBSCRIPTION
+from bridge.offering import Offering, key_of
+from bridge.settings import Orders as OrderSettings
+from bridge.settings import Settings
+from bridge.store import audit, ledger, people
+from bridge.store.db import Store
+from bridge.store.ledger import Purchase, Source
+from bridge.store.work import Claim, Work
+from bridge.totara_client import TotaraClient
+from bridge.woo_client import WooClient
+from bridge.worker import Done
+
+
+class Payments(Protocol):
+    """Whoever can tell whether an order was paid: nothing is believed because the shop says so."""
+
+    def judge(self, order: Order) -> tuple[Standing | None, str]:
+        """What the payment means for the order (None: nothing against it), and why, in words."""
+
+    def orders_of(self, payment: str) -> list[int]:
+        """The orders that a payment is for, by whoever took it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that one look at an order or a subscription found, before anything is written down."""
+
+    source: Source
+    status: str
+    stands: Standing
+    gives: Sequence[Gives]
+    units: Mapping[int, int]  # line -> units that are paid for
+    keys: Mapping[int, Hashable]  # line -> what its purchase is known by
+    known: Sequence[Purchase]
+    untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
+    buyer: int | Contact | None = None
+    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for
+    ends: datetime | None = None
+    why: str = ""
+    idle: frozenset[int] = frozenset()
+
+
+class Orders:
+    """Settles orders and subscriptions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        work: Work,
+        shop: WooClient,
+        totara: TotaraClient,
+        offers: Offers,
+        payments: Payments | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings: OrderSettings = settings.orders
+        self._store = store
+        self._work = work
+        self._shop = shop
+        self._totara = totara
+        self._payments = payments
+        self._now = now
+        self._offering = Offering(store, shop, offers)
+
+    # --- an order --------------------------------------------------------------------------------------------------
+
+    def settle_order(self, claim: Claim) -> Done | None:
+        """Bring the ledger in line with one order, as the shop tells it now.
+
+        1. Fetch the order, its refunds and its subscriptions: whatever woke us was only a hint.
+        2. Ask whoever took the payment whether it is there.
+        3. Tell what each line gives, how many units are paid for, and who buys.
+        4. Compare the seats it pays for with the seats there are; write the difference down in one transaction, and
+           owe a look at each learner whose seats changed, and at each subscription.
+
+        Lines of which nobody can tell what they give, seats in use of which some have to go, and payments that do
+        not fit need a person, after everything else was done. Raises Refused for a buyer whom no mail could reach.
+        """
+        order_id = int(claim.key)
+        source = Source("order", order_id)
+        try:
+            order = self._shop.get_order(order_id)
+        except NotFound:
+            return self._is_gone(source, claim.attempts)
+        if order.status in ("checkout-draft", "auto-draft"):
+            return None
+        with self._store.read() as connection:
+            row = ledger.find_order(connection, order_id)
+            known = ledger.purchases_of(connection, source)
+            subscriptions = ledger.subscriptions_of(connection, order_id)
+        stands = standing(
+            order,
+            self._settings.paid_statuses,
+            unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
+            was_paid=row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD),
+        )
+        stands, trouble = self._paid_for(order, stands)
+        refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
+        found: list[Subscription] = []
+        if stands.gives and {line.id for line in order.lines} - {one.key for one in known}:
+            found = self._shop.subscriptions(order_id)
+            subscriptions = sorted({*subscriptions, *(one.id for one in found)})
+        gives, unresolved = self._offering.of(source, order.lines, known, found)
+        counts = (
+            paid_units(order.lines, refunds)
+            if stands is not Standing.ENDED
+            else dict.fromkeys((line.id for line in order.lines), 0)
+        )
+        amounts = [refund.amount for refund in refunds if not refund.units]
+        said = "; ".join(f"{amount} was given back without naming lines, and takes no seat" for amount in amounts)
+        look = Look(
+            source,
+            order.status,
+            stands,
+            gives,
+            counts,
+            {line.id: line.id for line in order.lines},
+            known,
+            untold=frozenset(line.line.id for line in unresolved),
+            why=trouble or f"the order is {order.status}",
+        )
+        if stands.gives and any(gift.offer.items for gift in gives):
+            recipients = self._recipients(order.lines)
+            buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            look = replace(look, buyer=buyer, recipients=recipients)
+        look, plan = self._planned(look)
+
+        def write(connection: Connection) -> Mapping[str, Any] | None:
+            now = self._now()
+            buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
+            values = {"status": order.status, "modified": order.modified, "looked_at": now, "stands": stands}
+            values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
+            values |= {"trouble": trouble or None, "said": said or None}
+            if buyer is not None:
+                people.correct_buyer(connection, order_id, buyer)
+            ledger.record_order(self._store, connection, order_id, buyer, **values)
+            ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
+            changed, learners = self._write(connection, look, buyer, now)
+            self._work.mark(connection, SUBSCRIPTION, subscriptions)
+            before = (row.trouble or "", row.said or "") if row else ("", "")
+            news = (trouble, said) != before or bool(order.renews and row is None)
+            if (changed and not learners) or (news and not changed):
+                self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
+            return {"status": order.status, "stands": stands.value, **changed} if changed else None
+
+        reasons = [line.reason for line in unresolved] if stands.gives else []
+        reasons += [trouble] if trouble and stands is Standing.WAITS else []
+        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+
+    def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
+        """What the payment makes of the order's standing, and why."""
+        if self._payments is None or stands not in (Standing.PAYS, Standing.GRACE):
+            return stands, ""
+        found, why = self._payments.judge(order)
+        return found or stands, why
+
+    # --- a subscription --------------------------------------------------------------------------------------------
+
+    def settle_subscription(self, claim: Claim) -> Done | None:
+        """Bring the ledger in line with one subscription: its status pays for its lines, whatever its orders say.
+
+        A renewal changes nothing, since the lines stay the same. When it was switched, people move to the seats of
+        the new line; what both lines give stays untouched.
+        """
+        subscription_id = int(claim.key)
+        source = Source("subscription", subscription_id)
+        try:
+            subscription = self._shop.get_subscription(subscription_id)
+        except NotFound:
+            return self._is_gone(source, claim.attempts)
+        with self._store.read() as connection:
+            row = ledger.find_subscription(connection, subscription_id)
+            known = ledger.purchases_of(connection, source)
+            trouble = ledger.payment_trouble(connection, subscription_id)
+            unseen = subscription.parent_id and ledger.find_order(connection, subscription.parent_id) is None
+        stands = subscribed(subscription)
+        if stands.gives and unseen and self._payments is not None:
+            self._work.mark_due(ORDER, subscription.parent_id)  # its payment first
+            stands = Standing.WAITS
+        elif stands.gives and trouble:
+            stands = Standing.HELD if known else Standing.WAITS
+        gives, unresolved = self._offering.of(source, subscription.lines, known, ())
+        look = Look(
+            source,
+            subscription.status,
+            stands,
+            gives,
+            {line.id: line.quantity for line in subscription.lines},
+            {line.id: key_of(line, known) for line in subscription.lines},
+            known,
+            untold=frozenset(key_of(line.line, known) for line in unresolved),
+            ends=subscription.ends if subscription.status == "pending-cancel" else None,
+            why=trouble if stands is Standing.HELD else f"the subscription is {subscription.status}",
+        )
+        if stands.gives and any(gift.offer.items for gift in gives):
+            whose = subscription.buyer
+            if subscription.recipient_id:
+                whose = Buyer(subscription.recipient_id, "")
+            buyer = self._who_buys(whose, source, row.person_id if row else None)
+            look = replace(look, buyer=buyer)
+        look, plan = self._planned(look)
+
+        def write(connection: Connection) -> Mapping[str, Any] | None:
+            now = self._now()
+            buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
+            values = {"status": subscription.status, "modified": subscription.modified, "looked_at": now}
+            ledger.record_subscription(self._store, connection, subscription_id, buyer, stands=stands, **values)
+            changed, learners = self._write(connection, look, buyer, now)
+            if changed and not learners:
+                self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
+            return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
+
+        reasons = [line.reason for line in unresolved] if stands.gives else []
+        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+
+    # --- both ------------------------------------------------------------------------------------------------------
+
+    def _is_gone(self, source: Source, attempts: int) -> Done:
+        """What was deleted for good pays for nothing; an id that is not known may only not be readable yet."""
+        with self._store.read() as connection:
+            find = ledger.find_order if source.kind == "order" else ledger.find_subscription
+            row = find(connection, source.id)
+            known = ledger.purchases_of(connection, source)
+        if row is None and attempts < 5:
+            raise Unavailable(f"{source} can't be read yet", system="shop")
+        look = Look(source, "deleted", Standing.ENDED, (), {}, {}, known, why=f"the {source.kind} was deleted")
+
+        def write(connection: Connection) -> Mapping[str, Any]:
+            now = self._now()
+            if row is not None:
+                ledger.record_gone(connection, source, now)
+            changed, _ = self._write(connection, look, None, now)
+            return {"gone": True, "known": row is not None, **changed}
+
+        return Done(write)
+
+    def _planned(self, look: Look) -> tuple[Look, SeatPlan]:
+        """The plan as far as it can be told before anybody is written down; asks who began, if that decides."""
+        with self._store.read() as connection:
+            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known})
+        plan = self._plan(look, seats, {})
+        if not plan.undecided:
+            return look, plan
+        among = [seat.id for choice in plan.undecided for seat in choice.among]
+        with self._store.read() as connection:
+            sitting = people.persons_of_seats(connection, among)
+        look = replace(look, idle=frozenset(seat for seat, one in sitting.items() if not self._began(one.totara_id)))
+        return look, self._plan(look, seats, {})
+
+    def _began(self, totara_id: int | None) -> bool:
+        """Whether somebody may have begun to learn: whoever never signed in has not."""
+        if totara_id is None:
+            return False
+        account = self._totara.find_account(totara_id)
+        return account is not None and account.seen is not False
+
+    def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
+        told = [seat for seat in seats if seat.key not in look.untold or look.stands is Standing.ENDED]
+        if look.stands is Standing.WAITS:
+            return SeatPlan()
+        counts = seat_counts(look.gives, look.units)
+        wants = [
+            Want(look.keys[gift.line.id], counts[gift.line.id], takers.get(gift.line.id, ()))
+            for gift in look.gives
+            if look.stands is not Standing.ENDED
+        ]
+        return plan_seats(
+            _summed(wants), told, grow=look.stands.gives, idle=look.idle, carry=look.source.kind == "subscription"
+        )
+
+    def _write(
+        self, connection: Connection, look: Look, buyer: int | None, now: datetime
+    ) -> tuple[dict[str, Any], set[int]]:
+        """Write down purchases and seats, and owe a look at whoever is touched. What changed, and who is touched."""
+        known = {one.key: one for one in look.known}
+        ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
+        moved: set[int] = set()
+        for gift in look.gives:
+            key = look.keys[gift.line.id]
+            state = self._state(look, gift.offer, known.get(key), now)
+            line = gift.line
+            if look.source.kind == "subscription" and isinstance(key, tuple):
+                line = replace(line, product_id=key[0], variation_id=key[1])
+            ids[key] = ledger.record_purchase(
+                self._store,
+                connection,
+                look.source,
+                line,
+                gift.offer,
+                quantity=gift.line.quantity,
+                paid=look.units[gift.line.id],
+                **state,
+            )
+            if key in known and not known[key].stands_as(**state):
+                moved.add(ids[key])
+        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()})
+        takers, learners = self._takers(connection, look, buyer, ids, now)
+        plan = self._plan(look, seats, takers)
+        fewer = "fewer units are paid for"
+        why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
+        learners |= ledger.apply_seats(connection, ids, plan, why, now)
+        learners |= ledger.sitting(connection, moved) if moved else set()
+        self._work.mark(connection, LEARNER, sorted(learners))
+        changed = {
+            name: len(part)
+            for name, part in (
+                ("given", plan.give),
+                ("taken", plan.take),
+                ("revived", plan.revive),
+                ("ended", plan.end),
+            )
+            if part
+        } | ({"moved": len(moved)} if moved else {})
+        if changed:
+            order, subscription = (look.source.id, None) if look.source.kind == "order" else (None, look.source.id)
+            audit.note(connection, "seats", look.why, now, order_id=order, subscription_id=subscription, facts=changed)
+        return changed, learners
+
+    def _state(self, look: Look, offer: Offer, known: Purchase | None, now: datetime) -> dict[str, Any]:
+        """From when until when the purchase pays, and whether it rests."""
+        grace = known.grace_until if known else None
+        if look.stands is Standing.GRACE:
+            grace = grace or (now + timedelta(days=self._settings.grace_days)).replace(microsecond=0)
+        elif look.stands is not Standing.WAITS:
+            grace = None
+        held = known.held if known and look.stands is Standing.WAITS else None
+        return {
+            "starts": offer.starts,
+            "until": lasting((offer.ends, look.ends)),
+            "grace_until": grace,
+            "held": look.why if look.stands is Standing.HELD else held,
+        }
+
+    def _takers(
+        self,
+        connection: Connection,
+        look: Look,
+        buyer: int | None,
+        ids: Mapping[Hashable, int],
+        now: datetime,
+    ) -> tuple[dict[int, tuple[Taker, ...]], set[int]]:
+        """Line -> who is to sit on its seats; and whoever is touched because an address was corrected."""
+        takers: dict[int, tuple[Taker, ...]] = {}
+        touched: set[int] = set()
+        if buyer is None:
+            return takers, touched
+        counts = seat_counts(look.gives, look.units)
+        for gift in look.gives:
+            purchase = ids[look.keys[gift.line.id]]
+            to = look.recipients.get(gift.line.id, ())
+            if to:
+                persons = [people.ensure_person(self._store, connection, one, now) for one in to]
+                takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
+                if len(persons) == 1:
+                    touched |= ledger.move_seats(connection, [purchase], persons[0], Role.RECIPIENT)
+            elif for_one(gift, look.gives, counts):
+                takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
+            touched |= ledger.move_seats(connection, [purchase], buyer, Role.BUYER)
+        return takers, touched
+
+    # --- who -------------------------------------------------------------------------------------------------------
+
+    def _who_buys(self, contact: Buyer, source: Source, known_id: int | None) -> int | Contact:
+        """The buyer. The shop is asked for a registered customer: the account's address counts, not the bill's.
+
+        Raises Refused if mail could reach nobody there.
+        """
+        identity = identity_of(contact.customer_id, contact.email)
+        with self._store.read() as connection:
+            known = people.get_person(connection, known_id) if known_id is not None else None
+            if known is None or known.totara_id is None:
+                known = people.find_person(connection, identity) if contact.customer_id else None
+        if known is not None and known.totara_id is not None:
+            # Whatever the order says by now: what was given to somebody stays theirs.
+            return known.id
+        if contact.customer_id and (customer := self._shop.find_customer(contact.customer_id)):
+            contact = Buyer(
+                customer.customer_id,
+                customer.email or contact.email,
+                customer.first_name or contact.first_name,
+                customer.last_name or contact.last_name,
+                contact.language,
+            )
+        email = normal_email(contact.email)
+        if not is_email(email):
+            raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
+        return Contact(identity, email, contact.first_name, contact.last_name)
+
+    def _recipients(self, lines: Sequence[Line]) -> dict[int, list[Contact]]:
+        """Line -> whom it was bought for, where its meta says so. Raises Refused for an address that is none."""
+        found: dict[int, list[Contact]] = {}
+        for line in lines:
+            for word in line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(","):
+                email = normal_email(word)
+                if not email:
+                    continue
+                if not is_email(email):
+                    raise Refused(
+                        f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
+                    )
+                found.setdefault(line.id, []).append(Contact(Identity(None, email), email))
+        return found
+
+    def _laid_out(self, source: Source) -> Callable[[Choice], str]:
+        def words(choice: Choice) -> str:
+            seats = ", ".join(f"seat {seat.id} (person {seat.person})" for seat in choice.among)
+            return (
+                f"{choice.count} of {len(choice.among)} seats in use have to go, and which is for you to say: {seats}. "
+                f"`bridge seats decide {source.kind} {source.id} --end SEAT` for each"
+            )
+
+        return words
+
+
+def _summed(wants: Sequence[Want]) -> list[Want]:
+    """One want for each purchase: a subscription may have two lines of one product."""
+    summed: dict[Hashable, Want] = {}
+    for want in wants:
+        before = summed.get(want.key, Want(want.key, 0))
+        summed[want.key] = Want(want.key, before.seats + want.seats, (*before.takers, *want.takers))
+    return list(summed.values())

@@ -1,0 +1,137 @@
+"""The audit log: what happened, by whom and why. Only ever added to, and sealed into a chain of hashes.
+
+Entries hold ids, never names or addresses, so that they outlive the erasure of a person. Sealing comes after writing,
+so that no transaction waits for another one's place in the chain: an entry is safe against being altered unnoticed
+from its sealing on, which is due every minute. Whoever keeps the newest hash elsewhere will also notice that the end
+of the log was cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select
+
+from bridge.store.db import Store
+from bridge.store.models import audit, audit_seals
+
+BRIDGE = "bridge"
+FIRST = "0" * 64
+_INSERT = insert(audit)
+
+
+def note(
+    connection: Connection,
+    event: str,
+    cause: str,
+    now: datetime,
+    *,
+    actor: str = BRIDGE,
+    order_id: int | None = None,
+    subscription_id: int | None = None,
+    person_id: int | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write down one event, in the transaction of what it tells of."""
+    connection.execute(
+        _INSERT,
+        {
+            "at": now,
+            "actor": actor[:64],
+            "event": event,
+            "order_id": order_id,
+            "subscription_id": subscription_id,
+            "person_id": person_id,
+            "cause": cause,
+            "facts": dict(facts or {}),
+        },
+    )
+
+
+def trail(
+    connection: Connection,
+    *,
+    order_id: int | None = None,
+    subscription_id: int | None = None,
+    person_id: int | None = None,
+) -> list[Row[Any]]:
+    """What happened to an order, a subscription or a person, in order."""
+    asked = ((audit.c.order_id, order_id), (audit.c.subscription_id, subscription_id), (audit.c.person_id, person_id))
+    about = [column == value for column, value in asked if value is not None]
+    return list(connection.execute(select(audit).where(or_(*about)).order_by(audit.c.at, audit.c.id)))
+
+
+# --- the chain -------------------------------------------------------------------------------------------------------
+
+
+def hash_of(previous: str, entry: Row[Any]) -> str:
+    """The hash that ties an entry to everything sealed before it."""
+    content = {name: value for name, value in entry._mapping.items() if name in audit.c}
+    content["at"] = entry.at.astimezone(UTC).isoformat()
+    text = json.dumps([previous, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(store: Store, most: int = 1000) -> int:
+    """Seal what is not sealed yet, up to so many entries; how many were. One at a time: its work row sees to it."""
+    with store.begin() as connection:
+        last = connection.execute(select(audit_seals).order_by(audit_seals.c.number.desc()).limit(1)).first()
+        number, previous = (last.number, last.hash) if last else (0, FIRST)
+        unsealed = (
+            select(audit)
+            .outerjoin(audit_seals, audit_seals.c.audit_id == audit.c.id)
+            .where(audit_seals.c.audit_id.is_(None))
+            .order_by(audit.c.id)
+            .limit(most)
+        )
+        rows = []
+        for entry in connection.execute(unsealed):
+            number, previous = number + 1, hash_of(previous, entry)
+            rows.append({"number": number, "audit_id": entry.id, "hash": previous})
+        if rows:
+            connection.execute(insert(audit_seals), rows)
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verifying found. ``head`` is the newest hash; ``problems`` is empty when the chain is whole."""
+
+    sealed: int
+    unsealed: int
+    head: str
+    problems: tuple[str, ...]
+
+
+def verify(connection: Connection, head: str = "") -> Verified:
+    """Walk the chain from its beginning. ``head``, a hash kept from an earlier time, must be in it."""
+    problems: list[str] = []
+    previous, number, seen = FIRST, 0, head in ("", FIRST)
+    for row in _sealed(connection):
+        number += 1
+        if row.number != number:
+            problems.append(f"seal {number} is missing")
+            number = row.number
+        if row.id is None or hash_of(previous, row) != row.hash:
+            problems.append(f"entry {row.audit_id} is not what was sealed as number {row.number}")
+        previous = row.hash
+        seen = seen or previous == head
+    if not seen:
+        problems.append("the hash kept from earlier is not in the chain: the end was cut off, or all of it replaced")
+    total = connection.execute(select(func.count()).select_from(audit)).scalar() or 0
+    sealed = connection.execute(select(func.count()).select_from(audit_seals)).scalar() or 0
+    return Verified(int(sealed), int(total) - int(sealed), previous, tuple(problems))
+
+
+def _sealed(connection: Connection) -> Iterator[Row[Any]]:
+    query = (
+        select(audit_seals.c.number, audit_seals.c.audit_id, audit_seals.c.hash, *audit.c)
+        .outerjoin(audit, audit.c.id == audit_seals.c.audit_id)
+        .order_by(audit_seals.c.number)
+    )
+    yield from connection.execution_options(yield_per=1000).execute(query)

@@ -1,0 +1,239 @@
+"""Learners: what their seats claim, the access that was given for it, and how it stands.
+
+Functions take the caller's connection, so that what belongs together commits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+
+from bridge.domain.enrolments import Held, Right, State, lasting
+from bridge.domain.offers import Item, Kind, offer_from_json
+from bridge.store.db import Store, upsert
+from bridge.store.ledger import subscriptions_of
+from bridge.store.models import access, accounts, order_subscriptions, purchase_items, purchases, seats
+
+_SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
+_RIGHTS = (
+    select(
+        seats.c.id,
+        seats.c.until,
+        purchases.c.starts,
+        purchases.c.until,
+        purchases.c.grace_until,
+        purchases.c.held,
+        purchases.c.offer,
+        purchase_items.c.kind,
+        purchase_items.c.item_id,
+    )
+    .select_from(_SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id))
+    .where(seats.c.person_id == bindparam("person"), seats.c.ended_at.is_(None))
+    .order_by(seats.c.id)
+)
+
+
+def rights_of(connection: Connection, person_id: int) -> list[Right]:
+    """What the person's seats that have not ended claim."""
+    return [
+        Right(
+            seat,
+            Item(Kind(kind), item),
+            starts=starts,
+            until=lasting((seat_until, until, grace)),
+            days=offer_from_json(offer).days_from_first if seat_until is None else None,
+            held=held or "",
+        )
+        for seat, seat_until, starts, until, grace, held, offer, kind, item in connection.execute(
+            _RIGHTS, {"person": person_id}
+        )
+    ]
+
+
+_HELD = select(
+    access.c.kind,
+    access.c.item_id,
+    access.c.state,
+    access.c.verified_at.is_not(None),
+    access.c.until,
+    access.c.times,
+    access.c.completed,
+    access.c.reference,
+    access.c.trouble,
+).where(access.c.person_id == bindparam("person"))
+
+
+def held_by(connection: Connection, person_id: int) -> dict[Item, Held]:
+    """The access we gave the person, or tried to give, by item."""
+    rows = connection.execute(_HELD, {"person": person_id})
+    return {
+        (item := Item(Kind(kind), number)): Held(
+            item, State(state), verified, until, times, completed, reference, trouble
+        )
+        for kind, number, state, verified, until, times, completed, reference, trouble in rows
+    }
+
+
+def record_access(
+    store: Store, connection: Connection, person_id: int, item: Item, now: datetime, **values: Any
+) -> None:
+    """Write down what became of an access: ``state``, ``until``, ``verified_at``, ``completed``, ``trouble`` …"""
+    row = {"person_id": person_id, "kind": item.kind, "item_id": item.id, "since": now, **values}
+    upsert(store, connection, access, ("person_id", "kind", "item_id"), row)
+
+
+def record_trouble(
+    store: Store, connection: Connection, person_id: int, item: Item, trouble: str, now: datetime
+) -> None:
+    """Write down why an access waits for a person; what is known of it stays."""
+    row = {"person_id": person_id, "kind": item.kind, "item_id": item.id, "since": now, "state": State.WANTED}
+    row["trouble"] = trouble
+    upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=("since", "state"))
+
+
+def doubt(connection: Connection, person_ids: Collection[int]) -> None:
+    """Have the access of these persons looked at again in Totara."""
+    connection.execute(update(access).where(access.c.person_id.in_(sorted(person_ids))).values(verified_at=None))
+
+
+def ended_since(connection: Connection, moment: datetime) -> tuple[int, int]:
+    """How much access ended since then before its time, and how much there is."""
+    count = select(func.count()).select_from(access)
+    sudden = or_(access.c.until.is_(None), access.c.until > access.c.since)
+    ended = connection.execute(
+        count.where(access.c.state == State.SUSPENDED, access.c.since >= moment, sudden)
+    ).scalar()
+    there = connection.execute(count.where(access.c.state == State.ACTIVE)).scalar()
+    return int(ended or 0), int(there or 0)
+
+
+_ORDERS_OF = (
+    select(purchases.c.order_id)
+    .select_from(_SEATS_TO_PURCHASES)
+    .where(seats.c.person_id == bindparam("person"), purchases.c.order_id.is_not(None))
+    .union(
+        select(func.max(order_subscriptions.c.order_id))
+        .select_from(
+            _SEATS_TO_PURCHASES.join(
+                order_subscriptions, order_subscriptions.c.subscription_id == purchases.c.subscription_id
+            )
+        )
+        .where(seats.c.person_id == bindparam("person"))
+        .group_by(order_subscriptions.c.subscription_id)
+    )
+)
+
+
+def orders_of(connection: Connection, person_id: int) -> list[int]:
+    """The orders that pay, or paid, for a seat of the person; of a subscription, the newest."""
+    return sorted(order for (order,) in connection.execute(_ORDERS_OF, {"person": person_id}))
+
+
+def learners_of(connection: Connection, order_id: int) -> list[int]:
+    """The persons who sit, or sat, on a seat of the order or of its subscriptions."""
+    mine = or_(
+        purchases.c.order_id == order_id,
+        purchases.c.subscription_id.in_(
+            select(order_subscriptions.c.subscription_id).where(order_subscriptions.c.order_id == order_id)
+        ),
+    )
+    query = select(seats.c.person_id).select_from(_SEATS_TO_PURCHASES).where(mine, seats.c.person_id.is_not(None))
+    return sorted(int(person) for (person,) in connection.execute(query.distinct()))
+
+
+def subscribers_of(connection: Connection, subscription_id: int) -> list[int]:
+    """The persons who sit, or sat, on a seat of the subscription."""
+    mine = purchases.c.subscription_id == subscription_id
+    query = select(seats.c.person_id).select_from(_SEATS_TO_PURCHASES).where(mine, seats.c.person_id.is_not(None))
+    return sorted(int(person) for (person,) in connection.execute(query.distinct()))
+
+
+@dataclass(frozen=True, slots=True)
+class SeatReport:
+    """One item of one seat, for the note on its order. ``line_id`` is 0 for a subscription's."""
+
+    line_id: int
+    subscription_id: int | None
+    item: Item
+    unit: int
+    live: bool
+    why: str | None
+    person_id: int | None
+    totara_id: int | None
+    state: str | None
+    verified: bool
+    trouble: str | None
+    completed: bool | None
+    held: str | None
+    starts: datetime | None
+    until: datetime | None
+
+
+_REPORT = (
+    select(
+        purchases.c.line_id,
+        purchases.c.subscription_id,
+        purchase_items.c.kind,
+        purchase_items.c.item_id,
+        seats.c.unit,
+        seats.c.ended_at.is_(None).label("live"),
+        seats.c.ended_why,
+        seats.c.person_id,
+        accounts.c.totara_id,
+        access.c.state,
+        access.c.verified_at.is_not(None).label("verified"),
+        access.c.trouble,
+        access.c.completed,
+        purchases.c.held,
+        purchases.c.starts,
+        seats.c.until.label("seat_until"),
+        purchases.c.until.label("purchase_until"),
+        purchases.c.grace_until,
+    )
+    .select_from(
+        _SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+        .outerjoin(accounts, accounts.c.person_id == seats.c.person_id)
+        .outerjoin(
+            access,
+            and_(
+                access.c.person_id == seats.c.person_id,
+                access.c.kind == purchase_items.c.kind,
+                access.c.item_id == purchase_items.c.item_id,
+            ),
+        )
+    )
+    .order_by(purchases.c.id, purchase_items.c.kind, purchase_items.c.item_id, seats.c.unit)
+)
+_REPORT_OF_ORDER = _REPORT.where(purchases.c.order_id == bindparam("order"))
+_REPORT_OF_SUBSCRIPTION = _REPORT.where(purchases.c.subscription_id == bindparam("subscription"))
+
+
+def report(connection: Connection, order_id: int) -> list[SeatReport]:
+    """How every seat of an order stands, and every seat of the subscriptions that it belongs to."""
+    rows = list(connection.execute(_REPORT_OF_ORDER, {"order": order_id}))
+    for subscription_id in subscriptions_of(connection, order_id):
+        rows += connection.execute(_REPORT_OF_SUBSCRIPTION, {"subscription": subscription_id})
+    return [
+        SeatReport(
+            line_id=row.line_id if row.subscription_id is None else 0,
+            subscription_id=row.subscription_id,
+            item=Item(Kind(row.kind), row.item_id),
+            unit=row.unit,
+            live=row.live,
+            why=row.ended_why,
+            person_id=row.person_id,
+            totara_id=row.totara_id,
+            state=row.state,
+            verified=row.verified,
+            trouble=row.trouble,
+            completed=row.completed,
+            held=row.held,
+            starts=row.starts,
+            until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
+        )
+        for row in rows
+    ]
