@@ -14,7 +14,6 @@ from bridge.errors import BridgeError
 from bridge.letters.render import check_templates
 from bridge.store.db import schema_is_current
 from bridge.store.models import products
-from bridge.sync_jobs import TOPICS
 from bridge.totara_client import NEEDS
 from bridge.wiring import Bridge
 
@@ -80,7 +79,7 @@ def _shop(bridge: Bridge) -> Iterator[Finding]:
 def _webhooks(bridge: Bridge) -> Iterator[Finding]:
     url = bridge.jobs.delivery_url
     ours = {hook["topic"]: hook["status"] for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
-    for topic in TOPICS:
+    for topic in bridge.jobs.topics():
         state = ours.get(topic)
         if state == "active":
             yield Finding("ok", "webhooks", f"{topic} is active")

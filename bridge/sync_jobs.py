@@ -49,16 +49,22 @@ from bridge.worker import Done, Handler
 log = structlog.get_logger()
 
 #: The deliveries that together tell of every change of an order. order.created adds nothing to them, and
-#: payment_complete is silent for bank transfers and cash; the status action also covers what order.updated leaves out.
+#: payment_complete is silent for bank transfers and cash; the status action also covers what order.updated leaves out,
+#: and only the last one tells of an order that is deleted for good (all measured).
 TOPICS = (
     "order.updated",
     "order.deleted",
     "action.woocommerce_order_status_changed",
     "action.woocommerce_order_refunded",
+    "action.woocommerce_delete_order",
 )
 
-#: The same for subscriptions, where the shop has them; their "created" is not always sent, and never needed.
-SUBSCRIPTION_TOPICS = ("subscription.updated", "subscription.switched", "subscription.deleted")
+#: The same for subscriptions, where the shop has them.
+SUBSCRIPTION_TOPICS = (
+    "subscription.updated",
+    "subscription.deleted",
+    "action.woocommerce_subscription_status_changed",
+)
 
 
 class Catalogue(Protocol):
@@ -285,7 +291,7 @@ class Jobs:
             log.warning("webhook was disabled by the shop, and is active again", webhook=hook["id"])
         if asleep:
             self._work.mark_due(SWEEP, ALL)
-        missing = sorted(set(TOPICS) - {hook["topic"] for hook in ours})
+        missing = sorted(set(self.topics()) - {hook["topic"] for hook in ours})
         if missing:
             return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (sweeps go on)"
         return ""
@@ -293,6 +299,10 @@ class Jobs:
     def _look_at_totara(self) -> str:
         self._totara.capabilities(again=True)
         return ""
+
+    def topics(self) -> tuple[str, ...]:
+        """The deliveries that the bridge wants of this shop."""
+        return (*TOPICS, *SUBSCRIPTION_TOPICS) if self._shop.sells_subscriptions() else TOPICS
 
     @property
     def delivery_url(self) -> str:

@@ -22,8 +22,8 @@ import structlog
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.kinds import ORDER
-from bridge.sync_jobs import TOPICS
+from bridge.kinds import ORDER, SUBSCRIPTION
+from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,7 +33,10 @@ log = structlog.get_logger()
 PATH = "/webhooks/woocommerce"
 MOST_BYTES = 1024 * 1024
 _PING = re.compile(rb"webhook_id=\d{1,19}")
-_ORDER_TOPICS = re.compile(r"order\.|action\.woocommerce_(order_|payment_complete$)")
+_ABOUT = {
+    SUBSCRIPTION: re.compile(r"subscription\.|action\.woocommerce_subscription_status_"),
+    ORDER: re.compile(r"order\.|action\.woocommerce_(order_|delete_order$|payment_complete$)"),
+}
 
 
 class Secrets:
@@ -69,12 +72,13 @@ def signed_by(secret: bytes, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
 
 
-def order_of(topic: str, body: bytes) -> int | None:
-    """The order a delivery is about, or None: a topic that isn't about orders, an error body, an empty list.
+def thing_of(topic: str, body: bytes) -> tuple[str, int] | None:
+    """What a delivery is about, as (kind of work, id); None for other topics, an error body, an empty list.
 
     Resources bring their ``id``; actions bring it as ``arg``, or something useless.
     """
-    if not _ORDER_TOPICS.match(topic):
+    kind = next((kind for kind, topics in _ABOUT.items() if topics.match(topic)), None)
+    if kind is None:
         return None
     try:
         parsed: Any = json.loads(body)
@@ -85,8 +89,9 @@ def order_of(topic: str, body: bytes) -> int | None:
     value = parsed.get("arg") if topic.startswith("action.") else parsed.get("id")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         value = int(value)
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
-    return value if good else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        return None
+    return kind, value
 
 
 class Receiver:
@@ -125,12 +130,12 @@ class Receiver:
         return self._take(environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower(), body, signature)
 
     def _take(self, topic: str, body: bytes, signature: str) -> tuple[HTTPStatus, bytes]:
-        label = topic if topic in TOPICS else "other"
+        label = topic if topic in (*TOPICS, *SUBSCRIPTION_TOPICS) else "other"
         try:
             self._secrets.verify(body, signature)
-            order = order_of(topic, body)
-            if order is not None:
-                self._mark(ORDER, str(order))
+            thing = thing_of(topic, body)
+            if thing is not None:
+                self._mark(thing[0], str(thing[1]))
         except BadSignature:
             metrics.DELIVERIES.labels("unsigned", "refused").inc()
             log.warning("delivery refused: bad signature", bytes=len(body))
@@ -143,7 +148,7 @@ class Receiver:
             # As text: whoever serves this without our logging would see the values of variables, and so people.
             log.error("delivery not taken", trace=traceback.format_exc())
             return HTTPStatus.INTERNAL_SERVER_ERROR, b"failed"
-        metrics.DELIVERIES.labels(label, "noted" if order else "nothing to note").inc()
+        metrics.DELIVERIES.labels(label, "noted" if thing else "nothing to note").inc()
         return HTTPStatus.OK, b"noted"
 
 

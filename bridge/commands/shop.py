@@ -19,7 +19,6 @@ from bridge.domain.catalogue import FIELDS, Totals, too_much
 from bridge.kinds import ALL, CATALOGUE, WATCH
 from bridge.store import ledger
 from bridge.store.db import utc_now
-from bridge.sync_jobs import TOPICS
 from bridge.wiring import SECRET_NOTE, Bridge
 
 
@@ -44,7 +43,7 @@ def install_webhooks(bridge: Bridge, *, rotate: bool = False) -> list[tuple[str,
     url = bridge.jobs.delivery_url
     ours = {hook["topic"]: hook for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
     done = []
-    for topic in TOPICS:
+    for topic in bridge.jobs.topics():
         hook = ours.get(topic)
         if hook is None:
             bridge.shop.create_webhook(name=f"Learning bridge: {topic}", topic=topic, url=url, secret=secret)
