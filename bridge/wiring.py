@@ -17,9 +17,10 @@ from bridge.store import ledger
 from bridge.store.db import Store
 from bridge.store.group import GroupMarker
 from bridge.store.work import Work
+from bridge.stripe_client import StripeClient
 from bridge.sync_jobs import SYSTEMS, Clock, Jobs
 from bridge.totara_client import TotaraClient
-from bridge.webhooks import Secrets, receiver
+from bridge.webhooks import Secrets, receiver, stripe_receiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
 
@@ -54,7 +55,7 @@ class Bridge:
         config = self.settings.work
         return {
             name: Breaker(name, failures=config.breaker_failures, seconds=config.breaker_seconds)
-            for name in ("shop", "totara")
+            for name in ("shop", "totara", "stripe")
         }
 
     def _wire(self, system: str, timeout: float) -> Wire:
@@ -83,6 +84,16 @@ class Bridge:
             ws_token=config.ws_token.get_secret_value(),
             tenant=config.tenant,
             learner_role=config.learner_role,
+        )
+
+    @cached_property
+    def stripe(self) -> StripeClient | None:
+        """Stripe, where it is configured."""
+        config = self.settings.stripe
+        if not config.secret_key:
+            return None
+        return StripeClient(
+            config.secret_key.get_secret_value(), self._wire("stripe", config.timeout_seconds), url=config.url
         )
 
     @cached_property
@@ -120,7 +131,13 @@ class Bridge:
         """The web application."""
         app = Flask("bridge", static_folder=None)
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
-        app.register_blueprint(receiver(Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark))
+        marker = GroupMarker(self.work)
+        app.register_blueprint(receiver(Secrets(configured, self.kept_secrets), marker.mark))
+        if signed := [secret.get_secret_value() for secret in self.settings.stripe.webhook_secrets]:
+            stripe = self.settings.stripe
+            app.register_blueprint(
+                stripe_receiver(signed, marker.mark, live=stripe.live, tolerance=stripe.tolerance_seconds)
+            )
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         return app
