@@ -226,7 +226,7 @@ def new_dispute(one: str, created: int, charge: Json, status: str, amount: int, 
         "metadata": {},
         "payment_intent": charge["payment_intent"],
         "payment_method_details": {
-            "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "83"},
+            "card": {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "83"},
             "type": "card",
         },
         "reason": reason,
