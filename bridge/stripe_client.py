@@ -166,7 +166,10 @@ class _OnWire(stripe.HTTPClient):
         sent |= {"User-Agent": "totara-woocommerce-bridge", "Accept": "application/json"}
         # /v1/charges/ch_1 is a call of "charges": a metric holds no ids.
         what = urlsplit(url).path.removeprefix("/v1/").partition("/")[0]
-        answer, _ = self._wire.send_json(method.upper(), url, what=what, headers=sent, data=post_data)
+        answer, body = self._wire.send_json(method.upper(), url, what=what, headers=sent, data=post_data)
+        wrong = answer.status_code >= 400 and not (isinstance(body, dict) and isinstance(body.get("error"), dict))
+        if wrong or not isinstance(body, dict):  # the library trips over both
+            raise Unavailable(f"{SYSTEM} answered {what} in another form ({answer.status_code})", system=SYSTEM)
         return answer.content, answer.status_code, answer.headers
 
     def close(self) -> None:
@@ -180,7 +183,8 @@ def is_live(key: str) -> bool:
 
 def refuse(what: str, err: stripe.StripeError) -> NoReturn:
     """Raise what an error of the library means. Its own message is left out: it quotes keys and what was sent."""
-    code = err.code or ""
+    body: Any = err.json_body  # the library takes the code out of some errors only
+    code = str((body["error"].get("code") or "") if body else err.code or "")
     fits = next((kind, meaning) for theirs, kind, meaning in ERRORS if isinstance(err, theirs))
     kind, meaning = CODES.get(code, fits)
     if only := _ONE_MODE_ONLY.search(err.user_message or ""):
