@@ -6,6 +6,7 @@ version of the interface and the session belong to the client, and its own retri
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ class _OnWire(stripe.HTTPClient):
         wrong = answer.status_code >= 400 and not (isinstance(body, dict) and isinstance(body.get("error"), dict))
         if wrong or not isinstance(body, dict):  # the library trips over both
             raise Unavailable(f"{SYSTEM} answered {what} in another form ({answer.status_code})", system=SYSTEM)
-        return answer.content, answer.status_code, answer.headers
+        return json.dumps(body), answer.status_code, answer.headers  # other encodings it would trip over, too
 
     def close(self) -> None:
         """The session belongs to the wire."""
@@ -183,8 +184,9 @@ def is_live(key: str) -> bool:
 
 def refuse(what: str, err: stripe.StripeError) -> NoReturn:
     """Raise what an error of the library means. Its own message is left out: it quotes keys and what was sent."""
-    body: Any = err.json_body  # the library takes the code out of some errors only
-    code = str((body["error"].get("code") or "") if body else err.code or "")
+    body = err.json_body if isinstance(err.json_body, dict) else {}
+    said = body.get("error")  # the library takes the code out of some errors only
+    code = str(said.get("code") or "") if isinstance(said, dict) else ""
     fits = next((kind, meaning) for theirs, kind, meaning in ERRORS if isinstance(err, theirs))
     kind, meaning = CODES.get(code, fits)
     if only := _ONE_MODE_ONLY.search(err.user_message or ""):

@@ -123,7 +123,7 @@ def payment_of(event: Mapping[str, Any]) -> str | None:
     """
     data = event.get("data")
     about = data.get("object") if isinstance(data, dict) else None
-    if event.get("type") not in EVENTS or not isinstance(about, dict):
+    if not _matters(event) or not isinstance(about, dict):
         return None
     for name in ("payment_intent", "charge", "id"):  # an intent has neither of the first two
         value = about.get(name)
@@ -131,6 +131,11 @@ def payment_of(event: Mapping[str, Any]) -> str | None:
         if isinstance(value, str) and REFERENCE.fullmatch(value):
             return value
     return None
+
+
+def _matters(event: Mapping[str, Any]) -> bool:
+    kind = event.get("type")
+    return isinstance(kind, str) and kind in EVENTS
 
 
 def receiver(secrets: Secrets, mark: Callable[[str, str], None]) -> Blueprint:
@@ -186,7 +191,7 @@ def stripe_receiver(
             log.warning("delivery of stripe refused: bad signature", bytes=len(body))
             return _text("bad signature", 401)
         event = _object(body)
-        label = str(event.get("type")) if event.get("type") in EVENTS else "stripe.other"
+        label = str(event["type"]) if _matters(event) else "stripe.other"
         if event.get("livemode") is not live:
             metrics.DELIVERIES.labels(label, "other mode").inc()
             log.warning("delivery of stripe ignored: its mode is not that of our key", live=live)

@@ -434,6 +434,11 @@ def test_an_answer_that_is_not_stripe_s_is_unavailable(wire: responses.RequestsM
         client().find_payment("pi_1")
 
 
+def test_an_answer_in_another_encoding_does_not_trip_the_library(wire: responses.RequestsMock) -> None:
+    wire.get(f"{URL}/v1/payment_intents/pi_1", body=json.dumps(INTENT).encode("utf-16"))
+    assert found(client(), "pi_1").order_id == 1041
+
+
 def test_a_redirect_is_not_followed_with_the_key(wire: responses.RequestsMock) -> None:
     wire.get(f"{URL}/v1/payment_intents/pi_1", status=302, headers={"Location": "https://evil.example/"})
     with pytest.raises(Unavailable, match="redirects"):
