@@ -256,6 +256,9 @@ def test_the_official_client_pages_through_a_list(fake: Stripe, real: stripe.Str
     assert [one.id for one in before.data] == [made[4], made[3], made[2]]
 
 
+NO_CURRENCY: Any = {"amount": 1}
+
+
 @pytest.mark.parametrize(
     ("ask", "error", "status", "code"),
     [
@@ -267,7 +270,7 @@ def test_the_official_client_pages_through_a_list(fake: Stripe, real: stripe.Str
             400,
             "parameter_invalid_integer",
         ),
-        (lambda c: c.v1.payment_intents.create({"amount": 1}), stripe.InvalidRequestError, 400, "parameter_missing"),
+        (lambda c: c.v1.payment_intents.create(NO_CURRENCY), stripe.InvalidRequestError, 400, "parameter_missing"),
         (
             lambda c: c.v1.payment_intents.create({"amount": 1, "currency": "eur", "colour": "red"}),
             stripe.InvalidRequestError,

@@ -23,6 +23,7 @@ from bridge.domain.payments import (
     in_words,
     judge_payment,
     minor_units,
+    paid_by_stripe,
 )
 
 PAID = Payment("ch_1", "pi_1", "ch_1", 1041, 12000, "eur", True, True, 0, None, True)
@@ -115,6 +116,21 @@ def test_an_amount_in_words_is_the_amount_again(amount: int, currency: str) -> N
 @given(st.decimals(0, 10**9, places=2))
 def test_euros_are_a_hundred_cents(total: Decimal) -> None:
     assert minor_units(f"{total:f}", "EUR") == int(total * 100)
+
+
+@pytest.mark.parametrize(
+    ("method", "by_stripe"),
+    [
+        ("stripe", True),
+        ("stripe_sepa_debit", True),
+        ("", False),
+        ("bacs", False),
+        ("stripes", False),
+        ("a_stripe_", False),
+    ],
+)
+def test_which_orders_are_paid_by_stripe(method: str, by_stripe: bool) -> None:
+    assert paid_by_stripe(method) is by_stripe
 
 
 # --- paid ---------------------------------------------------------------------------------------------------------

@@ -25,6 +25,11 @@ THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 ALWAYS_00 = frozenset({"isk", "ugx"})
 
 
+def paid_by_stripe(payment_method: str) -> bool:
+    """Whether an order's payment method is one of the shop's Stripe plugin: ``stripe``, ``stripe_klarna`` and so on."""
+    return payment_method == "stripe" or payment_method.startswith("stripe_")
+
+
 def decimals(currency: str) -> int:
     """How many digits of an amount in Stripe's minor units stand behind the point."""
     return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
