@@ -257,6 +257,7 @@ def test_the_official_client_pages_through_a_list(fake: Stripe, real: stripe.Str
 
 
 NO_CURRENCY: Any = {"amount": 1}
+A_COLOUR: Any = {"amount": 1, "currency": "eur", "colour": "red"}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ NO_CURRENCY: Any = {"amount": 1}
         ),
         (lambda c: c.v1.payment_intents.create(NO_CURRENCY), stripe.InvalidRequestError, 400, "parameter_missing"),
         (
-            lambda c: c.v1.payment_intents.create({"amount": 1, "currency": "eur", "colour": "red"}),
+            lambda c: c.v1.payment_intents.create(A_COLOUR),
             stripe.InvalidRequestError,
             400,
             "parameter_unknown",
@@ -331,6 +332,7 @@ def test_keys_are_accepted_by_their_mode_and_rights(fake: Stripe, served: Served
 
 def test_what_is_asked_twice_with_one_key_is_done_once(fake: Stripe, real: stripe.StripeClient) -> None:
     values: Any = {"amount": 100, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
+    other: Any = {**values, "amount": 200}
     once = real.v1.payment_intents.create(values, {"idempotency_key": "order-1"})
     again = real.v1.payment_intents.create(values, {"idempotency_key": "order-1"})
     assert once.id == again.id
@@ -338,7 +340,7 @@ def test_what_is_asked_twice_with_one_key_is_done_once(fake: Stripe, real: strip
     assert again.last_response.headers["Idempotent-Replayed"] == "true"
     assert len(fake.every("charge", False)) == 1
     with pytest.raises(stripe.IdempotencyError):
-        real.v1.payment_intents.create({**values, "amount": 200}, {"idempotency_key": "order-1"})
+        real.v1.payment_intents.create(other, {"idempotency_key": "order-1"})
     declined: Any = {**values, "payment_method": "pm_card_chargeDeclined"}
     for _ in range(2):
         with pytest.raises(stripe.CardError):

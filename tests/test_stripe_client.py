@@ -14,6 +14,7 @@ import pytest
 import requests
 import responses
 import stripe
+import structlog
 
 from bridge.domain.payments import Dispute, Payment
 from bridge.errors import BridgeError, NotFound, Refused, Unauthorized, Unavailable
@@ -512,6 +513,7 @@ def test_the_library_logs_nothing_that_we_write_down(
 
     level = logging.getLogger("stripe").level
     request.addfinalizer(lambda: logging.getLogger("stripe").setLevel(level))
+    request.addfinalizer(structlog.reset_defaults)
     logs.set_up("debug", "json")
     intent = fake.pay(1, 100)
     fake.objects[intent["latest_charge"]]["billing_details"]["email"] = "buyer@private.test"
