@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -230,6 +231,13 @@ def test_every_event_that_matters_is_noted(make: Callable[..., Receiver], kind: 
     one = make()
     assert one.post(event(kind)).data == b"noted"
     assert one.due() == ["payment pi_1"]
+
+
+def test_the_guide_names_the_events_that_are_noted() -> None:
+    guide = Path(__file__).parent.parent / "docs" / "operators.md"
+    section = guide.read_text(encoding="utf-8").split("\n## Stripe\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`((?:charge|payment_intent|refund|review|radar)\.[a-z_.]+)`", section))
+    assert named == EVENTS
 
 
 @pytest.mark.parametrize("kind", ["customer.created", "payment_intent.created", "invoice.paid", "", "Charge.Refunded"])
