@@ -245,7 +245,7 @@ def _refunded(charge: Mapping[str, Any], taken: int) -> int:
     """What was given back of what was taken: of a part captured, the rest counts as refunded for Stripe as well."""
     if charge.get("refunded") is True:
         return taken
-    released = _number(charge, "amount") - taken if taken else 0
+    released = max(0, _number(charge, "amount") - taken) if taken else 0
     return max(0, _number(charge, "amount_refunded") - released)
 
 
