@@ -70,7 +70,6 @@ class StripeClient:
             key,
             stripe_version=VERSION,
             base_addresses={"api": url},
-            max_network_retries=0,
             http_client=_OnWire(wire),
         )
 
@@ -143,7 +142,7 @@ class StripeClient:
 class _OnWire(stripe.HTTPClient):
     """The library's idea of an HTTP client, on our wire: its timeouts, circuit breaker, metrics and errors.
 
-    It has no telemetry, and tells of our machine nothing but who we are.
+    It has no retries of its own and no telemetry, and tells of our machine nothing but who we are.
     """
 
     name = "requests"

@@ -123,6 +123,8 @@ def test_nothing_is_told_of_this_machine(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(stripe, "enable_telemetry", True)
+    monkeypatch.setattr("stripe._telemetry_id._loaded", False)  # it looks once in a process
+    monkeypatch.setattr("stripe._telemetry_id._cached_id", None)
     wire.get(f"{URL}/v1/payment_intents/pi_1", json=INTENT, headers={"Request-Id": "req_1"})
     one = client()
     for _ in range(2):
