@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
 from bridge.domain.catalogue import Rules
 from bridge.errors import BridgeError
+from bridge.letters.render import check_templates
 from bridge.store.db import schema_is_current
 from bridge.store.models import products
 from bridge.sync_jobs import TOPICS
@@ -47,6 +49,7 @@ def check(bridge: Bridge) -> list[Finding]:
         ("tenant", _tenant, "see totara.tenant; Totara: Users > Tenants"),
         ("rules", _rules, "see [catalogue]"),
         ("courses on sale", _sold, "see `bridge catalogue plan`"),
+        ("letters", _letters, "see [mail]; then `bridge mail test ADDRESS`"),
     ]
     for what, look, mend in looks:
         try:
@@ -184,7 +187,7 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
                 )
                 continue
             blind = blind or course.visible is None
-            verdict = rules.judge(bridge.jobs.as_judged(course), tree)
+            verdict = rules.judge(bridge.jobs.learners.as_judged(course), tree)
             if verdict.selected:
                 good += 1
             else:
@@ -195,3 +198,15 @@ def _sold(bridge: Bridge) -> Iterator[Finding]:
         mend = "give the service account moodle/course:update, or take moodle/course:viewhiddencourses from it"
         yield Finding("problem", "courses on sale", said, mend)
     yield Finding("ok", "courses on sale", f"{good} of {len(sold)} can be given")
+
+
+def _letters(bridge: Bridge) -> Iterator[Finding]:
+    config = bridge.settings.mail
+    for problem in check_templates(Path(config.templates) if config.templates else None, language=config.language):
+        yield Finding("problem", "letters", problem, "see mail.templates and mail.language; `bridge mail preview`")
+    if bridge.mailer is None:
+        said = "no mail server is configured: learners are not written to"
+        yield Finding("note", "letters", said, "set mail.host if they should be")
+        return
+    bridge.mailer.check()
+    yield Finding("ok", "letters", "the mail server lets us in")

@@ -21,6 +21,7 @@ COMMANDS = {
     "resync": "bridge.commands.orders:resync",
     "status": "bridge.commands.orders:status",
     "parked": "bridge.commands.orders:parked",
+    "mail": "bridge.commands.mail:mail",
     "sandbox": "bridge.commands.sandbox:sandbox",
 }
 

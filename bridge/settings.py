@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -34,6 +35,8 @@ from pydantic_settings import (
 )
 
 from bridge.domain.catalogue import FIELDS, PriceRule, Rule
+from bridge.domain.identity import is_email
+from bridge.domain.letters import one_line
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
@@ -279,6 +282,79 @@ class Server(Section):
         return value
 
 
+class Mail(Section):
+    """Letters to learners, and the SMTP server that takes them. Without a host there are none."""
+
+    host: str = ""
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    from_address: str = ""
+    from_name: str = ""
+    reply_to: str = ""
+    timeout_seconds: Seconds = 30.0
+    language: str = "en"
+    timezone: str = "UTC"
+    templates: str = ""
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._:-]*", value) or ".." in value:
+            raise ValueError("must be a name such as smtp.example.org; the port is a setting of its own")
+        return value
+
+    @field_validator("from_address", "reply_to")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not is_email(value):
+            raise ValueError("must be an address such as learning@example.org")
+        return value
+
+    @field_validator("from_name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if value != one_line(value):
+            raise ValueError("must be one line")
+        return value
+
+    @field_validator("password")
+    @classmethod
+    def _password(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().isascii():
+            raise ValueError("must be of ASCII signs: others can't be sent in a login")
+        return value
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z]{2,3}(_[a-z]+)?", value):
+            raise ValueError("must be a code such as en or pt_br")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("must be a timezone such as Europe/Brussels") from None
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Mail:
+        if not self.host:
+            return self
+        if not self.from_address:
+            raise ValueError("host needs from_address: who letters are from")
+        if bool(self.username) is not bool(self.password.get_secret_value()):
+            raise ValueError("username and password go together")
+        if self.username and self.security == "none" and self.host not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError('security = "none" would send the password to everybody on the way')
+        return self
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -336,6 +412,7 @@ class Settings(BaseSettings):
     catalogue: Catalogue = Catalogue()
     work: Work = Work()
     server: Server = Server()
+    mail: Mail = Mail()
     log: Log = Log()
 
     @classmethod

@@ -488,6 +488,13 @@ class TotaraClient:
             return [_account(row) for row in rows if str(row.get("email", "")).lower() == email.lower()]
         return self._graphql_account({"email": email.lower()})
 
+    def find_account(self, user_id: int) -> Account | None:
+        """The account with this id, or None once it has been deleted (or may not be seen)."""
+        if self._has("core_user_get_users_by_field"):
+            rows = self._read("core_user_get_users_by_field", field="id", values=[user_id])
+            return next((_account(row) for row in rows if int(row.get("id", 0)) == user_id), None)
+        return next(iter(self._graphql_account({"id": str(user_id)})), None)
+
     def find_account_by_username(self, username: str) -> Account | None:
         """The account with exactly this username."""
         if self._has("core_user_get_users_by_field"):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Flask
 
 from bridge.catalogue import CatalogueSync
 from bridge.health import health
 from bridge.http import Breaker, Wire
+from bridge.letters.render import Letters
+from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.pictures import pictures
 from bridge.settings import Settings
 from bridge.store import ledger
@@ -20,9 +25,12 @@ from bridge.store.work import Work
 from bridge.stripe_client import StripeClient
 from bridge.sync_jobs import SYSTEMS, Clock, Jobs
 from bridge.totara_client import TotaraClient
-from bridge.webhooks import Secrets, receiver, stripe_receiver
+from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
@@ -55,7 +63,7 @@ class Bridge:
         config = self.settings.work
         return {
             name: Breaker(name, failures=config.breaker_failures, seconds=config.breaker_seconds)
-            for name in ("shop", "totara", "stripe")
+            for name in ("shop", "totara", "stripe", "mail")
         }
 
     def _wire(self, system: str, timeout: float) -> Wire:
@@ -97,6 +105,37 @@ class Bridge:
         )
 
     @cached_property
+    def letters(self) -> Letters:
+        """What learners are written."""
+        config = self.settings.mail
+        return Letters(
+            Path(config.templates) if config.templates else None,
+            site=self.settings.totara.url,
+            sender=config.from_name or urlsplit(self.settings.totara.url).hostname or "",
+            language=config.language,
+            timezone=config.timezone,
+            replies=bool(config.reply_to),
+        )
+
+    @cached_property
+    def mailer(self) -> Mailer | None:
+        """Who sends letters; None when no mail server is configured."""
+        config = self.settings.mail
+        if not config.host:
+            return None
+        post = Post(
+            config.host,
+            config.port,
+            security=config.security,
+            username=config.username,
+            password=config.password.get_secret_value(),
+            timeout=config.timeout_seconds,
+            greeting=mailable(config.from_address).rpartition("@")[2],
+            breaker=self.breakers["mail"],
+        )
+        return Mailer(self.letters, post, Sender(config.from_address, config.from_name, config.reply_to))
+
+    @cached_property
     def catalogue(self) -> CatalogueSync:
         """The catalogue."""
         return CatalogueSync(self.settings, self.store, self.shop, self.totara)
@@ -131,13 +170,15 @@ class Bridge:
         """The web application."""
         app = Flask("bridge", static_folder=None)
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
-        marker = GroupMarker(self.work)
-        app.register_blueprint(receiver(Secrets(configured, self.kept_secrets), marker.mark))
-        if signed := [secret.get_secret_value() for secret in self.settings.stripe.webhook_secrets]:
-            stripe = self.settings.stripe
-            app.register_blueprint(
-                stripe_receiver(signed, marker.mark, live=stripe.live, tolerance=stripe.tolerance_seconds)
-            )
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
+        secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
+        if self.settings.stripe.webhook_secrets:
+            app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
+        app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
         return app
+
+    def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
+        config = self.settings.stripe
+        signed = [secret.get_secret_value() for secret in config.webhook_secrets]
+        return StripeReceiver(others, signed, mark, live=config.live, tolerance=config.tolerance_seconds)

@@ -6,20 +6,39 @@ import select as os_select
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import structlog
+from sqlalchemy import Connection
 
 from bridge import metrics
 from bridge.errors import Refused, Unavailable
 from bridge.http import Breaker
 from bridge.store.db import Store
-from bridge.store.work import CHANNEL, Claim, Work
+from bridge.store.work import CHANNEL, Claim, Ending, Work
 
 log = structlog.get_logger()
 
 #: How often something we did not foresee is tried before a person has to look.
 TRIES_OF_THE_UNFORESEEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a handler leaves to be written down, in the transaction that settles its claim or not at all.
+
+    ``write`` returns what is worth a line in the log. With ``parked``, all of it is written and a person has to look.
+    """
+
+    write: Callable[[Connection], Mapping[str, Any] | None]
+    parked: str = ""
+
+
+#: Does one thing. None: nothing is left to be written down. Raises Unavailable (later) or Refused (a person).
+Handler = Callable[[Claim], Done | None]
 
 
 class Worker:
@@ -28,7 +47,7 @@ class Worker:
     def __init__(
         self,
         work: Work,
-        handlers: Mapping[str, Callable[[Claim], None]],
+        handlers: Mapping[str, Handler],
         *,
         needs: Mapping[str, Collection[str]],
         breakers: Mapping[str, Breaker],
@@ -52,57 +71,82 @@ class Worker:
     def run_once(self) -> bool:
         """Claim one thing and do it. False when nothing is due that could be done now."""
         claim = self._work.claim(self._ready_kinds())
-        if claim is None:
-            return False
+        if claim is not None:
+            self._do(claim, follow=False)
+        return claim is not None
+
+    def _do(self, claim: Claim, *, follow: bool) -> Claim | None:
+        """Do one thing, and with ``follow`` take on the next in the transaction that ends it."""
         self._work.store.bell.ring()  # there may be more: wake the next
         with self._lock:
             self._held[id(claim)] = claim
         try:
-            self._perform(claim)
+            return self._perform(claim, follow=follow)
         finally:
             with self._lock:
                 self._held.pop(id(claim), None)
-        return True
 
     def _ready_kinds(self) -> list[str]:
         """The kinds whose systems are believed to be up. The others wait as they are, and no attempt is spent."""
         down = {name for name, breaker in self._breakers.items() if not breaker.ready}
         return [kind for kind in self._handlers if not down & set(self._needs.get(kind, ()))]
 
-    def _perform(self, claim: Claim) -> None:
+    def _perform(self, claim: Claim, *, follow: bool) -> Claim | None:
         bound = log.bind(kind=claim.kind, key=claim.key)
         began = time.perf_counter()
         try:
-            self._handlers[claim.kind](claim)
-        except Unavailable as err:
-            breaker = self._breakers.get(err.system)
-            outcome = "later"
-            self._work.later(claim, str(err), wait=err.retry_after, counts=breaker is None or breaker.ready)
-            bound.info("put off", reason=str(err), attempts=claim.attempts + 1)
-        except Refused as err:
-            outcome = "parked"
-            self._work.park(claim, str(err))
-            bound.warning("parked: a person has to look", reason=str(err))
+            done = self._handlers[claim.kind](claim)
+            outcome, following = self._end_well(claim, done, follow, bound)
         except Exception as err:  # the one broad except: a mistake of ours must not stop the worker
-            outcome = "failed"
-            bound.exception("failed", attempts=claim.attempts + 1)
-            reason = f"unexpected {type(err).__name__}; the log has the details"
-            if claim.attempts + 1 < TRIES_OF_THE_UNFORESEEN:
-                self._work.later(claim, reason)
-            else:
-                self._work.park(claim, reason)
-        else:
-            outcome = "settled"
-            if not self._work.settle(claim):
-                outcome = "lost"
-                bound.warning("lease lost while working; another has taken it on")
+            outcome, ending = self._judge(claim, err, bound)
+            following = self._work.end(claim, ending, then=self._next_kinds(follow)).following
         metrics.WORK.labels(claim.kind, outcome).inc()
         metrics.WORK_SECONDS.labels(claim.kind).observe(time.perf_counter() - began)
+        return following
+
+    def _end_well(self, claim: Claim, done: Done | None, follow: bool, bound: Any) -> tuple[str, Claim | None]:
+        facts: dict[str, Any] = {}
+        parked = done.parked if done else ""
+        ended = self._work.end(
+            claim,
+            self._work.parked_for(claim, parked) if parked else self._work.settled(claim),
+            write=(lambda connection: facts.update(done.write(connection) or {})) if done else None,
+            then=self._next_kinds(follow),
+        )
+        self._work.store.bell.ring()  # what was written may be owed by now
+        if not ended.kept:
+            bound.warning("lease lost while working; another has taken it on")
+            return "lost", ended.following
+        if facts:
+            bound.info("settled", **facts)
+        if parked:
+            bound.warning("parked: a person has to look", reason=parked)
+        return "parked" if parked else "settled", ended.following
+
+    def _judge(self, claim: Claim, error: Exception, bound: Any) -> tuple[str, Ending]:
+        """What becomes of a claim whose handler raised."""
+        if isinstance(error, Unavailable):
+            breaker = self._breakers.get(error.system)
+            bound.info("put off", reason=str(error), attempts=claim.attempts + 1)
+            counts = breaker is None or breaker.ready
+            return "later", self._work.put_off(claim, str(error), wait=error.retry_after, counts=counts)
+        if isinstance(error, Refused):
+            bound.warning("parked: a person has to look", reason=str(error))
+            return "parked", self._work.parked_for(claim, str(error))
+        bound.error("failed", attempts=claim.attempts + 1, exc_info=error)
+        reason = f"unexpected {type(error).__name__}; the log has the details"
+        again = claim.attempts + 1 < TRIES_OF_THE_UNFORESEEN
+        return "failed", self._work.put_off(claim, reason) if again else self._work.parked_for(claim, reason)
+
+    def _next_kinds(self, follow: bool) -> list[str]:
+        return self._ready_kinds() if follow and not self._stopping.is_set() else []
 
     def drain(self, seconds: float = 30.0) -> int:
         """Do, in this thread, all that is due now; returns how many things. For commands and tests."""
         done, until = 0, time.monotonic() + seconds
-        while time.monotonic() < until and self.run_once():
+        claim = self._work.claim(self._ready_kinds())
+        while claim:
+            claim = self._do(claim, follow=time.monotonic() < until)
             done += 1
         return done
 
@@ -135,17 +179,25 @@ class Worker:
                 log.warning("could not be given back; its lease will run out", kind=claim.kind, key=claim.key)
 
     def _loop(self) -> None:
+        claim: Claim | None = None
         while not self._stopping.is_set():
             try:
-                if self.run_once():
+                claim = claim or self._work.claim(self._ready_kinds())
+                if claim:
+                    claim = self._do(claim, follow=True)
                     continue
             except Unavailable as err:
                 log.error("the database is away", problem=str(err))
+                claim = None
                 self._stopping.wait(self._poll)
             except Exception:
                 log.exception("the worker stumbled")
+                claim = None
                 self._stopping.wait(self._poll)
             self._work.store.bell.wait(self._poll)
+        if claim:
+            with suppress(Unavailable):  # its lease will run out
+                self._work.release(claim)
         self._work.store.bell.ring()  # pass the word on
 
     def _keep_leases(self) -> None:

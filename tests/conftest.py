@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import responses
 from sqlalchemy import text
 
 from bridge.store.db import Store, migrate
 from bridge.store.models import metadata
 from tests.postgres import Cluster, find_binaries
-from tests.world import World
+from tests.world import World, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
@@ -113,6 +114,20 @@ def make_world(database: str) -> Iterator[Callable[..., World]]:
 def world(make_world: Callable[..., World]) -> World:
     """A world as most tests want it."""
     return make_world()
+
+
+@pytest.fixture
+def wire() -> Iterator[responses.RequestsMock]:
+    """The wire that ``requests`` speaks on: what a test does not answer is no connection."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def logging_undone() -> Iterator[None]:
+    """For a test that sets up logging as the bridge does: afterwards it is as it was."""
+    with logging_kept():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_hooks import sign
 from bridge.sandbox.shop_shapes import php_json
+from tests.world import Clock
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "lab-webhook-secret"
@@ -69,16 +70,6 @@ def same_shape(fake: Any, real: Any) -> bool:
     """Assert that there are no differences, and say which there are."""
     assert list(differences(fake, real)) == []
     return True
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class World:
@@ -135,7 +126,7 @@ def _accept(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_795_000_000.0)
 
 
 @pytest.fixture

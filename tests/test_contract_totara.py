@@ -177,6 +177,33 @@ def isolated(prepare: Callable[[Totara], None]) -> Callable[[Totara], None]:
     return and_isolated
 
 
+def with_officers(totara: Totara) -> None:
+    """The audience of the officers, which Ben is in."""
+    totara.add_audience("Enforcement officers", idnumber="officers", members=[7])
+
+
+def with_dev_an_officer(totara: Totara) -> None:
+    """Dev is in the audience too."""
+    with_officers(totara)
+    totara.add_member(3, 9)
+
+
+def with_ben_alone(totara: Totara) -> None:
+    """An audience that holds the account with the number 8 and nobody else."""
+    totara.add_audience("Enforcement officers", idnumber="officers", members=[8])
+
+
+def with_a_program(totara: Totara) -> None:
+    """The first program."""
+    totara.add_program("Fire", shortname="FIRE", courses=[2, 3])
+
+
+def with_dev_assigned(totara: Totara) -> None:
+    """Dev is assigned to it."""
+    with_a_program(totara)
+    totara.assign(1, user=9)
+
+
 def as_it_is(totara: Totara) -> None:
     """Nothing to prepare."""
 
@@ -212,6 +239,15 @@ WEB_SERVICES: dict[str, Callable[[Totara], None]] = {
     "ws-bad-param": as_it_is,
     "ws-bad-token": with_wrong_token,
     "ws-categories": as_it_is,
+    "ws-cohort-add": with_officers,
+    "ws-cohort-add-again": with_dev_an_officer,
+    "ws-cohort-add-tenant-cohort": as_it_is,
+    "ws-cohort-add-unknown": with_officers,
+    "ws-cohort-create": with_officers,
+    "ws-cohort-delete": with_dev_an_officer,
+    "ws-cohort-members": with_ben_alone,
+    "ws-cohorts": with_officers,
+    "ws-cohorts-all": with_officers,
     "ws-completion-after-reenrol": with_anna_complete,
     "ws-completion-complete": with_anna_complete,
     "ws-completion-enrolled": with_wanda_active,
@@ -262,6 +298,9 @@ WEB_SERVICES: dict[str, Callable[[Totara], None]] = {
     "ws-get-users-two": as_it_is,
     "ws-get-users-wildcard": as_it_is,
     "ws-no-rest-capability": without_rest,
+    "ws-program-assign": with_a_program,
+    "ws-program-assign-again": with_dev_assigned,
+    "ws-program-filter": with_dev_assigned,
     "ws-reenrol-completed": with_anna_complete,
     "ws-search-by-tag": as_it_is,
     "ws-search-courses": as_it_is,
@@ -282,6 +321,12 @@ TO_THE_LETTER = {
     "iso0-users-courses-t2member",
     "iso1-users-courses-t2member",
     "ws-categories",
+    "ws-cohort-add",
+    "ws-cohort-add-again",
+    "ws-cohort-add-tenant-cohort",
+    "ws-cohort-add-unknown",
+    "ws-cohort-members",
+    "ws-cohorts",
     "ws-completion-enrolled",
     "ws-courses-by-field-all",
     "ws-courses-by-field-one",

@@ -153,12 +153,20 @@ def test_a_condition_that_does_not_hold_decides_even_where_another_can_not_be_to
         ("a.c", "abc", False),
         ("a+", "aa", False),
         ("^a", "a", False),
+        ("[ab]", "a", False),
+        ("[restricted] *", "[Restricted] Risk", True),
     ],
 )
 def test_patterns_know_two_signs_and_ignore_case(pattern: str, value: str, matches: bool) -> None:
     assert Rule(shortname=pattern).matches(course(shortname=value), TREE) is matches
     assert Rule(idnumber=pattern).matches(course(idnumber=value), TREE) is matches
     assert Rule(language=pattern).matches(course(language=value), TREE) is matches
+
+
+def test_a_deny_rule_with_brackets_denies_the_names_that_have_them() -> None:
+    rules = allow_all(Rule(shortname="[restricted] *"))
+    assert rules.judge(course(shortname="[Restricted] Risk"), TREE).denied
+    assert rules.judge(course(shortname="Risk"), TREE).selected
 
 
 def test_all_conditions_of_a_rule_must_hold() -> None:
@@ -342,6 +350,7 @@ def test_a_sku_says_which_course_it_stands_for(number: int) -> None:
         ("totara-course-12-", 12),
         ("totara-course-12-en-GB", 12),
         ("totara-course-", None),
+        ("totara-course-0", None),
         ("totara-course--12", None),
         ("totara-course-12a", None),
         ("totara-course-a12", None),
@@ -367,7 +376,7 @@ def test_which_course_a_sku_stands_for(sku: str | None, course_id: int | None) -
 @given(st.one_of(st.text(), st.text().map("totara-course-".__add__), st.from_regex(r"(?i)totara-course-\d*.*")))
 def test_a_hostile_sku_is_no_course_and_no_crash(sku: str) -> None:
     found = course_of(sku)
-    assert found is None or (0 <= found < 10**18 and sku.lower().startswith("totara-course-"))
+    assert found is None or (0 < found < 10**18 and sku.lower().startswith("totara-course-"))
 
 
 # --- what a product should be -------------------------------------------------------------------------------------
@@ -470,6 +479,7 @@ DRAFT, LIVE, OTHER = Listed(5, "draft"), Listed(5, "publish"), Listed(6, "publis
         (NAME, known(NAME, retired=True), DRAFT, {}, "keep", {}),
         (NAME, known({"name": "Old"}, retired=True), DRAFT, {}, "update", NAME),
         (NAME, known(NAME, retired=True), LIVE, {}, "", {}),
+        (PRICED, known(PRICED, retired=True, held=frozenset({"status"})), DRAFT, {}, "", {}),
         # a course that may not be sold, or that is gone
         (None, None, None, {}, "", {}),
         (None, known(), None, {}, "", {}),

@@ -74,6 +74,8 @@ def test_the_rules_read_no_clock_no_network_and_no_database(name: str) -> None:
         ("bridge.woo_client", ("bridge.errors", "bridge.http", "bridge.domain")),
         ("bridge.totara_client", ("bridge.errors", "bridge.http", "bridge.domain")),
         ("bridge.stripe_client", ("bridge.errors", "bridge.http", "bridge.domain")),
+        ("bridge.letters.render", ("bridge.errors", "bridge.domain", "bridge.letters")),
+        ("bridge.mail", ("bridge.errors", "bridge.metrics", "bridge.http", "bridge.domain", "bridge.letters")),
         ("bridge.settings", ("bridge.errors", "bridge.domain")),
     ],
 )

@@ -15,19 +15,10 @@ from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_hooks import sign
 from bridge.sandbox.shop_text import autop, kses
+from tests.world import Clock
 
 START = datetime(2026, 11, 23, 15, 0, 0, tzinfo=UTC).timestamp()
 ANNA: dict[str, Any] = {"email": "anna@guest.test", "first_name": "Anna", "last_name": "Ash"}
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Receiver:
@@ -53,7 +44,7 @@ class Receiver:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
@@ -20,6 +18,7 @@ from bridge.cli import COMMANDS, main
 from bridge.domain.catalogue import FIELDS
 from bridge.errors import ConfigError
 from bridge.settings import Settings, all_settings, env_name, load
+from tests.world import logging_kept
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "bridge.example.toml"
 #: The least that is needed. Each secret is a word that must never be seen again.
@@ -34,6 +33,13 @@ NEEDED = {
     "BRIDGE_SHOP_WEBHOOK_SECRETS": "SECRET-of-the-hooks-1,SECRET-of-the-hooks-2",
     "BRIDGE_STRIPE_SECRET_KEY": "sk_test_SECRETOFSTRIPE",
     "BRIDGE_DATABASE_URL": "postgresql://bridge:SECRETPASSWORD@db/bridge",
+}
+#: With letters.
+MAIL = {
+    "BRIDGE_MAIL_HOST": "smtp.example.org",
+    "BRIDGE_MAIL_FROM_ADDRESS": "learning@example.org",
+    "BRIDGE_MAIL_USERNAME": "bridge",
+    "BRIDGE_MAIL_PASSWORD": "SECRETMAIL",
 }
 SECRET_WORDS = re.compile(r"SECRET(?!S)")
 
@@ -154,10 +160,14 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "catalogue.allow": '[{"shortname": "A*"}]', "catalogue.deny": '[{"category": 7}]',
         "catalogue.prices": '[{"shortname": "*", "price": "1.00"}]', "shop.language": "fr",
         "shop.consumer_key": "ck_x", "shop.consumer_secret": "cs_x", "totara.client_id": "other",
-        "totara.client_secret": "other", "totara.ws_token": "other", "stripe.secret_key": "rk_live_0123456789",
-        "stripe.webhook_secrets": "whsec_0123456789abcdef", "stripe.url": "https://other.example",
+        "totara.client_secret": "other", "totara.ws_token": "other", "mail.host": "mail.example",
+        "mail.security": "tls", "mail.from_address": "x@example.org", "mail.reply_to": "x@example.org",
+        "mail.language": "fr", "mail.timezone": "Europe/Brussels",
+        "stripe.secret_key": "rk_live_0123456789", "stripe.webhook_secrets": "whsec_0123456789abcdef",
+        "stripe.url": "https://other.example",
     }.get(f"{section}.{name}", "7")  # fmt: skip
-    before, after = load(environ=NEEDED), load(environ=NEEDED | {env_name(section, name): good})
+    given = NEEDED | MAIL
+    before, after = load(environ=given), load(environ=given | {env_name(section, name): good})
     assert getattr(getattr(before, section), name) != getattr(getattr(after, section), name)
 
 
@@ -181,7 +191,13 @@ def test_rules_are_given_as_json() -> None:
 
 def test_a_list_that_is_no_json_is_named() -> None:
     (problem,) = problems_of(NEEDED | {"BRIDGE_CATALOGUE_ALLOW": "Customs basics"})
-    assert "allow" in problem.lower() or "catalogue" in problem.lower()
+    assert problem.startswith("BRIDGE_CATALOGUE_ALLOW")
+
+
+def test_a_list_that_is_no_json_hides_no_other_problem() -> None:
+    problems = problems_of({"BRIDGE_CATALOGUE_ALLOW": "nonsense", "BRIDGE_SHOP_LANGUAGE": "fr"})
+    assert any(problem.startswith("BRIDGE_CATALOGUE_ALLOW") for problem in problems)
+    assert any(problem.startswith("shop.url") for problem in problems)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +208,8 @@ def test_an_unknown_variable_is_a_problem_and_not_a_silent_nothing(name: str) ->
 
 
 def test_variables_of_others_are_nobody_s_business() -> None:
-    load(environ=NEEDED | {"PATH": "/bin", "BRIDGEHEAD": "1", "MY_BRIDGE_SHOP_ULR": "x", "HOME": "/root"})
+    others = {"PATH": "/bin", "BRIDGEHEAD": "1", "MY_BRIDGE_SHOP_ULR": "x", "HOME": "/home/mia"}
+    assert load(environ=NEEDED | others) == load(environ=NEEDED)
 
 
 # --- secrets -----------------------------------------------------------------------------------------------------
@@ -251,7 +268,8 @@ def test_a_webhook_secret_that_the_shop_would_alter_is_refused_without_being_tol
 
 
 def test_no_secret_is_shown_by_the_settings() -> None:
-    settings = load(environ=NEEDED)
+    settings = load(environ=NEEDED | MAIL)
+    assert settings.mail.password.get_secret_value() == "SECRETMAIL"
     shown = repr(settings) + str(settings) + repr(settings.shop) + str(settings.database) + repr(settings.model_dump())
     assert SECRET_WORDS.findall(shown.replace("SecretStr", "")) == []
     assert SECRET_WORDS.search(settings.model_dump_json()) is None
@@ -271,6 +289,7 @@ def test_no_secret_is_shown_by_the_settings() -> None:
         {"BRIDGE_SHOP_ULR": "SECRETPASSWORD"},
         {"BRIDGE_CATALOGUE_ALLOW": "SECRETPASSWORD"},
         {"BRIDGE_CATALOGUE_DENY": '[{"SECRETPASSWORD": 1}'},
+        {"BRIDGE_MAIL_PASSWORD": "SECRETPÄSSWORD"},
         {"BRIDGE_SHOP": '{"consumer_secret": "SECRETPASSWORD"}'},
     ],
 )
@@ -321,6 +340,7 @@ def test_no_secret_in_the_file_is_told_by_a_problem(nowhere: Path) -> None:
         ("BRIDGE_CATALOGUE_PRICES", '[{"shortname":"*","price":"-1"}]', "is not a price such as 120.00"),
         ("BRIDGE_CATALOGUE_PRICES", '[{"shortname":"*","price":"NaN"}]', "is not a price such as 120.00"),
         ("BRIDGE_CATALOGUE_PRICES", '[{"shortname":"*","price":"1e3"}]', "is not a price such as 120.00"),
+        ("BRIDGE_CATALOGUE_PRICES", '[{"shortname":"*","price":"١٢"}]', "is not a price such as 120.00"),
         ("BRIDGE_CATALOGUE_PRICES", '[{"price":"1.00"}]', "a rule needs a condition"),
         ("BRIDGE_CATALOGUE_DENY", "[{}]", "a rule needs a condition"),
         ("BRIDGE_CATALOGUE_DENY", '[{"subtree": false}]', "a rule needs a condition"),
@@ -338,6 +358,20 @@ def test_no_secret_in_the_file_is_told_by_a_problem(nowhere: Path) -> None:
         ("BRIDGE_STRIPE_TOLERANCE_SECONDS", "0", "greater than 0"),
         ("BRIDGE_STRIPE_URL", "api.stripe.com", "must be a web address"),
         ("BRIDGE_LOG_LEVEL", "trace", "'debug', 'info', 'warning' or 'error'"),
+        ("BRIDGE_MAIL_HOST", "smtps://smtp.example.org", "must be a name such as smtp.example.org"),
+        ("BRIDGE_MAIL_HOST", "smtp..example.org", "must be a name such as smtp.example.org"),
+        ("BRIDGE_MAIL_PORT", "0", "greater than or equal to 1"),
+        ("BRIDGE_MAIL_SECURITY", "ssl", "'starttls', 'tls' or 'none'"),
+        ("BRIDGE_MAIL_FROM_ADDRESS", "Academy <x@example.org>", "must be an address such as"),
+        ("BRIDGE_MAIL_REPLY_TO", "x@example.org\r\nBcc: y@example.org", "must be an address such as"),
+        ("BRIDGE_MAIL_FROM_NAME", "Academy\r\nBcc: y@example.org", "must be one line"),
+        ("BRIDGE_MAIL_PASSWORD", "pässword", "must be of ASCII signs"),
+        ("BRIDGE_MAIL_LANGUAGE", "../fr", "must be a code such as en or pt_br"),
+        ("BRIDGE_MAIL_LANGUAGE", "French", "must be a code such as en or pt_br"),
+        ("BRIDGE_MAIL_TIMEZONE", "Brussels", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "Europe", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "../../etc/passwd", "must be a timezone such as"),
+        ("BRIDGE_MAIL_TIMEZONE", "", "must be a timezone such as"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, says: str) -> None:
@@ -397,6 +431,27 @@ def test_stripe_is_off_without_a_key_and_its_key_tells_the_mode() -> None:
     assert load(environ=NEEDED | local).stripe.url == "http://127.0.0.1:8083"
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"BRIDGE_MAIL_FROM_ADDRESS": ""}, "host needs from_address"),
+        ({"BRIDGE_MAIL_PASSWORD": ""}, "username and password go together"),
+        ({"BRIDGE_MAIL_USERNAME": ""}, "username and password go together"),
+        ({"BRIDGE_MAIL_SECURITY": "none"}, "would send the password to everybody on the way"),
+    ],
+)
+def test_a_mail_server_comes_with_what_it_needs(given: dict[str, str], says: str) -> None:
+    (problem,) = problems_of(NEEDED | MAIL | given)
+    assert problem.startswith("mail: ")
+    assert says in problem
+    load(environ=NEEDED | MAIL | given | {"BRIDGE_MAIL_HOST": ""})
+
+
+def test_a_mail_server_on_this_machine_may_be_spoken_to_in_the_clear() -> None:
+    settings = load(environ=NEEDED | MAIL | {"BRIDGE_MAIL_HOST": "localhost", "BRIDGE_MAIL_SECURITY": "none"})
+    assert settings.mail.password.get_secret_value() == "SECRETMAIL"
+
+
 def test_several_web_processes_need_postgresql() -> None:
     several = NEEDED | {"BRIDGE_SERVER_PROCESSES": "2"}
     assert load(environ=several).server.processes == 2
@@ -444,6 +499,12 @@ def test_a_file_that_is_named_and_not_there_is_a_problem(nowhere: Path) -> None:
 def test_a_file_that_is_no_toml_is_a_problem_with_its_line(nowhere: Path) -> None:
     (problem,) = problems_of(NEEDED, written(nowhere, "[shop]\nurl = \n"))
     assert "line 2" in problem
+
+
+def test_an_address_of_the_database_that_is_a_number_is_a_problem(nowhere: Path) -> None:
+    environ = {name: value for name, value in NEEDED.items() if name != "BRIDGE_DATABASE_URL"}
+    (problem,) = problems_of(environ, written(nowhere, "[database]\nurl = 5\n"))
+    assert problem.startswith("database.url")
 
 
 def test_the_environment_of_the_process_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,13 +565,15 @@ def test_the_example_file_loads_as_it_is_when_the_needed_values_are_in_the_envir
     needed = {k: v for k, v in NEEDED.items() if "URL" not in k and "WEBHOOK" not in k}
     settings = load(EXAMPLE, needed)
     defaults = load(environ=NEEDED)
-    for part in ("orders", "work", "server", "log"):
+    for part in ("orders", "work", "server", "mail", "log"):
         assert getattr(settings, part) == getattr(defaults, part)
 
 
 def test_the_example_file_holds_no_secret_and_no_working_address() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for name in ("consumer_key", "consumer_secret", "client_secret", "ws_token", "secret_key", "webhook_secrets"):
+    for name in (
+        "consumer_key", "consumer_secret", "client_secret", "ws_token", "secret_key", "webhook_secrets", "password",
+    ):  # fmt: skip
         assert not re.search(rf"^{name} *=", text, re.MULTILINE), f"{name} is set"
     for address in re.findall(r"https?://([^/\"\s:]+)", text):
         assert address.endswith(
@@ -550,21 +613,15 @@ CALLS: dict[str, list[list[str]]] = {
     "catalogue": [["catalogue", "plan"], ["catalogue", "apply"], ["catalogue", "handback", "3"]],
     "resync": [["resync", "31"]],
     "status": [["status"], ["status", "--json"]],
+    "mail": [["mail", "preview", "ready"], ["mail", "test", "x@example.org"]],
     "parked": [["parked", "list"], ["parked", "show", "order", "1"], ["parked", "retry", "--all"]],
 }
 
 
 def run(arguments: list[str], environ: Mapping[str, str]) -> Result:
     """A command, in this process. What it does to the process's logging is undone."""
-    root = logging.getLogger()
-    handlers, level, events = root.handlers[:], root.level, structlog.get_config()
-    try:
+    with logging_kept():
         return CliRunner().invoke(main, arguments, env=dict(environ))
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        logging.getLogger("urllib3").setLevel(logging.NOTSET)
-        structlog.configure(**events)
 
 
 def test_every_command_that_needs_settings_is_tried_here() -> None:

@@ -19,13 +19,6 @@ from tests.world import World
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
 
 
-def product(world: World, course: int) -> dict[str, Any]:
-    """The shop's product for a course."""
-    found = [p for p in world.shop.products.values() if p["sku"] == f"totara-course-{course}"]
-    assert len(found) == 1, f"{len(found)} products for course {course}"
-    return found[0]
-
-
 def plan(world: World) -> dict[int, Change]:
     """The plan, by course."""
     world.bridge.catalogue.plan()
@@ -45,7 +38,7 @@ def test_a_selected_course_appears_with_name_text_category_and_price(world: Worl
         "VAL", category=sub, name=name, summary="<p>One <b>two</b></p><script>x()</script>", idnumber="V-1"
     )
     world.bridge.catalogue.sync()
-    made = product(world, course)
+    made = world.product(course)
     assert made["name"] == 'R&amp;D "law"'
     assert made["description"].startswith("<p>One <b>two</b></p>")
     assert "script" not in made["description"]
@@ -66,19 +59,19 @@ def test_the_shops_language_is_taken(make_world: Callable[..., World]) -> None:
     name = '<span lang="en" class="multilang">Law</span><span lang="fr" class="multilang">Droit</span>'
     course = world.course("VAL", name=name)
     world.bridge.catalogue.sync()
-    assert product(world, course)["name"] == "Droit"
+    assert world.product(course)["name"] == "Droit"
 
 
 def test_without_a_price_it_is_a_draft_and_stays_the_staffs_to_publish(make_world: Callable[..., World]) -> None:
     world = make_world(catalogue={"prices": []})
     course = world.course("ONE")
     world.bridge.catalogue.sync()
-    made = product(world, course)
+    made = world.product(course)
     assert (made["status"], made["regular_price"]) == ("draft", "")
     world.shop.edit_product(made["id"], status="publish", regular_price="75.00")
     world.totara.edit_course(course, summary="<p>More</p>")
     world.bridge.catalogue.sync()
-    made = product(world, course)
+    made = world.product(course)
     assert (made["status"], made["regular_price"]) == ("publish", "75.00")
     assert "More" in made["description"]
 
@@ -137,18 +130,18 @@ def test_the_picture_is_copied_once_and_its_token_goes_nowhere(world: World) -> 
     with Served(world.bridge.web()) as served:
         world.bridge.catalogue._public_url = served.url
         world.bridge.catalogue.sync()
-        first = product(world, course)["images"]
+        first = world.product(course)["images"]
         assert len(first) == 1
         body, _ending = world.shop.attachments[first[0]["id"]]
         assert body == PNG
         world.totara.edit_course(course, summary="<p>Changed</p>")
         world.bridge.catalogue.sync()
-        assert product(world, course)["images"][0]["id"] == first[0]["id"]
+        assert world.product(course)["images"][0]["id"] == first[0]["id"]
         assert len(world.shop.attachments) == 1
         # Deleted in the shop, it comes back with the picture it has already.
-        world.shop.delete_product(product(world, course)["id"], force=True)
+        world.shop.delete_product(world.product(course)["id"], force=True)
         world.bridge.catalogue.sync()
-        assert product(world, course)["images"][0]["id"] == first[0]["id"]
+        assert world.product(course)["images"][0]["id"] == first[0]["id"]
         assert len(world.shop.attachments) == 1
     assert "sandbox-ws-token" not in str(world.shop.products) + str(world.rows("pictures")) + str(world.rows("shelf"))
 
@@ -158,11 +151,11 @@ def test_a_picture_that_the_shop_cannot_fetch_does_not_keep_the_course_from_bein
     world.bridge.catalogue._public_url = "http://127.0.0.1:9"
     with pytest.raises(Refused, match="picture"):
         world.bridge.catalogue.sync()
-    assert product(world, course)["status"] == "publish"
+    assert world.product(course)["status"] == "publish"
     with Served(world.bridge.web()) as served:
         world.bridge.catalogue._public_url = served.url
         world.bridge.catalogue.sync()
-    assert len(product(world, course)["images"]) == 1
+    assert len(world.product(course)["images"]) == 1
 
 
 @pytest.mark.parametrize("answer", ["an error", "half of it", "nothing at all", "HTML"])
@@ -216,7 +209,7 @@ def test_a_change_of_very_many_products_stops(make_world: Callable[..., World]) 
 def test_a_course_that_is_gone_becomes_a_draft_and_comes_back(world: World) -> None:
     courses = [world.course(f"C{n}") for n in range(4)]
     world.bridge.catalogue.sync()
-    one = product(world, courses[0])["id"]
+    one = world.product(courses[0])["id"]
     world.totara.edit_course(courses[0], visible=0)
     world.bridge.catalogue.sync()
     assert world.shop.products[one]["status"] == "draft"
@@ -231,13 +224,13 @@ def test_a_course_moved_into_a_restricted_category_goes_off_sale(world: World) -
     world.bridge.catalogue.sync()
     world.totara.move_course(courses[0], world.restricted)
     world.bridge.catalogue.sync()
-    assert product(world, courses[0])["status"] == "draft"
+    assert world.product(courses[0])["status"] == "draft"
 
 
 def test_what_the_staff_wrote_stays_until_they_hand_it_back(world: World) -> None:
     course = world.course("ONE", summary="<p>Old</p>")
     world.bridge.catalogue.sync()
-    one = product(world, course)["id"]
+    one = world.product(course)["id"]
     world.shop.edit_product(one, name="Our own name", regular_price="12.00", short_description="<p>SEO</p>")
     world.totara.edit_course(course, fullname="Totara's new name", summary="<p>New</p>")
     change = plan(world)[course]
@@ -261,11 +254,11 @@ def test_a_field_that_belongs_to_the_shop_is_filled_once_and_never_touched_again
     world = make_world(catalogue={"shop_owns": ["description", "regular_price"]})
     course = world.course("ONE", summary="<p>First</p>")
     world.bridge.catalogue.sync()
-    assert product(world, course)["description"].startswith("<p>First</p>")
+    assert world.product(course)["description"].startswith("<p>First</p>")
     world.totara.edit_course(course, summary="<p>Second</p>", fullname="Second")
     world.bridge.catalogue.sync()
-    assert product(world, course)["description"].startswith("<p>First</p>")
-    assert product(world, course)["name"] == "Second"
+    assert world.product(course)["description"].startswith("<p>First</p>")
+    assert world.product(course)["name"] == "Second"
 
 
 def test_a_product_that_has_the_sku_already_is_adopted_and_only_its_gaps_are_filled(world: World) -> None:
@@ -291,13 +284,13 @@ def test_a_lost_database_knows_its_own_products_again(world: World) -> None:
     assert writes(world) == []
     world.totara.edit_course(course, fullname="Renamed")
     world.bridge.catalogue.sync()
-    assert product(world, course)["name"] == "Renamed"
+    assert world.product(course)["name"] == "Renamed"
 
 
 def test_a_product_in_the_bin_is_left_there_and_said(world: World) -> None:
     course = world.course("ONE")
     world.bridge.catalogue.sync()
-    world.shop.delete_product(product(world, course)["id"])
+    world.shop.delete_product(world.product(course)["id"])
     assert "bin" in plan(world)[course].reason
     world.bridge.catalogue.sync()
     assert len(world.shop.products) == 1
@@ -310,7 +303,7 @@ def test_one_product_that_fails_does_not_keep_the_others(world: World) -> None:
     world.shop.add_variation(sold, sku=f"totara-course-{taken}", price="1.00", attributes=[("A", "b")])
     with pytest.raises(Refused, match=f"course {taken}"):
         world.bridge.catalogue.sync()
-    assert all(product(world, course)["status"] == "publish" for course in good)
+    assert all(world.product(course)["status"] == "publish" for course in good)
 
 
 def test_a_product_sold_under_our_sku_that_gives_nothing_is_reported(world: World) -> None:
@@ -381,7 +374,7 @@ def test_a_batch_that_failed_on_the_wire_is_made_good_by_the_next_run(world: Wor
 def test_a_category_renamed_in_totara_is_renamed_in_the_shop(world: World) -> None:
     course = world.course("ONE")
     world.bridge.catalogue.sync()
-    (category,) = product(world, course)["categories"]
+    (category,) = world.product(course)["categories"]
     world.totara.categories[world.public].name = "Public & open"
     world.course("TWO")
     world.bridge.catalogue.sync()

@@ -158,4 +158,4 @@ def test_a_crash_between_any_two_steps_changes_nothing_in_the_end(
         notes = [n["note"] for ns in world.shop.notes.values() for n in ns if "Learning access" in n["note"]]
         assert len(notes) == len(set(notes)), f"a note twice after a crash at step {step}"
         world.close()
-    assert step > 20
+    assert step > 15

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import request
 
+from bridge.commands.common import holding
 from bridge.domain.purchases import MOST_UNITS
-from bridge.store.work import Claim
+from bridge.store.models import products
 from tests.world import World
 
 
@@ -18,11 +20,6 @@ def bought(world: World, course: int, **more: Any) -> int:
     world.owe("order", order)
     world.settle()
     return order
-
-
-def product(world: World, course: int) -> dict[str, Any]:
-    """The shop's product under a course's SKU."""
-    return next(p for p in world.shop.products.values() if p["sku"] == f"totara-course-{course}")
 
 
 def test_while_woocommerce_is_switched_off_nobody_loses_access(world: World) -> None:
@@ -77,7 +74,7 @@ def test_audience_visibility_counts_for_a_paid_order_too(make_world: Callable[..
 def test_a_product_whose_sku_staff_changed_is_neither_doubled_nor_forgotten(world: World) -> None:
     course = world.course("ONE")
     world.bridge.catalogue.sync()
-    one = product(world, course)["id"]
+    one = world.product(course)["id"]
     world.shop.edit_product(one, sku="HS-101")
     world.bridge.catalogue.sync()
     assert len(world.shop.products) == 1
@@ -89,7 +86,7 @@ def test_a_product_whose_sku_staff_changed_is_neither_doubled_nor_forgotten(worl
 def test_what_staff_wrote_survives_a_retirement_and_the_return(world: World) -> None:
     courses = [world.course(f"C{n}", summary="<p>old</p>") for n in range(4)]
     world.bridge.catalogue.sync()
-    one = product(world, courses[0])["id"]
+    one = world.product(courses[0])["id"]
     world.shop.edit_product(one, description="<p>written by staff</p>")
     world.totara.edit_course(courses[0], visible=0)
     world.bridge.catalogue.sync()
@@ -101,7 +98,7 @@ def test_what_staff_wrote_survives_a_retirement_and_the_return(world: World) -> 
 def test_a_product_that_staff_took_off_sale_is_not_published_again(world: World) -> None:
     courses = [world.course(f"C{n}") for n in range(4)]
     world.bridge.catalogue.sync()
-    one = product(world, courses[0])["id"]
+    one = world.product(courses[0])["id"]
     world.shop.edit_product(one, status="draft")
     for visible in (0, 1):
         world.totara.edit_course(courses[0], visible=visible)
@@ -118,7 +115,7 @@ def test_a_category_that_answers_with_nothing_takes_nothing_off_sale(world: Worl
         lambda category_id: [] if category_id == other else real(category_id)
     )
     world.bridge.catalogue.sync()
-    assert {product(world, course)["status"] for course in courses} == {"publish"}
+    assert {world.product(course)["status"] for course in courses} == {"publish"}
 
 
 def test_two_seats_reduced_to_one_are_the_buyers_own(world: World) -> None:
@@ -147,12 +144,10 @@ def test_a_duplicate_of_a_product_gives_no_course_and_the_order_says_so(world: W
 def test_marks_copied_to_another_product_do_not_make_it_ours(world: World) -> None:
     one, two = world.course("ONE"), world.course("TWO")
     world.bridge.catalogue.sync()
-    copied = product(world, one)["meta_data"]
-    world.shop.delete_product(product(world, two)["id"], force=True)
+    copied = world.product(one)["meta_data"]
+    world.shop.delete_product(world.product(two)["id"], force=True)
     other = world.shop.add_product("Staff's name", sku=f"totara-course-{two}", price="9.00", meta_data=copied)
     with world.bridge.store.begin() as connection:
-        from bridge.store.models import products
-
         connection.execute(products.delete().where(products.c.course_id == two))
     world.bridge.catalogue.sync()
     assert world.shop.products[other]["name"] == "Staff's name"
@@ -164,8 +159,6 @@ def test_a_firewalls_empty_refusal_is_not_taken_for_totaras_yes(world: World) ->
     blocking = True
 
     def firewall() -> Any:
-        from flask import request
-
         return ("", 406) if blocking and request.form.get("wsfunction") == "enrol_manual_enrol_users" else None
 
     world.totara.app.before_request_funcs.setdefault(None, []).append(firewall)
@@ -190,12 +183,15 @@ def test_an_old_look_at_an_order_does_not_undo_a_newer_one(world: World) -> None
         held = read(order_id)
         if world.shop.orders[order]["status"] != "cancelled":
             world.shop.set_status(order, "cancelled")
-            world.bridge.jobs.settle_order(Claim("order", str(order), 0, 0))
+            world.pass_time()  # its lease has run out
+            assert world.settle() > 0
+            assert world.access() == {("g@guest.test", course): "suspended"}
         return held
 
     slow.shop.get_order = read_and_stand_still  # type: ignore[method-assign]
     slow.work.mark_due("order", order)
     slow.worker().drain()
+    assert world.rows("orders")[0].status == "cancelled"
     world.pass_time()
     world.settle()
     assert world.access() == {("g@guest.test", course): "suspended"}
@@ -236,8 +232,6 @@ def test_an_absurd_quantity_is_parked_and_costs_nothing(world: World) -> None:
 
 
 def test_looking_at_the_plan_does_not_hide_that_the_catalogue_is_parked(world: World) -> None:
-    from bridge.commands.common import holding
-
     claim = world.bridge.work.take("catalogue", "all")
     assert claim is not None
     world.bridge.work.park(claim, "something to see")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -18,8 +19,9 @@ from click.testing import CliRunner, Result
 from bridge.cli import main
 from bridge.commands.shop import install_webhooks
 from bridge.sandbox.server import Served
+from bridge.sandbox.town import free_port
 from bridge.sync_jobs import ALL, SWEEP, TOPICS, WATCH
-from tests.world import SECRET, World
+from tests.world import SECRET, World, logging_kept
 
 Run = Callable[..., Result]
 
@@ -57,7 +59,8 @@ def bridge_command(world: World) -> Run:
     def run(*arguments: str, **more: str) -> Result:
         # As wide as a terminal of somebody who reads tables, and without a colour.
         settings = {**environment(world, **more), "COLUMNS": "200", "NO_COLOR": "1"}
-        return CliRunner().invoke(main, list(arguments), env=settings, catch_exceptions=False)
+        with logging_kept():
+            return CliRunner().invoke(main, list(arguments), env=settings, catch_exceptions=False)
 
     return run
 
@@ -84,6 +87,16 @@ def test_check_says_what_is_missing_and_then_that_all_is_there(world: World, bri
         ({"BRIDGE_SHOP_CONSUMER_SECRET": "wrong"}, "REST key"),
         ({"BRIDGE_SHOP_URL": "http://127.0.0.1:9"}, "did not answer"),
         ({"BRIDGE_CATALOGUE_DENY": '[{"category": "Nowhere"}]'}, "Nowhere"),
+        (
+            {
+                "BRIDGE_MAIL_HOST": "127.0.0.1",
+                "BRIDGE_MAIL_PORT": "9",
+                "BRIDGE_MAIL_FROM_ADDRESS": "learning@example.org",
+            },
+            "the mail server can't be used",
+        ),
+        ({"BRIDGE_MAIL_TEMPLATES": "nowhere"}, "mail.templates names no folder"),
+        ({"BRIDGE_MAIL_LANGUAGE": "de"}, "not all templates in the language de"),
     ],
 )
 def test_check_finds_each_thing_that_is_wrong(bridge_command: Run, broken: dict[str, str], said: str) -> None:
@@ -223,7 +236,7 @@ def test_a_command_waits_its_turn_while_a_worker_is_at_the_catalogue(world: Worl
     assert "busy" in done.output
 
 
-def test_a_database_without_tables_is_said_plainly(bridge_command: Run, tmp_path: object) -> None:
+def test_a_database_without_tables_is_said_plainly(bridge_command: Run, tmp_path: Path) -> None:
     done = bridge_command("status", BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
     assert (done.exit_code, "bridge migrate" in done.output) == (1, True)
     checked = bridge_command("check", "--json", BRIDGE_DATABASE_URL=f"sqlite:///{tmp_path}/new.sqlite3")
@@ -303,8 +316,6 @@ def test_a_worker_that_cannot_finish_in_time_gives_back_what_it_holds(world: Wor
 
 
 def test_receiver_and_worker_as_two_processes_enrol_within_seconds(world: World) -> None:
-    from bridge.sandbox.town import free_port
-
     course = world.course("ONE")
     product = world.sell(course)
     url = f"http://127.0.0.1:{free_port(0)}"

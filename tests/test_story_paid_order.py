@@ -8,8 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import structlog
 
+from bridge import logs
+from bridge.sandbox.server import Served
+from bridge.store import ledger
+from bridge.store.models import orders as table
 from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
 
@@ -51,10 +54,7 @@ def test_a_variation_gives_the_course_of_its_product(world: World) -> None:
     course = world.course("HS1")
     product = world.shop.add_product("HS", sku=f"totara-course-{course}", type="variable")
     autumn = world.shop.add_variation(product, sku="autumn", price="90.00", attributes=[("Session", "Autumn")])
-    with world.bridge.store.begin() as connection:
-        from bridge.store.models import products
-
-        connection.execute(products.insert().values(course_id=course, product_id=product, sent={}, seen={}, held=[]))
+    world.know(course, product)
     world.owe("order", world.shop.place_order([(autumn, 1)], email="v@guest.test"))
     world.settle()
     assert world.access() == {("v@guest.test", course): "active"}
@@ -382,8 +382,6 @@ def _install(world: World) -> None:
 
 def _deliver(world: World) -> int:
     """What the shop would send, handed to the receiver."""
-    from bridge.sandbox.server import Served
-
     with Served(world.bridge.web()) as served:
         for hook in world.shop.webhooks.values():
             hook["delivery_url"] = f"{served.url}/webhooks/woocommerce"
@@ -464,8 +462,6 @@ def test_the_sweep_finds_what_no_delivery_told_and_asks_for_each_once(world: Wor
     world.settle()
     assert world.access() == {(f"s{n}@guest.test", course): "active" for n in range(2)}
     # Seen some seconds after it was modified, an order is not looked at again.
-    from bridge.store.models import orders as table
-
     for order in orders:
         world.owe("order", order)
     world.settle()
@@ -487,8 +483,6 @@ def test_resync_gives_back_what_somebody_took_away_in_totara(world: World) -> No
     world.settle()
     (key,) = world.totara.enrolments
     del world.totara.enrolments[key]
-    from bridge.store import ledger
-
     with world.bridge.store.begin() as connection:
         ledger.doubt(connection, ledger.learners_of(connection, order))
     world.owe("learner", 1)
@@ -628,13 +622,9 @@ def test_an_enrolment_that_totara_reports_but_that_leads_nowhere_is_not_called_a
     assert "access ready" in world.shop.notes[order][-1]["note"]
 
 
-def test_no_secret_and_no_address_gets_into_the_logs(
-    world: World, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
-) -> None:
-    from bridge import logs
-
+@pytest.mark.usefixtures("logging_undone")
+def test_no_secret_and_no_address_gets_into_the_logs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("debug", "json")
-    request.addfinalizer(structlog.reset_defaults)
     course = world.course("ONE")
     world.totara.faults.cut(times=2)
     world.shop.faults.down(times=2)
@@ -645,7 +635,7 @@ def test_no_secret_and_no_address_gets_into_the_logs(
     world.web.post("/webhooks/woocommerce", data=b"{}", headers={"X-WC-Webhook-Signature": "x"})
     said = capsys.readouterr()
     text = said.err + said.out
-    assert "order settled" in text
+    assert '"event": "settled"' in text
     for secret in (
         "private@",
         "Priv",

@@ -49,12 +49,6 @@ def client(url: str = SITE, *, tries: int = 1, **options: Any) -> TotaraClient:
     return TotaraClient(url, Wire("totara", tries=tries), **usual | options)
 
 
-@pytest.fixture
-def wire() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
-
-
 class Site:
     """An embedded Totara that is served, and clients of it."""
 
@@ -258,6 +252,7 @@ def test_every_known_debug_message_is_what_the_table_says(
         ),
         ({"errors": [{"message": "x"}]}, Refused, "unknown"),
         ({"errors": ["x"]}, Refused, "unknown"),
+        ({"errors": {"message": "x"}}, Refused, "unknown"),
         ({"errors": [{"extensions": None}]}, Refused, "unknown"),
         ({"errors": [], "data": {"op": 1}}, None, ""),
         ({"data": []}, Unsupported, "nooperation"),
@@ -422,12 +417,50 @@ def test_threads_whose_token_was_withdrawn_do_not_each_ask_for_a_new_one(site: S
     assert site.calls("token") == 2
 
 
-@pytest.mark.parametrize("how", ["text", "status"])
-def test_a_token_that_is_never_accepted_does_not_loop(wire: responses.RequestsMock, how: str) -> None:
+def test_a_withdrawn_token_is_renewed_even_where_totara_tells_no_reasons(make: Callable[..., Site]) -> None:
+    """Then a bad token looks like any other internal error; only a token of more than a minute is doubted."""
+    now = [1000.0]
+    site = make(response_debug=0)
+    one = site.client(clock=lambda: now[0])
+    status(one)
+    site.totara.revoke_tokens()
+    now[0] += 120
+    status(one)
+    assert site.calls("token") == 2
+    with pytest.raises(Refused):
+        one._gql(
+            "core_user_create_user",
+            "mutation($i: core_user_create_user_input!) { core_user_create_user(input: $i) { user { id username } } }",
+            {"i": {"username": "A", "email": "a@b.co", "firstname": "a", "lastname": "b", "password": "Aa1!aaaaaaaa"}},
+        )
+    assert site.calls("token") == 2, "a new token is believed, and the refusal is the account's"
+
+
+def test_a_token_that_does_not_say_when_it_runs_out_is_used_all_the_same(wire: responses.RequestsMock) -> None:
+    wire.post(TOKEN, json={"access_token": "t", "expires_in": "soon"})
+    wire.post(API, json={"data": {"op": 1}})
+    assert client()._gql("op", "{ op }", {}) == 1
+
+
+def ever_new_tokens(wire: responses.RequestsMock) -> None:
+    """The token endpoint gives another token each time."""
     tokens = iter(range(100))
     wire.add_callback(
         responses.POST, TOKEN, lambda _: (200, {}, json.dumps({"access_token": f"t{next(tokens)}", "expires_in": 60}))
     )
+
+
+def test_a_read_whose_token_is_never_accepted_is_not_tried_three_times(wire: responses.RequestsMock) -> None:
+    ever_new_tokens(wire)
+    wire.post(API, json=sample("gql-bad-token")["response"])
+    with pytest.raises(Unauthorized):
+        client(tries=3)._query("op", "{ op }", {})
+    assert [call.request.url for call in wire.calls] == [TOKEN, API, TOKEN, API]
+
+
+@pytest.mark.parametrize("how", ["text", "status"])
+def test_a_token_that_is_never_accepted_does_not_loop(wire: responses.RequestsMock, how: str) -> None:
+    ever_new_tokens(wire)
     if how == "text":
         wire.post(API, json=sample("gql-bad-token")["response"])
     else:
@@ -851,6 +884,13 @@ def test_without_the_api_the_web_service_makes_the_account(make: Callable[..., S
     assert (user.username, user.tenant, user.idnumber) == ("academy-abc", None, "shop-31")
 
 
+def test_an_account_for_a_tenant_is_never_made_outside_of_it_for_want_of_the_api(make: Callable[..., Site]) -> None:
+    site = make(graphql=False)
+    with pytest.raises(Unsupported):
+        site.client(tenant="academy").create_account(NEW)
+    assert site.totara.user_by_email("mia@guest.test") is None
+
+
 @pytest.mark.parametrize(
     ("taken", "code"),
     [
@@ -1026,6 +1066,17 @@ def test_completion_is_told_while_the_enrolment_is_active_and_never_guessed(site
     assert one.completed(user, course) is None
 
 
+def test_nothing_for_an_answer_about_a_learner_is_not_taken_for_no_courses(wire: responses.RequestsMock) -> None:
+    names = ("core_enrol_get_users_courses", "core_completion_get_course_completion_status")
+    wire.post(WS, json={"functions": [{"name": name} for name in names]})
+    one = client(client_id="", client_secret="")
+    one.capabilities()
+    wire.replace(responses.POST, WS, body="null")
+    with pytest.raises(Unsupported):
+        one.reachable_courses(1, [2])
+    assert one.completed(1, 2) is None
+
+
 # --- a site with the API alone ---------------------------------------------------------------------------------------
 
 
@@ -1195,6 +1246,14 @@ def test_a_category_too_deep_to_be_seen_whole_is_not_taken_for_whole(modern: Sit
     tree = modern.client().tree()
     assert [category.name for category in tree.path(deep)][-1] == "Level 11"
     assert not tree.is_whole(deep), "so that no deny rule is taken for kept"
+
+
+def test_a_category_that_comes_without_its_parent_is_not_taken_for_the_top(wire: responses.RequestsMock) -> None:
+    wire.post(TOKEN, json={"access_token": "t", "expires_in": 60})
+    page = {"items": [{"id": "2", "category": {"id": "5", "name": "Covert"}}], "next_cursor": ""}
+    wire.post(API, json={"data": {"core_course_courses": page, "totara_webapi_status": {"status": "ok"}}})
+    with pytest.raises(Unsupported):
+        client(ws_token="").tree()
 
 
 def test_a_course_of_the_api_tells_less_and_makes_nothing_up(modern: Site) -> None:

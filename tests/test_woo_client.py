@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import pytest
 import requests
 import responses
+from prometheus_client import generate_latest
 from werkzeug.wrappers import Request, Response
 
 from bridge.domain.purchases import Buyer
@@ -28,6 +29,7 @@ from bridge.http import Breaker, Wire
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.woo_client import ERRORS, PAGE, WooClient, judge, read_moment, read_order
+from tests.world import Clock
 
 ROOT = Path(__file__).parent.parent
 REST = ROOT / "tests" / "samples" / "woocommerce-rest"
@@ -44,12 +46,6 @@ def sample(name: str) -> Any:
 def client(url: str = HTTPS, *, tries: int = 1, **wire: Any) -> WooClient:
     """A client that does not wait between tries for longer than a test can."""
     return WooClient(url, KEY, SECRET, Wire("shop", tries=tries, **wire))
-
-
-@pytest.fixture
-def wire() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
 
 
 @pytest.fixture
@@ -264,8 +260,16 @@ def test_what_is_not_json_is_unavailable_whatever_the_status(
     assert "browser" not in str(caught.value)
 
 
-def test_nothing_where_an_order_was_due_is_unavailable(wire: responses.RequestsMock) -> None:
-    wire.get(f"{HTTPS}{API}orders/1", body="", status=200)
+@pytest.mark.parametrize("body", ["", "[]", "null", "{}", '"x"', '{"id":1}'])
+def test_what_is_no_order_where_one_was_due_is_unavailable(wire: responses.RequestsMock, body: str) -> None:
+    wire.get(f"{HTTPS}{API}orders/1", body=body)
+    with pytest.raises(Unavailable):
+        client().get_order(1)
+
+
+@pytest.mark.parametrize("body", ['{"code":"rest_no_route","data":{"status":404}}', '{"error":"not found"}', "", "[]"])
+def test_only_the_shop_s_own_word_says_that_an_order_is_gone(wire: responses.RequestsMock, body: str) -> None:
+    wire.get(f"{HTTPS}{API}orders/1", body=body, status=404)
     with pytest.raises(Unavailable):
         client().get_order(1)
 
@@ -273,22 +277,33 @@ def test_nothing_where_an_order_was_due_is_unavailable(wire: responses.RequestsM
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("body", ["", "<html>Moved</html>"])
-def test_a_redirect_is_not_followed_with_our_key_in_hand(
+def test_a_redirect_is_not_followed_with_our_key_in_hand_and_names_the_setting_to_mend(
     wire: responses.RequestsMock, status: int, method: str, body: str
 ) -> None:
     elsewhere = "https://elsewhere.example/wp-json/wc/v3/orders/1"
     for path in ("orders/1", "orders/1/notes"):
         wire.add(method, f"{HTTPS}{API}{path}", status=status, headers={"Location": elsewhere}, body=body)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="the address in the settings must be its final one"):
         client().get_order(1) if method == "GET" else client().add_order_note(1, "x")
     assert [call.request.url for call in wire.calls if "elsewhere" in (call.request.url or "")] == []
     assert len(wire.calls) == 1
 
 
-def test_a_body_that_is_no_list_where_a_list_was_due_is_unavailable(wire: responses.RequestsMock) -> None:
-    wire.get(f"{HTTPS}{API}products", json={"message": "ok"})
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("products", lambda one: one.products_by_sku(["a"])),
+        ("orders", lambda one: one.orders_modified_after(datetime(2026, 1, 1, tzinfo=UTC))),
+    ],
+    ids=["products", "changed orders"],
+)
+@pytest.mark.parametrize("body", ['{"message": "ok"}', "null"])
+def test_a_body_that_is_no_list_where_a_list_was_due_is_unavailable(
+    wire: responses.RequestsMock, path: str, read: Callable[[WooClient], Iterator[Any]], body: str
+) -> None:
+    wire.get(f"{HTTPS}{API}{path}", body=body)
     with pytest.raises(Unavailable, match="without a list"):
-        list(client().products_by_sku(["a"]))
+        list(read(client()))
 
 
 @pytest.mark.parametrize(
@@ -444,6 +459,13 @@ def test_what_the_shop_refuses_is_not_asked_again(wire: responses.RequestsMock) 
     assert len(wire.calls) == 2
 
 
+def test_a_key_that_the_shop_refuses_is_not_tried_again(wire: responses.RequestsMock) -> None:
+    wire.get(f"{HTTPS}{API}orders", json={"code": "woocommerce_rest_authentication_error"}, status=401)
+    with pytest.raises(Unauthorized):
+        client(tries=3).status()
+    assert len(wire.calls) == 1
+
+
 # --- the circuit breaker -------------------------------------------------------------------------------------------
 
 
@@ -551,13 +573,9 @@ def test_no_key_no_secret_no_signature_in_anything_that_is_said(
 
 
 @pytest.fixture
-def wire_levels() -> Iterator[None]:
+def wire_levels(logging_undone: None) -> None:
     """The level that :func:`bridge.logs.set_up` gives to urllib3, whatever the bridge's own."""
-    logger = logging.getLogger("urllib3")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    yield
-    logger.setLevel(before)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
@@ -671,19 +689,9 @@ def test_the_question_for_changed_orders_is_in_utc_without_a_z_and_says_so(wire:
     assert {name: values[0] for name, values in query(wire.calls[1]).items()} == asked | {"status": "trash"}
 
 
-class SlowClock:
-    """The shop's clock: it stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def busy_shop(orders: int, every: float) -> tuple[Shop, SlowClock, list[int]]:
+def busy_shop(orders: int, every: float) -> tuple[Shop, Clock, list[int]]:
     """A shop in New York with many orders, one every so many seconds."""
-    clock = SlowClock()
+    clock = Clock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp())
     shop = Shop(consumer_key=KEY, consumer_secret=SECRET, now=clock)
     placed = []
     for _ in range(orders):
@@ -841,6 +849,15 @@ def test_a_recorded_batch_tells_for_each_item_what_became_of_it(wire: responses.
     assert (created.code, created.data["resource_id"]) == ("product_invalid_sku", 10)
     assert isinstance(updated, Refused)
     assert updated.code == "woocommerce_rest_product_invalid_id"
+
+
+def test_a_batch_s_error_that_brings_text_for_data_is_a_refusal_like_any_other(wire: responses.RequestsMock) -> None:
+    error = {"code": "x", "message": "m", "data": "text"}
+    wire.post(f"{HTTPS}{API}products/batch", json={"create": [{"id": 0, "error": error}]})
+    (created,), changed = client().batch_products([{}])
+    assert isinstance(created, Refused)
+    assert created.code == "x"
+    assert changed == []
 
 
 def test_good_and_bad_items_of_a_batch_keep_their_places(shop: Shop, served: Served) -> None:
@@ -1007,13 +1024,15 @@ def test_a_gmt_date_is_utc(text: str | None, moment: datetime | None) -> None:
     assert read_moment(text) == moment
 
 
-def test_a_client_is_made_without_a_network() -> None:
+def test_a_client_is_made_without_a_network_or_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *question, **_: asked.append(question))
+    monkeypatch.setattr(socket, "socket", lambda *question, **_: asked.append(question))
     WooClient("https://nobody.invalid", KEY, SECRET, Wire("shop"))
+    assert asked == []
 
 
 def test_what_was_asked_is_counted_without_ids(served: Served, shop: Shop) -> None:
-    from prometheus_client import generate_latest
-
     order = shop.place_order([], email="x@y.test")
     client(served.url).get_order(order)
     text = generate_latest().decode()

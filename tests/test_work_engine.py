@@ -8,13 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
 from bridge.store.db import Store
 from bridge.store.models import work as table
-from bridge.store.work import Claim, Work, owner_name
+from bridge.store.work import CHANNEL, Claim, Work, owner_name
 
 BEGAN = datetime(2026, 11, 23, 12, 0, 0, 250000, tzinfo=UTC)
 
@@ -53,7 +55,7 @@ def must(claim: Claim | None) -> Claim:
     return claim
 
 
-def row(work: Work, key: object = "1", kind: str = "order"):
+def row(work: Work, key: object = "1", kind: str = "order") -> Any:
     found = work.find(kind, str(key))
     assert found is not None
     return found
@@ -82,6 +84,51 @@ def test_one_call_marks_many_and_the_same_key_in_it_counts_once(work: Work) -> N
 def test_things_of_several_kinds_are_marked_in_one_go(work: Work) -> None:
     work.mark_many([("order", "1"), ("learner", "1"), ("order", "2")])
     assert {kind: counts["due"] for kind, counts in work.counts().items()} == {"learner": 1, "order": 2}
+
+
+def test_more_things_than_one_statement_holds_are_all_marked(work: Work) -> None:
+    work.mark_many([("order", str(number)) for number in range(2500)])
+    work.mark_many([("order", str(number)) for number in range(2499, -1, -1)])
+    assert work.counts()["order"]["due"] == 2500
+    assert {row(work, key).hints for key in (0, 1, 999, 1000, 2499)} == {2}
+
+
+def test_the_same_thing_twice_in_one_mark_is_no_error(work: Work) -> None:
+    with work.store.begin() as connection:
+        work.mark(connection, "order", [3, "3", 1, 3])
+    work.mark_many([("order", "1"), ("order", "1")])
+    assert (row(work, 1).hints, row(work, 3).hints) == (2, 1)
+
+
+def test_what_was_marked_by_itself_leaves_later_transactions_whole(work: Work) -> None:
+    for number in range(5):
+        work.mark_many([("order", str(number))])
+    with pytest.raises(ZeroDivisionError), work.store.begin() as connection:
+        work.mark(connection, "learner", [7])
+        raise ZeroDivisionError
+    assert work.find("learner", "7") is None
+
+
+@pytest.mark.parametrize("own_transaction", [True, False])
+def test_whoever_listens_on_postgresql_is_told_once_of_what_is_due_now(store: Store, own_transaction: bool) -> None:
+    if store.is_sqlite:
+        pytest.skip("one process, which has the bell")
+    work = Work(store)
+    url = store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def told() -> int:
+        return len(list(listener.notifies(timeout=0.2)))
+
+    with psycopg.connect(url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+        for at, times in ((None, 1), (BEGAN, 0)):
+            if own_transaction:
+                with store.begin() as connection:
+                    work.mark(connection, "order", [1, 2, 3], at)
+                    assert told() == 0, "not before it has committed"
+            else:
+                work.mark_due("order", 1, 2, 3, at=at)
+            assert told() == times
 
 
 def test_marking_nothing_is_nothing(work: Work) -> None:
@@ -329,6 +376,19 @@ def test_a_lost_lease_is_not_renewed_out_of_anothers_hands(work: Work, other: Wo
     work.renew([lost])
     assert row(work).lease_until == until
     assert row(work).lease_owner.startswith("second")
+
+
+def test_a_lease_lost_to_another_thread_of_the_same_process_is_lost(work: Work, clock: Clock) -> None:
+    work.mark_due("order", 1)
+    lost = must(work.claim(["order"]))
+    clock.pass_seconds(61)
+    held = must(work.claim(["order"]))
+    until = row(work).lease_until
+    clock.pass_seconds(30)
+    assert work.settle(lost) is False
+    work.renew([lost])
+    assert row(work).lease_until == until
+    assert work.settle(held) is True
 
 
 def test_keeping_renews_for_as_long_as_the_block_takes(store: Store) -> None:

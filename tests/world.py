@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import select, update
 from werkzeug.test import Client
 
@@ -19,6 +22,16 @@ from bridge.wiring import Bridge
 from bridge.worker import Worker
 
 SECRET = "a-secret-of-the-shop-0123"
+
+
+class Clock:
+    """A clock that stands still until a test moves it. In seconds since 1970."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapping[str, Any]) -> Settings:
@@ -90,11 +103,21 @@ class World:
     def sell(self, course_id: int, price: str = "100.00") -> int:
         """A product of the shop that gives the course, and that the bridge knows."""
         product = self.shop.add_product(f"Course {course_id}", sku=f"totara-course-{course_id}", price=price)
+        self.know(course_id, product)
+        return product
+
+    def know(self, course_id: int, product: int) -> None:
+        """The bridge remembers the product as the course's."""
         with self.bridge.store.begin() as connection:
             connection.execute(
                 models.products.insert().values(course_id=course_id, product_id=product, sent={}, seen={}, held=[])
             )
-        return product
+
+    def product(self, course_id: int) -> dict[str, Any]:
+        """The one product of the shop that has the course's SKU."""
+        found = [p for p in self.shop.products.values() if p["sku"] == f"totara-course-{course_id}"]
+        assert len(found) == 1, f"{len(found)} products for course {course_id}"
+        return found[0]
 
     def owe(self, kind: str, *keys: object) -> None:
         """Mark something due by hand."""
@@ -138,3 +161,18 @@ class World:
             bridge.store.close()
         for served in self.served:
             served.stop()
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Whatever is done to this process's logging inside of it is undone: what :func:`bridge.logs.set_up` changes."""
+    loggers = [logging.getLogger(name) for name in (None, "urllib3", "urllib3.connection")]
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    events = structlog.get_config()
+    try:
+        yield
+    finally:
+        for logger, (handlers, level) in zip(loggers, before, strict=True):
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+        structlog.configure(**events)

@@ -18,6 +18,16 @@ class Identity:
     guest_email: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody as the shop tells of them. ``email`` is normal, and mail could be sent there."""
+
+    identity: Identity
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+
+
 def normal_email(address: str) -> str:
     """An address as we compare it: lower case, no white space around."""
     return address.strip().lower()

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 
 from bridge.sandbox import shop_api_goods as goods
 from bridge.sandbox import shop_api_orders as orders
+from bridge.sandbox import shop_api_subscriptions as subscriptions
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_auth import Authenticator
 from bridge.sandbox.shop_rest import Answer, Handler, no_route, pick
@@ -118,9 +119,16 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "orders/<int:one>/notes", orders.create_note),
     ("GET", "orders/<int:one>/refunds", orders.list_refunds),
     ("POST", "orders/<int:one>/refunds", orders.create_refund),
-    ("GET", "orders/<int:one>/subscriptions", orders.list_subscriptions_of_order),
-    ("GET", "subscriptions", orders.list_subscriptions),
-    ("GET", "subscriptions/<int:one>", orders.get_subscription),
+    ("GET", "orders/<int:parent>/refunds/<int:one>", orders.get_refund),
+    ("DELETE", "orders/<int:parent>/refunds/<int:one>", orders.delete_refund),
+    ("GET", "orders/<int:one>/subscriptions", subscriptions.list_of_order),
+    ("GET", "subscriptions", subscriptions.list_subscriptions),
+    ("POST", "subscriptions", subscriptions.create_subscription),
+    ("GET", "subscriptions/statuses", subscriptions.list_statuses),
+    ("GET", "subscriptions/<int:one>", subscriptions.get_subscription),
+    (EDIT, "subscriptions/<int:one>", subscriptions.change_subscription),
+    ("DELETE", "subscriptions/<int:one>", subscriptions.delete_subscription),
+    ("GET", "subscriptions/<int:one>/orders", subscriptions.list_orders_of),
     ("GET", "products", goods.list_products),
     ("POST", "products", goods.create_product),
     (EDIT, "products/batch", goods.batch_products),

@@ -43,7 +43,7 @@ def list_products(shop: Shop) -> Answer:
     status, kind = one_arg("status", "any"), one_arg("type")
     check_choice("status", [status], ["any", "future", "trash", "draft", "pending", "private", "publish"])
     if kind:
-        allowed = [*TYPES, *(["variable-subscription"] if shop.has_subscriptions else [])]
+        allowed = _types(shop)
         check_choice("type", [kind], allowed)
     skus, part = {sku.lower() for sku in list_arg("sku")[:100]}, one_arg("search_sku").lower()
     with shop.lock:
@@ -61,6 +61,12 @@ def list_products(shop: Shop) -> Answer:
         if category := ids_arg("category"):
             items = [i for i in items if any(c["id"] in category for c in i.get("categories", ()))]
         return one_page(in_order(by_id(by_date(shop, items))), partial(shop.show_product, edit=_editing()))
+
+
+def _types(shop: Shop) -> list[str]:
+    """The types that REST takes. Of subscriptions, "subscription" is none of them in a new shop."""
+    more = {"variable-subscription": shop.has_subscriptions, "bundle": shop.has_bundles}
+    return [*TYPES, *(name for name, there in more.items() if there)]
 
 
 def get_product(shop: Shop, one: int) -> Answer:
@@ -95,7 +101,7 @@ def _check_product(shop: Shop, body: Json) -> None:
         **dict.fromkeys(words("images categories meta_data attributes"), ("array", list)),
     }
     choices = {
-        "type": [*TYPES, *(["variable-subscription"] if shop.has_subscriptions else [])],
+        "type": _types(shop),
         "status": ["draft", "pending", "private", "publish", "future", "auto-draft", "trash"],
         "catalog_visibility": ["visible", "catalog", "search", "hidden"],
     }

@@ -1,4 +1,4 @@
-"""The embedded shop's REST routes for orders, subscriptions, customers and webhooks."""
+"""The embedded shop's REST routes for orders, customers and webhooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from bridge.sandbox.shop_rest import (
     invalid,
     is_true,
     list_arg,
-    no_route,
     one_arg,
     one_page,
     require,
@@ -126,46 +125,35 @@ def list_refunds(shop: Shop, one: int) -> Answer:
     return one_page(list(refunds.values()), refunds.__getitem__)
 
 
+def get_refund(shop: Shop, parent: int, one: int) -> Answer:
+    """One refund."""
+    for refund in shop.show_refunds(parent):
+        if refund["id"] == one:
+            return Answer(refund)
+    raise WpError("woocommerce_rest_shop_order_refund_invalid_id", "Invalid ID.", 404)
+
+
 def create_refund(shop: Shop, one: int) -> Answer:
-    """A refund, of an amount or of lines."""
+    """A refund, of an amount or of lines; a line may give money back without a seat."""
     body = body_of()
-    lines = {int(line["id"]): int(line.get("quantity", 0)) for line in body.get("line_items") or ()}
-    lines = {line: quantity for line, quantity in lines.items() if quantity}
-    made = shop.refund(one, str(body.get("amount", "")), lines, str(body.get("reason", "")))
+    lines: dict[int, tuple[int, str]] = {}
+    for line in body.get("line_items") or ():
+        quantity, cost = int(line.get("quantity", 0)), str(line.get("refund_total") or "")
+        if quantity or cost:
+            lines[int(line["id"])] = quantity, cost
+    amount, reason = str(body.get("amount", "")), str(body.get("reason", ""))
+    made = shop.refund(one, amount, lines, reason, by_gateway=False)
     return Answer(next(refund for refund in shop.show_refunds(one) if refund["id"] == made), 201)
 
 
-# --- subscriptions, where the plugin is there -------------------------------------------------------------
-
-
-def _with_subscriptions(shop: Shop) -> list[Json]:
-    if not shop.has_subscriptions:
-        no_route(shop)
-    return list(shop.subscriptions.values())
-
-
-def list_subscriptions(shop: Shop) -> Answer:
-    """Every subscription."""
-    items = by_id(by_date(shop, _with_subscriptions(shop)))
-    if wanted := [status for status in list_arg("status") if status != "any"]:
-        items = [item for item in items if item["status"] in wanted]
-    if customer := one_arg("customer"):
-        items = [item for item in items if str(item["customer_id"]) == customer]
-    return one_page(in_order(items), shop.show_subscription)
-
-
-def get_subscription(shop: Shop, one: int) -> Answer:
-    """One subscription."""
-    _with_subscriptions(shop)
-    return Answer(shop.show_subscription(one))
-
-
-def list_subscriptions_of_order(shop: Shop, one: int) -> Answer:
-    """The subscriptions an order began or renews: the order itself does not say that it is one."""
-    every = _with_subscriptions(shop)
-    order = shop.show_order(one)
-    renews = {str(m["value"]) for m in order["meta_data"] if m["key"] == "_subscription_renewal"}
-    return one_page([s for s in every if s["parent_id"] == one or str(s["id"]) in renews], shop.show_subscription)
+def delete_refund(shop: Shop, parent: int, one: int) -> Answer:
+    """Refunds have no bin. Nothing is told, and the order counts as unchanged."""
+    before = get_refund(shop, parent, one)
+    if not is_true("force"):
+        text = "The shop_order_refund does not support trashing."
+        raise WpError("woocommerce_rest_trash_not_supported", text, 501)
+    shop.delete_refund(parent, one)
+    return before
 
 
 # --- customers --------------------------------------------------------------------------------------------

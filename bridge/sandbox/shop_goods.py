@@ -29,6 +29,7 @@ from bridge.sandbox.shop_world import World, WpError
 
 IMAGES = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "gif": "gif", "webp": "webp", "avif": "avif"}
 TYPES = ("simple", "grouped", "external", "variable")
+TYPES_OF_EXTENSIONS = ("subscription", "variable-subscription", "bundle")
 # Written as they are given; everything else that can be written has a rule of its own.
 PLAIN = words(
     "slug status featured catalog_visibility virtual downloadable external_url button_text tax_status "
@@ -42,13 +43,6 @@ FIELDS_OF_META = {
     "_regular_price": "regular_price",
     "_price": "price",
     "_stock": "stock_quantity",
-}
-SUBSCRIPTION_META = {
-    "_subscription_period": "month",
-    "_subscription_period_interval": "1",
-    "_subscription_length": "0",
-    "_subscription_trial_length": "0",
-    "_subscription_sign_up_fee": "0",
 }
 Files = dict[str, tuple[bytes, str]]
 
@@ -106,11 +100,8 @@ class Goods(World):
             "virtual": True,
             "regular_price": price,
         }
-        if type in ("variable", "grouped"):
+        if type in ("variable", "variable-subscription", "grouped"):
             given |= {"virtual": False, "regular_price": ""}
-        if type == "subscription":
-            meta = {"_subscription_price": price} | SUBSCRIPTION_META
-            given["meta_data"] = [{"key": key, "value": value} for key, value in meta.items()]
         one = self.create_product(given | fields)
         if parent:
             self.products[parent]["grouped_products"].append(one)
@@ -228,7 +219,7 @@ class Goods(World):
             item["name"] = shown_name(fields.get("name", item["name"]))
             # An unknown type, which only a batch lets through, becomes a simple product.
             kind = fields.get("type", item["type"])
-            item["type"] = kind if kind in (*TYPES, "subscription", "variable-subscription") else "simple"
+            item["type"] = kind if kind in (*TYPES, *TYPES_OF_EXTENSIONS) else "simple"
         for key in ("description", "short_description"):
             if key in item and key in fields:
                 item[key] = kses(str(fields[key] or ""))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from bridge.sandbox.shop_goods import Goods
+from bridge.sandbox.shop_bundles import Bundles
 from bridge.sandbox.shop_shapes import (
     NAMES_OF_STATUSES,
     Json,
@@ -23,7 +24,18 @@ from bridge.sandbox.shop_world import WpError
 PAID = ("processing", "completed")
 
 
-class Orders(Goods):
+def _share(given: int | tuple[int, str]) -> tuple[int, str]:
+    return given if isinstance(given, tuple) else (given, "")
+
+
+def _cost(line: Json, quantity: int, told: str) -> Decimal:
+    """What so many of a line cost, unless it was told."""
+    if told:
+        return Decimal(told)
+    return Decimal(money(Decimal(line["total"]) * quantity / line["quantity"])) if line["quantity"] else Decimal(0)
+
+
+class Orders(Bundles):
     """Customers, orders, notes, refunds. The dictionaries hold things as REST shows them, less ``_links``."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -125,23 +137,33 @@ class Orders(Goods):
             self.notes[order_id].append(note)
             return int(note["id"])
 
-    def refund(self, order_id: int, amount: str = "", lines: dict[int, int] | None = None, reason: str = "") -> int:
+    def refund(
+        self,
+        order_id: int,
+        amount: str = "",
+        lines: Mapping[int, int | tuple[int, str]] | None = None,
+        reason: str = "",
+        *,
+        by_gateway: bool = False,
+    ) -> int:
         """Give money back; ``lines`` says for how many of which line, ``amount`` defaults to what these cost.
 
+        A line may also be (quantity, money): money off a line without a seat given back is (0, "10.00").
         Without lines no seat is given back. The order's own quantities and totals never change, and its
-        status only when everything is refunded.
+        status only when everything is refunded. ``by_gateway``: the money was sent back through it.
         """
         with self.lock:
             order = self._order(order_id)
-            back = [(self._line(order, line_id), quantity) for line_id, quantity in (lines or {}).items()]
-            costs = [Decimal(money(Decimal(line["total"]) * quantity / line["quantity"])) for line, quantity in back]
+            back = [(self._line(order, one), *_share(given)) for one, given in (lines or {}).items()]
+            told = [(line, quantity, _cost(line, quantity, cost)) for line, quantity, cost in back]
+            costs = [cost for _, _, cost in told]
             total = Decimal(amount or sum(costs, Decimal(0)))
             if costs:
                 costs[-1] += total - sum(costs, Decimal(0))
             if total > self._left(order):
                 raise WpError("woocommerce_rest_cannot_create_order_refund", "Invalid refund amount.", 500)
-            made = [self._refund_line(line, quantity, cost) for (line, quantity), cost in zip(back, costs, strict=True)]
-            one = self._add_refund(order, total, reason, made)
+            made = [self._refund_line(line, q, cost) for (line, q, _), cost in zip(told, costs, strict=True)]
+            one = self._add_refund(order, total, reason, made, by_gateway)
             if self._left(order) == 0 and order["status"] != "refunded":
                 self._move(order, "refunded")
             return one
@@ -165,12 +187,19 @@ class Orders(Goods):
         """What is not refunded yet. (A refund's total is negative.)"""
         return Decimal(order["total"]) + sum((Decimal(r["total"]) for r in order["refunds"]), Decimal(0))
 
-    def _add_refund(self, order: Json, amount: Decimal, reason: str, lines: list[Json]) -> int:
+    def _add_refund(
+        self, order: Json, amount: Decimal, reason: str, lines: list[Json], by_gateway: bool = False
+    ) -> int:
         one = next(self._posts)
-        refund = new_refund(one, amount, reason, self.now(), self.utc_offset) | {"line_items": lines}
+        refund = new_refund(one, amount, reason, self.now(), self.utc_offset)
+        refund |= {"line_items": lines, "refunded_payment": by_gateway}
         self.refunds[order["id"]].insert(0, refund)
         short = {"id": one, "reason": reason, "total": money(-amount), "total_tax": "0.00"}
-        order["refunds"].insert(0, short)
+        order["refunds"].append(short)
+        # The newest come first, but of those in one second the older.
+        made = {each["id"]: each["date_created_gmt"] for each in self.refunds[order["id"]]}
+        order["refunds"].sort(key=lambda each: int(each["id"]))
+        order["refunds"].sort(key=lambda each: str(made[each["id"]]), reverse=True)
         kind = [{"key": "_refund_type", "value": "full" if self._left(order) == 0 else "partial"}]
         merge_meta(refund["meta_data"], kind, self._new_meta)
         self._save(order)
@@ -222,6 +251,10 @@ class Orders(Goods):
         if status == "refunded" and self._left(order) > 0:
             # By hand: a refund of everything that is left, without lines.
             self._add_refund(order, self._left(order), "Order fully refunded.", [])
+        self._status_changed(order, before)
+
+    def _status_changed(self, order: Json, before: str) -> None:
+        """For what hangs on an order: its status is another one now."""
 
     def _untrash_meta(self, order: Json) -> None:
         doomed = ("_wp_trash_meta_status", "_wp_trash_meta_time")
@@ -259,16 +292,21 @@ class Orders(Goods):
             if line["product_id"] in gone or line["variation_id"] in gone:
                 line |= {"product_id": 0, "variation_id": 0, "sku": None}
 
+    def _pay_url(self, order: Json) -> str:
+        url = f"{self.url}/checkout/order-pay/{order['id']}/?pay_for_order=true&key={order['order_key']}"
+        renewal = any(entry["key"] == "_subscription_renewal" for entry in order["meta_data"])
+        return f"{url}&subscription_renewal=true" if renewal else url
+
     # --- as REST shows ------------------------------------------------------------------------------------
 
     def show_order(self, one: int) -> Json:
         """An order as orders/ID answers it, and as its webhooks carry it."""
         with self.lock:
             order = copy.deepcopy(self._order(one))
-            pay = f"{self.url}/checkout/order-pay/{one}/?pay_for_order=true&key={order['order_key']}"
             customer = {"customer": f"customers/{order['customer_id']}"} if order["customer_id"] else {}
+            order["line_items"] = self._show_lines(order["line_items"])
             return order | {
-                "payment_url": pay,
+                "payment_url": self._pay_url(order),
                 "is_editable": order["status"] in ("pending", "on-hold", "auto-draft"),
                 "needs_payment": self._needs_payment(order),
                 "needs_processing": self._needs_processing(order),

@@ -1,4 +1,4 @@
-"""The embedded shop's pages: a catalogue, a product, a thank-you page, and the staff's list of orders."""
+"""The embedded shop's pages for shoppers: a catalogue, a product, a thank-you page. Beside them stand the staff's."""
 
 from __future__ import annotations
 
@@ -13,22 +13,16 @@ from werkzeug.wrappers import Response as AnyResponse
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_goods import IMAGES
 from bridge.sandbox.shop_orders import PAID
+from bridge.sandbox.shop_pages_staff import RULES
 from bridge.sandbox.shop_shapes import NAMES_OF_STATUSES, SYMBOLS, Json, money
 from bridge.sandbox.shop_world import WpError
 
 PAYMENTS = {
     "card": "Card",
     "declined": "Card that is declined",
+    "sepa": "SEPA direct debit",
     "bacs": "Bank transfer",
     "cod": "Cash on delivery",
-}
-CHANGES = {
-    "processing": "Mark as paid",
-    "completed": "Complete",
-    "cancelled": "Cancel",
-    "refunded": "Refund",
-    "trash": "Bin",
-    "restore": "Restore",
 }
 
 
@@ -42,8 +36,7 @@ def make_pages(shop: Shop) -> Blueprint:
         ("/buy", "POST", buy),
         ("/order/<int:one>", "GET", order),
         ("/order/<int:one>/pay", "POST", pay),
-        ("/staff/orders", "GET", staff),
-        ("/staff/orders/<int:one>/<change>", "POST", staff_change),
+        *RULES,
         ("/wp-content/uploads/<int:one>.<kind>", "GET", upload),
     ):
         pages.add_url_rule(rule, view.__name__, partial(view, shop), methods=[method])
@@ -78,7 +71,13 @@ def product(shop: Shop, one: int) -> str:
     if item is None or item["status"] != "publish":
         abort(404)
     choices = [shop.variations[v] for v in item["variations"] if shop.variations[v]["price"]]
-    return render_template("shop_product.html", item=item, choices=choices, payments=PAYMENTS)
+    plans = {key: rhythm(plan.interval, plan.period) for key, (plan, _) in shop.plans.get(one, {}).items()}
+    return render_template("shop_product.html", item=item, choices=choices, plans=plans, payments=PAYMENTS)
+
+
+def rhythm(interval: int, period: str) -> str:
+    """How often, in words."""
+    return f"every {period}" if interval == 1 else f"every {interval} {period}s"
 
 
 def product_by_slug(shop: Shop, slug: str) -> str:
@@ -93,11 +92,14 @@ def buy(shop: Shop) -> AnyResponse:
     chosen, quantity = form.get("product", 0, int), form.get("quantity", 1, int)
     if "@" not in email or not 1 <= quantity <= 1000 or form.get("payment") not in PAYMENTS:
         abort(400, "An e-mail address, a quantity and a way to pay are needed.")
+    plan = form.get("plan", "")
+    if plan and plan not in shop.plans.get(chosen, {}):
+        abort(400, "There is no such plan.")
     known = next((c["id"] for c in shop.customers.values() if c["email"].lower() == email.lower()), 0)
     with_account = form.get("account") == "yes"
     try:
         made = shop.place_order(
-            [(chosen, quantity)],
+            [{"product_id": chosen, "quantity": quantity, "plan": plan}],
             customer_id=known if with_account else 0,
             create_account=with_account and not known,
             email=email,
@@ -128,26 +130,6 @@ def pay(shop: Shop, one: int) -> AnyResponse:
     except WpError:
         abort(404)
     return redirect(url_for("pages.order", one=one), 303)
-
-
-def staff(shop: Shop) -> str:
-    """Every order, the newest first, with what can be done."""
-    with shop.lock:
-        orders = sorted(shop.orders.values(), key=lambda item: -item["id"])
-    return render_template("shop_staff.html", orders=orders, changes=CHANGES)
-
-
-def staff_change(shop: Shop, one: int, change: str) -> AnyResponse:
-    """A member of the staff presses a button."""
-    if one not in shop.orders or change not in CHANGES:
-        abort(404)
-    if change == "trash":
-        shop.trash_order(one)
-    elif change == "restore":
-        shop.restore_order(one)
-    else:
-        shop.set_status(one, change)
-    return redirect(url_for("pages.staff"), 303)
 
 
 def upload(shop: Shop, one: int, kind: str) -> Response:

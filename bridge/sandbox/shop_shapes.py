@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from hashlib import sha256
@@ -90,6 +90,11 @@ def meta_value(value: Any) -> Any:
     if isinstance(value, bool):
         return "1" if value else ""
     return value if isinstance(value, dict | list) else str(value)
+
+
+def entries(meta: Mapping[str, Any] | None) -> list[Json]:
+    """Metadata as REST writes them, from a mapping."""
+    return [{"key": key, "value": value} for key, value in (meta or {}).items()]
 
 
 def merge_meta(meta: list[Json], given: Any, new_id: Callable[[], int], *, of_line: bool = False) -> None:
@@ -187,31 +192,6 @@ def new_order(one: int, moment: float, offset: int, currency: str) -> Json:
         "date_completed_gmt": None,
         "date_paid_gmt": None,
         "currency_symbol": SYMBOLS.get(currency, (currency, ""))[0],
-    }
-
-
-def new_subscription(one: int, order: Json, period: str, interval: int) -> Json:
-    """A subscription that began with ``order``. The interval is a string; dates it lacks are "", not null."""
-    without = ("transaction_id", "cart_hash", "refunds", "currency_symbol")
-    return {key: value for key, value in order.items() if key not in without} | {
-        "id": one,
-        "parent_id": order["id"],
-        "status": "active",
-        "number": str(one),
-        "billing_period": period,
-        "billing_interval": str(interval),
-        "trial_period": "",
-        "suspension_count": 0,
-        "requires_manual_renewal": False,
-        "start_date_gmt": order["date_created_gmt"],
-        "trial_end_date_gmt": "",
-        "next_payment_date_gmt": "",
-        "last_payment_date_gmt": order["date_paid_gmt"] or "",
-        "cancelled_date_gmt": "",
-        "end_date_gmt": "",
-        "resubscribed_from": "",
-        "resubscribed_subscription": "",
-        "removed_line_items": [],
     }
 
 

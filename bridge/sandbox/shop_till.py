@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from bridge.sandbox.shop_bundles import tie_bundle
 from bridge.sandbox.shop_orders import Orders
 from bridge.sandbox.shop_shapes import (
+    SYMBOLS,
     Json,
     address,
+    entries,
     merge_meta,
     money,
     new_customer,
@@ -20,12 +23,15 @@ from bridge.sandbox.shop_shapes import (
 from bridge.sandbox.shop_world import WpError
 
 CARD = ("stripe", "Credit / Debit Card")
+SEPA = ("stripe_sepa_debit", "SEPA Direct Debit")
 # How the shopper pays: method and title, the status it leads to, whether WooCommerce calls it a payment.
 PAYMENTS: dict[str, tuple[tuple[str, str], str, bool]] = {
     "card": (CARD, "processing", True),
     "declined": (CARD, "failed", False),
     "authorised": (CARD, "on-hold", False),
+    "sepa": (SEPA, "on-hold", False),
     "bacs": (("bacs", "Direct bank transfer"), "on-hold", False),
+    "cheque": (("cheque", "Check payments"), "on-hold", False),
     "cod": (("cod", "Cash on delivery"), "processing", False),
     "free": (("", ""), "processing", True),
     "unpaid": (("", ""), "pending", False),
@@ -49,14 +55,21 @@ class Till(Orders):
         order_id: int | None = None,
         create_account: bool = False,
         created_via: str = "store-api",
+        customer_note: str = "",
+        currency: str = "",
+        meta: Mapping[str, Any] | None = None,
+        method: tuple[str, str] | None = None,
     ) -> int:
         """A purchase; the result is the order's id.
 
-        A line is (product or variation, quantity), or a dictionary as REST takes it. The children of a
-        grouped product become lines of their own, without a mark of the group. ``payment`` is card (paid),
-        declined (failed, :meth:`pay_order` pays the same order), bacs (on hold), cod (processing and not
-        paid), free, authorised (on hold with a transaction) or unpaid (pending). ``coupon`` is a code and
-        its per cent.
+        A line is (product or variation, quantity), or a dictionary as REST takes it, where ``meta`` may
+        stand for ``meta_data``: {"gift_email": "nia@guest.test"}. The children of a grouped product become
+        lines of their own, without a mark of the group; those of a bundle follow their parent. ``payment``
+        is card (paid), declined (failed, :meth:`pay_order` pays the same order), bacs or cheque (on hold), cod
+        (processing and not paid), free, sepa and authorised (on hold with a transaction, until
+        :meth:`pay_order`) or unpaid (pending). ``coupon`` is a code and its per cent.
+        ``meta`` is the order's. ``method`` is the name and title of another way to pay that
+        goes as ``payment`` does: ("ppcp-gateway", "PayPal").
 
         The block checkout ("store-api") tells order.updated before order.created, every other way after it.
         """
@@ -64,14 +77,14 @@ class Till(Orders):
             if order_id in self.orders:
                 raise ValueError(f"order {order_id} exists")
             one = order_id or self._next(self._posts, self.orders)
-            order = new_order(one, self.now(), self.utc_offset, self.currency)
+            order = new_order(one, self.now(), self.utc_offset, currency or self.currency)
             by_hand = created_via in ("rest-api", "subscription")
             buy = self._given_line if by_hand else self._bought_lines
             order["line_items"] = [line for spec in lines for line in buy(spec)]
             if payment == "free" and coupon is None:
                 coupon = ("free", 100)
-            if create_account:
-                customer_id = next(self._users)
+            if create_account or (not by_hand and not customer_id and self._needs_account(order)):
+                create_account, customer_id = True, next(self._users)
                 self.customers[customer_id] = new_customer(customer_id, email, self.now(), self.utc_offset)
                 self.customers[customer_id] |= {"first_name": first_name, "last_name": last_name}
             customer = self.customers.get(customer_id, {})
@@ -83,13 +96,15 @@ class Till(Orders):
             order |= {
                 "customer_id": customer_id,
                 "created_via": created_via,
+                "customer_note": customer_note,
                 "billing": address(email or customer.get("email", ""), **names),
                 "shipping": address(**names),
             }
             if not by_hand:
                 order |= {"customer_ip_address": "127.0.0.1", "customer_user_agent": "Mozilla/5.0"}
-                meta = [{"key": "is_vat_exempt", "value": "no"}]
-                merge_meta(order["meta_data"], meta, self._new_meta)
+                exempt = [{"key": "is_vat_exempt", "value": "no"}]
+                merge_meta(order["meta_data"], exempt, self._new_meta)
+            merge_meta(order["meta_data"], entries(meta), self._new_meta)
             self._apply_coupon(order, coupon)
             self._sum_up(order)
             self.orders[one], self.notes[one], self.refunds[one] = order, [], []
@@ -99,24 +114,47 @@ class Till(Orders):
                     self.hooks.fire("customer.created", customer_id)
                     self.hooks.fire("customer.updated", customer_id)
                 self.hooks.fire(topic, one)
-            self._pay(order, payment)
+            order["payment_method"], order["payment_method_title"] = method or PAYMENTS[payment][0]
+            self._checked_out(order)
+            self._pay(order, payment, method)
             return one
+
+    def _needs_account(self, order: Json) -> bool:
+        """Whether the checkout makes an account even if the shopper did not ask for one."""
+        return False
+
+    def _checked_out(self, order: Json) -> None:
+        """For what begins with an order: it was placed, and is about to be paid."""
 
     def pay_order(self, order_id: int, *, email: str | None = None) -> None:
         """The shopper pays an unpaid or failed order by card: the same order, perhaps under
-        another address.
+        another address. Or the money of one on hold arrives, whichever way it was sent.
         """
         with self.lock:
             order = self._order(order_id)
             if email is not None:
                 order["billing"]["email"] = email
-            self._pay(order, "card")
+            if order["status"] == "on-hold":
+                self._payment_complete(order)
+            else:
+                self._pay(order, "card")
 
-    def _pay(self, order: Json, payment: str) -> None:
-        (method, title), status, complete = PAYMENTS[payment]
+    def add_line(self, order_id: int, spec: tuple[int, int] | Json) -> int:
+        """The staff adds to an order, whatever its status. Gives the id of the (first) new line."""
+        with self.lock:
+            order = self._order(order_id)
+            made = self._bought_lines(spec)
+            order["line_items"] += made
+            self._sum_up(order)
+            self._save(order)
+            return int(made[0]["id"])
+
+    def _pay(self, order: Json, payment: str, way: tuple[str, str] | None = None) -> None:
+        usual, status, complete = PAYMENTS[payment]
+        method, title = way or usual
         one = order["id"]
         order |= {"payment_method": method, "payment_method_title": title}
-        if method == "stripe" and payment != "declined":
+        if method.startswith("stripe") and payment != "declined":
             order["transaction_id"] = f"ch_sandbox{one}"
             intent = [{"key": "_stripe_intent_id", "value": f"pi_sandbox{one}"}]
             merge_meta(order["meta_data"], intent, self._new_meta)
@@ -140,22 +178,43 @@ class Till(Orders):
         elif item["type"] == "grouped":
             children = [(child, int(given.get("quantity", 1))) for child in item["grouped_products"]]
             return [line for child in children for line in self._bought_lines(child)]
+        elif item["type"] == "bundle":
+            return self._bundled(item, given)
         elif not item["price"] or item["status"] not in ("publish", "private"):
             raise ValueError(f"product {one} is {item['status']} at {item['price'] or 'no price'}: not for sale")
         return self._given_line(given)
+
+    def _bundled(self, bundle: Json, given: Json) -> list[Json]:
+        """The lines of a bundle: the parent's, with its own price, and after it the children's."""
+        [parent] = self._given_line({**given, "price": bundle["regular_price"] or "0", "bundle_configuration": None})
+        children = []
+        for item in bundle["bundled_items"]:
+            product = self._goods(item["product_id"])
+            price = product["price"] if item["priced_individually"] else "0"
+            quantity = parent["quantity"] * item["quantity_default"]
+            children += self._given_line({"product_id": product["id"], "quantity": quantity, "price": price})
+        tie_bundle(bundle, parent, children, self._new_meta)
+        return [parent, *children]
+
+    def _price(self, item: Json, given: Json) -> str:
+        """What one of a thing costs at the checkout."""
+        return str(item["price"])
 
     def _given_line(self, given: Any) -> list[Json]:
         """A line as REST takes it, whatever its product."""
         quantity = int(given.get("quantity", 1))
         one = given.get("variation_id") or given.get("product_id") or 0
         item = self.products.get(one) or self.variations.get(one)
-        price = Decimal((item["price"] if item else "") or "0")
+        if item and item["type"] == "bundle" and given.get("bundle_configuration"):
+            return self._bundled(item, given)
+        price = Decimal(str(given.get("price", self._price(item, given) if item else "")) or "0")
         subtotal = Decimal(str(given.get("subtotal", given.get("total", price * quantity))))
         total = Decimal(str(given.get("total", subtotal)))
         line = new_line(next(self._lines), "", quantity, subtotal, total)
         line |= self._line_of(item) if item else {}
         line["name"] = given.get("name") or line["name"]
         merge_meta(line["meta_data"], given.get("meta_data"), self._new_meta, of_line=True)
+        merge_meta(line["meta_data"], entries(given.get("meta")), self._new_meta, of_line=True)
         return [line]
 
     def _line_of(self, item: Json) -> Json:
@@ -266,6 +325,8 @@ class Till(Orders):
         ):
             if key in fields:
                 order[key] = fields[key]
+        if currency := fields.get("currency"):
+            order |= {"currency": currency, "currency_symbol": SYMBOLS.get(currency, (currency, ""))[0]}
         for key in ("billing", "shipping"):
             order[key] |= fields.get(key) or {}
         merge_meta(order["meta_data"], fields.get("meta_data"), self._new_meta)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.sandbox.clock import Clock
 from bridge.sandbox.shop_hooks import Hooks
 from bridge.sandbox.shop_shapes import Json, dated
 
@@ -39,9 +39,9 @@ class World:
     """
 
     def __init__(
-        self, now: Callable[[], float] = time.time, utc_offset: int = 0, currency: str = "EUR", url: str = ""
+        self, now: Callable[[], float] | None = None, utc_offset: int = 0, currency: str = "EUR", url: str = ""
     ) -> None:
-        self.now = now
+        self.now = now = now or Clock()
         self.utc_offset = utc_offset
         self.currency = currency
         self.fixed_url = bool(url)
@@ -77,6 +77,13 @@ class World:
     def pings(self) -> list[Json]:
         """The pings: webhook_id, url, status."""
         return self.hooks.pings
+
+    @property
+    def clock(self) -> Clock:
+        """The shop's clock, to be set. TypeError if the shop was given one that can't be."""
+        if not isinstance(self.now, Clock):
+            raise TypeError("the shop was given a clock of another kind; set that one")
+        return self.now
 
     def deliver(self) -> int:
         """Run the webhook queue now; say how many deliveries were sent."""

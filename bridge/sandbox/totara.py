@@ -10,13 +10,14 @@ people, and files).
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flask import Flask
 
+from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
+from bridge.sandbox.totara_audiences import Audiences
 from bridge.sandbox.totara_things import (
     SYSTEM_CATEGORIES,
     USUAL_METHODS,
@@ -30,7 +31,7 @@ from bridge.sandbox.totara_things import (
 __all__ = ["Category", "Course", "Enrolment", "Tenant", "Totara", "User"]
 
 
-class Totara:
+class Totara(Audiences):
     """One embedded Totara. Serve ``app``, arrange the world by methods, read what became of it in the dicts.
 
     ``enrolments`` holds the manual enrolments; those by an audience or another method are in
@@ -51,8 +52,9 @@ class Totara:
         graphql: bool = True,
         response_debug: int = 1,
         ws_functions: set[str] | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        super().__init__()
         self.version = version
         self.client_id = client_id
         self.client_secret = client_secret
@@ -62,7 +64,7 @@ class Totara:
         self.graphql = graphql
         self.response_debug = response_debug
         self.ws_functions = ws_functions
-        self.clock = now
+        self.seconds = now or Clock()
         # Settings of the site and rights of the service account, for a test to change.
         self.token_seconds = 86400
         self.race_window = 0.0
@@ -87,7 +89,8 @@ class Totara:
         self.enrolments: dict[tuple[int, int], Enrolment] = {}
         self.other_enrolments: dict[tuple[int, int], Enrolment] = {}
         self.completions: dict[tuple[int, int], int] = {}
-        self.next_ids = {"user": 1, "course": 2, "category": 1, "tenant": 1}
+        kinds = ("user", "category", "tenant", "audience", "program", "assignment")
+        self.next_ids = dict.fromkeys(kinds, 1) | {"course": 2}
         self._furnish()
         self.app = self._make_app()
         self.faults = Faults()
@@ -100,7 +103,14 @@ class Totara:
 
     def now(self) -> int:
         """The time, in whole seconds since 1970."""
-        return int(self.clock())
+        return int(self.seconds())
+
+    @property
+    def clock(self) -> Clock:
+        """The site's clock, to be set. TypeError if it was given one that can't be."""
+        if not isinstance(self.seconds, Clock):
+            raise TypeError("this Totara was given a clock of another kind; set that one")
+        return self.seconds
 
     def note(self, what: str) -> None:
         """Remember that an API call was carried out."""
@@ -123,6 +133,7 @@ class Totara:
             category_id = self.add_category(name)
             self.tenants[tenant_id] = Tenant(tenant_id, idnumber, name, category_id)
             self.categories[category_id].tenant = tenant_id
+            self.add_audience(f"{name} participants", tenant=tenant_id)
             for title in SYSTEM_CATEGORIES:
                 self.categories[self.add_category(title, parent=category_id)].system = True
             return tenant_id

@@ -147,7 +147,7 @@ def _token(totara: Totara) -> Response:
 
 def _new_token(totara: Totara) -> str:
     """A token that looks like the real one, a signed JWT, and is remembered until it expires."""
-    now = totara.clock()
+    now = totara.seconds()
     claims = {"aud": totara.client_id, "jti": secrets.token_hex(40), "iat": now, "nbf": now}
     claims |= {"exp": now + totara.token_seconds, "sub": "", "scopes": []}
     parts = [json.dumps(part).encode() for part in ({"typ": "JWT", "alg": "RS256"}, claims)]
@@ -194,7 +194,7 @@ def _check_token(totara: Totara) -> None:
     if not header:
         raise Failed(internal(NO_HEADER))
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or totara.tokens.get(token.strip(), 0) <= totara.clock():
+    if scheme.lower() != "bearer" or totara.tokens.get(token.strip(), 0) <= totara.seconds():
         raise Failed(internal(BAD_TOKEN))
 
 

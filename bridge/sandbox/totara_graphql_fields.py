@@ -40,7 +40,9 @@ def operations_of(version: str, kind: str) -> dict[str, tuple[Resolver, bool]]:
         if version != "17":
             operations["enrol_manual_enrol_user"] = (enrol_user, False)
             operations["enrol_manual_unenrol_user"] = (unenrol_user, False)
-    return operations
+    from bridge.sandbox.totara_graphql_audiences import audience_operations
+
+    return operations | audience_operations(version, kind)
 
 
 def status(totara: Totara, given: Given) -> Given:
@@ -60,7 +62,7 @@ def users(totara: Totara, given: Given) -> Given:
         wanted = filters.get("status", "ACTIVE")
         if wanted != "ALL":
             rows = [u for u in rows if u.suspended == (wanted == "SUSPENDED")]
-        rows = _since(rows, filters)
+        rows = since(rows, filters)
     return page(
         rows,
         query,
@@ -69,7 +71,8 @@ def users(totara: Totara, given: Given) -> Given:
     )
 
 
-def _since(rows: list[Row], filters: Given) -> list[Row]:
+def since(rows: list[Row], filters: Given) -> list[Row]:
+    """Rows that were made or changed since the times in ``filters``."""
     for name in ("timemodified", "timecreated"):
         if since := filters.get(f"since_{name}"):
             rows = [row for row in rows if getattr(row, name) >= seconds_of(since)]
@@ -216,7 +219,7 @@ def courses(totara: Totara, given: Given) -> Given:
     """Courses by the page: hidden ones too, those the account can't see not; the front page isn't one."""
     query = given.get("query") or {}
     filters = query.get("filters") or {}
-    rows = _since([c for c in totara.courses.values() if c.viewable], filters)
+    rows = since([c for c in totara.courses.values() if c.viewable], filters)
     if tag := filters.get("tag_filter"):
         rows = [course for course in rows if tag in course.tags]
     columns = ("id", "fullname", "shortname", "timecreated", "timemodified")

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from flask import request
 
 from bridge.sandbox.totara import Category, Course, Totara, User
+from bridge.sandbox.totara_audiences import Audience, Program
 from bridge.sandbox.totara_graphql import Problem
 from bridge.sandbox.totara_text import cleaned, in_language, stripped
 
 Given = dict[str, Any]
-Row = TypeVar("Row", User, Course)
+Row = TypeVar("Row", User, Course, Audience, Program)
 
 
 def date(seconds: int | None) -> Callable[..., Any]:

@@ -52,6 +52,7 @@ _OPTIONAL = {
 }
 _SINCE = {"since_timemodified": "core_date", "since_timecreated": "core_date"}
 _ENROL = {"user": "core_user_user_reference!", "course": "core_course_course_reference!"}
+_MEMBER = {"user": "core_user_user_reference!", "cohort": "core_cohort_cohort_reference!"}
 _PAGED = {"pagination": "core_pagination_input", "sort": "[core_sort_input!]"}
 
 _INPUTS_17: dict[str, dict[str, str]] = {
@@ -90,6 +91,14 @@ _INPUTS_18: dict[str, dict[str, str]] = {
     },
     "enrol_manual_unenrol_user_input": _ENROL,
     "core_completion_get_course_completion_query": _ENROL,
+    "core_cohort_cohort_reference": {"id": "core_id", "idnumber": "String"},
+    "core_cohort_static_cohorts_query": _PAGED | {"filter": "core_cohort_static_cohorts_filter"},
+    "core_cohort_static_cohorts_filter": _SINCE | {"tag_filter": "String"},
+    "totara_program_program_reference": {"id": "core_id", "idnumber": "String"},
+    "totara_program_programs_query": _PAGED | {"filters": "totara_program_programs_filters"},
+    "totara_program_programs_filters": _SINCE,
+    "totara_certification_certification_reference": {"id": "core_id", "idnumber": "String"},
+    "totara_certification_certifications_query": _PAGED | {"filters": "totara_program_programs_filters"},
 }
 _ENUMS = {
     "core_sort_direction_enum": ("ASC", "DESC"),
@@ -124,6 +133,14 @@ _ARGUMENTS = {
     "enrol_manual_enrol_user": {"input": "enrol_manual_enrol_user_input!"},
     "enrol_manual_unenrol_user": {"input": "enrol_manual_unenrol_user_input!"},
     "core_completion_get_course_completion": {"query": "core_completion_get_course_completion_query!"},
+    "core_cohort_static_cohorts": {"query": "core_cohort_static_cohorts_query"},
+    **dict.fromkeys(
+        ("core_cohort_is_user_member", "core_cohort_add_cohort_member", "core_cohort_remove_cohort_member"), _MEMBER
+    ),
+    "totara_program_programs_v2": {"query": "totara_program_programs_query"},
+    "totara_program_program_v2": {"reference": "totara_program_program_reference!"},
+    "totara_certification_certifications_v2": {"query": "totara_certification_certifications_query"},
+    "totara_certification_certification_v2": {"reference": "totara_certification_certification_reference!"},
 }
 
 

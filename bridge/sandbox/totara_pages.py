@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,12 @@ def install(totara: Totara) -> None:
         totara.complete(user_id, course_id)
         return redirect(f"/course/{course_id}", 303)
 
+    def audiences() -> str:
+        with totara.lock:
+            held = [(one, named(totara, totara.members_of(one.id))) for one in totara.audiences.values()]
+            programs = [(one, named(totara, totara.program_learners(one.id))) for one in totara.programs.values()]
+            return render_template("totara_audiences.html", held=held, programs=programs, courses=totara.courses)
+
     def picture(course_id: int) -> Response:
         found = totara.courses.get(course_id)
         if found is None or found.image is None:
@@ -59,6 +66,7 @@ def install(totara: Totara) -> None:
 
     app.add_url_rule("/", "home", home)
     app.add_url_rule("/user", "user", user)
+    app.add_url_rule("/audiences", "audiences", audiences)
     app.add_url_rule("/course/<int:course_id>", "course", course)
     app.add_url_rule("/course/<int:course_id>/picture", "picture", picture)
     app.add_url_rule("/course/<int:course_id>/complete/<int:user_id>", "complete", complete, methods=["POST"])
@@ -100,6 +108,11 @@ def file_error(message: str, code: str, status: int = 200) -> Response:
 def day(seconds: int) -> str:
     """A time, to the minute, for a reader."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y, %H:%M UTC") if seconds else ""
+
+
+def named(totara: Totara, users: Iterable[int]) -> list[str]:
+    """The names of these people, in the order of the names."""
+    return sorted(totara.users[one].fullname for one in users)
 
 
 def shelves(totara: Totara) -> list[dict[str, Any]]:

@@ -66,6 +66,7 @@ class Course:
     tags: set[str] = field(default_factory=set)
     enterable: bool = True
     viewable: bool = True
+    seen_by: set[int] = field(default_factory=set)  # the audiences it is shown to where audiencevisible is 1
 
     @property
     def shown(self) -> bool:
@@ -119,6 +120,7 @@ class Enrolment:
     timeend: int = 0
     method: str = "manual"
     since: int = 0
+    followed: bool = False  # by an audience or a program, and gone when that is
 
     def active(self, now: int) -> bool:
         """Whether it gives access at the time ``now``."""

@@ -46,6 +46,12 @@ def no_record() -> WsError:
     return WsError("dml_missing_record_exception", "invalidrecordunknown", "Can not find data record in database.")
 
 
+def no_permission(what: str) -> WsError:
+    """The service account lacks a capability, which is named in words."""
+    text = f"Sorry, but you do not currently have permissions to do that ({what})"
+    return WsError("required_capability_exception", "nopermissions", text)
+
+
 def no_access() -> WsError:
     """The function isn't in the service, or the service account may not use web services."""
     return WsError("webservice_access_exception", "accessexception", "Access control exception")
@@ -89,7 +95,7 @@ def function(name: str, spec: dict[str, Any], locks: bool = False) -> Callable[[
 
 def install(totara: Totara) -> None:
     """Answer at the address of the REST server."""
-    from bridge.sandbox import totara_ws_courses, totara_ws_users  # noqa: F401 - they register their functions
+    from bridge.sandbox import totara_ws_audiences, totara_ws_courses, totara_ws_users  # noqa: F401 - they register
 
     def server() -> Response:
         if not totara.web_services:

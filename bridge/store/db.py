@@ -66,6 +66,9 @@ class Store:
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
             self.engine = create_engine(url, pool_size=20, max_overflow=20, hide_parameters=True)
+        # A single statement needs no transaction, and a server would have to be told of its beginning and its end.
+        without = {"reads_only": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._direct = self.engine.execution_options(**without)
         self.bell = Bell()
         # SQLite's busy handler sleeps and so starves writers; within a process they queue up here instead.
         self._lane = threading.Lock() if self.is_sqlite else None
@@ -77,9 +80,25 @@ class Store:
             yield connection
 
     @contextmanager
+    def one_statement(self) -> Iterator[Connection]:
+        """A connection for a single statement, which is durable when it has returned. Raises Unavailable.
+
+        PostgreSQL needs no BEGIN and no COMMIT for that, and each would be a wait for the server.
+        """
+        if self.is_sqlite:
+            with self.begin() as connection:
+                yield connection
+        else:
+            with translated(), self._direct.connect() as connection:
+                yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from. Raises Unavailable when the database can't be reached."""
-        with translated(), self.engine.connect().execution_options(reads_only=True) as connection:
+        """A connection to read from; each statement reads what is there when it runs.
+
+        Raises Unavailable when the database can't be reached.
+        """
+        with translated(), self._direct.connect() as connection:
             yield connection
 
     @contextmanager
@@ -128,8 +147,8 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
 
 def _sqlite_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later can't wait for another writer: take the lock at once.
-    reads_only = connection.get_execution_options().get("reads_only")
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("reads_only"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 # --- migrations ------------------------------------------------------------------------------------------------

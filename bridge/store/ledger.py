@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
 
 from bridge.domain.enrolments import Held, State
-from bridge.domain.identity import Identity, new_key
-from bridge.domain.purchases import Buyer, Gives, Order, Seat, SeatPlan
+from bridge.domain.identity import Contact, Identity, new_key
+from bridge.domain.purchases import Gives, Order, Seat, SeatPlan
 from bridge.store.db import Store
 from bridge.store.models import accounts, enrolments, notes, orders, persons, products, purchases, seats
 
@@ -23,7 +23,7 @@ from bridge.store.models import accounts, enrolments, notes, orders, persons, pr
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody we know. ``totara_id`` is None until the learning account is made."""
+    """Somebody we know. ``totara_id`` is None until the account is made; ``reserved`` is the address kept for it."""
 
     id: int
     key: str
@@ -32,6 +32,7 @@ class Person:
     first_name: str
     last_name: str
     totara_id: int | None = None
+    reserved: str | None = None
 
 
 _PERSON = select(
@@ -42,73 +43,76 @@ _PERSON = select(
     persons.c.first_name,
     persons.c.last_name,
     accounts.c.totara_id,
+    accounts.c.email,
 ).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
-def _is(identity: Identity) -> Any:
-    if identity.customer_id is not None:
-        return persons.c.customer_id == identity.customer_id
-    return persons.c.guest_email == identity.guest_email
+_BY_ID = _PERSON.where(persons.c.id == bindparam("person"))
+_BY_CUSTOMER = _PERSON.where(persons.c.customer_id == bindparam("customer"))
+_BY_GUEST = _PERSON.where(persons.c.guest_email == bindparam("guest"))
 
 
 def find_person(connection: Connection, identity: Identity) -> Person | None:
     """The person of this identity, if we have met."""
-    row = connection.execute(_PERSON.where(_is(identity))).first()
+    if identity.customer_id is not None:
+        row = connection.execute(_BY_CUSTOMER, {"customer": identity.customer_id}).first()
+    else:
+        row = connection.execute(_BY_GUEST, {"guest": identity.guest_email}).first()
     return Person(*row) if row else None
 
 
 def get_person(connection: Connection, person_id: int) -> Person | None:
     """The person with this id."""
-    row = connection.execute(_PERSON.where(persons.c.id == person_id)).first()
+    row = connection.execute(_BY_ID, {"person": person_id}).first()
     return Person(*row) if row else None
 
 
-def ensure_person(
-    store: Store, connection: Connection, identity: Identity, contact: Buyer, email: str, now: datetime
-) -> int:
-    """The person's id; a new one is written down, a known one without an account yet gets the newer contact."""
-    contact_values = {
-        "email": email,
-        "first_name": contact.first_name[:100],
-        "last_name": contact.last_name[:100],
-    }
-    target = persons.c.customer_id if identity.customer_id is not None else persons.c.guest_email
-    connection.execute(
-        store.insert(persons)
-        .values(
-            key=new_key(),
-            customer_id=identity.customer_id,
-            guest_email=identity.guest_email,
-            created_at=now,
-            **contact_values,
-        )
-        .on_conflict_do_nothing(index_elements=[target])
-    )
-    person = find_person(connection, identity)
+def ensure_person(store: Store, connection: Connection, who: Contact | int, now: datetime) -> int:
+    """The person's id; a new one is written down, a known one without an account yet gets the newer contact.
+
+    The address is reserved for the account to come, unless another has it. An id is given back as it is.
+    """
+    if isinstance(who, int):
+        return who
+    contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
+    identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
+    person = find_person(connection, who.identity)
     if person is None:
-        raise LookupError("the person vanished while being written")
-    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(
-        contact_values.values()
-    ):
-        connection.execute(update(persons).where(persons.c.id == person.id).values(contact_values))
+        made = connection.execute(
+            store.insert(persons)
+            .values(key=new_key(), created_at=now, **identity, **contact)
+            .on_conflict_do_nothing()
+            .returning(persons.c.id)
+        ).scalar()
+        person = find_person(connection, who.identity) if made is None else None
+        if person is None:
+            if made is None:
+                raise LookupError("the person vanished while being written")
+            reserve_account(store, connection, int(made), who.email)
+            return int(made)
+    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(contact.values()):
+        connection.execute(update(persons).where(persons.c.id == person.id).values(contact))
+        reserve_account(store, connection, person.id, who.email)
     return person.id
 
 
-def reserve_account(store: Store, connection: Connection, person: Person) -> int | None:
-    """Reserve the person's address for their one account. None when it is theirs, else the id of whose it is.
+def reserve_account(store: Store, connection: Connection, person_id: int, email: str) -> int | None:
+    """Reserve an address for a person's one account. None when it is theirs, else the id of whose it is.
 
     The key on the address makes this the place where two workers, or two persons, can't both win.
     """
-    connection.execute(store.insert(accounts).values(person_id=person.id, email=person.email).on_conflict_do_nothing())
-    holder = connection.execute(select(accounts.c.person_id).where(accounts.c.email == person.email)).scalar()
+    taken = store.insert(accounts).values(person_id=person_id, email=email).on_conflict_do_nothing()
+    if connection.execute(taken.returning(accounts.c.person_id)).scalar() is not None:
+        return None
+    holder = connection.execute(select(accounts.c.person_id).where(accounts.c.email == email)).scalar()
     if holder is None:  # theirs is for an address they have changed since: no account was made for it
         connection.execute(
             update(accounts)
-            .where(accounts.c.person_id == person.id, accounts.c.totara_id.is_(None))
-            .values(email=person.email)
+            .where(accounts.c.person_id == person_id, accounts.c.totara_id.is_(None))
+            .values(email=email)
         )
         return None
-    return None if holder == person.id else int(holder)
+    return None if holder == person_id else int(holder)
 
 
 def account_made(connection: Connection, person_id: int, totara_id: int, now: datetime) -> None:
@@ -189,11 +193,22 @@ def buyer_of(connection: Connection, order_id: int) -> Person | None:
     return Person(*row) if row else None
 
 
-def looked_since(connection: Connection, order_id: int, moment: datetime) -> bool:
-    """Whether somebody looked at the order after this moment: what was read before it may be old."""
-    query = select(orders.c.looked_at).where(orders.c.id == order_id)
-    looked: datetime | None = connection.execute(query).scalar()
-    return looked is not None and looked > moment
+def is_known(connection: Connection, order_id: int) -> bool:
+    """Whether the order was ever written down."""
+    return find_order(connection, order_id) is not None
+
+
+_ORDER = select(orders).where(orders.c.id == bindparam("order"))
+
+
+def find_order(connection: Connection, order_id: int) -> Row[Any] | None:
+    """The order as it was last written down."""
+    return connection.execute(_ORDER, {"order": order_id}).first()
+
+
+def set_order(connection: Connection, order_id: int, **values: Any) -> None:
+    """Write down something about an order that is known."""
+    connection.execute(update(orders).where(orders.c.id == order_id).values(**values))
 
 
 def record_gone(connection: Connection, order_id: int, now: datetime) -> bool:

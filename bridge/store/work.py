@@ -3,7 +3,8 @@
 A row is not a message. Marking a thing due twice is marking it due once; what is to be done is found out by looking at
 the thing when its turn comes. Everything else follows from the row:
 
-- *order per key and single execution*: a row has one lease, and only its owner can settle it;
+- *order per key and single execution*: a row has one lease, and only its owner can settle it; what a job writes down
+  commits together with its settlement, so that one which has lost its lease writes nothing;
 - *nothing lost*: marking commits with whatever made it necessary, and a lease that its owner can't renew runs out;
 - *nothing missed while working*: ``hints`` counts markings, and settling leaves the row due if it moved meanwhile.
 
@@ -18,17 +19,18 @@ import random
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, null, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Row, Update, bindparam, case, func, null, or_, select, text, tuple_, update
 from sqlalchemy import delete as sql_delete
 
 from bridge.errors import Unavailable
 from bridge.store.db import Store, utc_now
+from bridge.store.models import Moment
 from bridge.store.models import work as t
 
 CHANNEL = "bridge_work"  # what PostgreSQL's LISTEN/NOTIFY calls it
@@ -55,6 +57,70 @@ class Parked:
     since: datetime
     attempts: int
     due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a claim: settled, put off, parked, or given back. Made by :class:`Work`, for :meth:`Work.end`."""
+
+    statement: Update
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """``kept`` is False when the lease had been lost to another; ``following`` is the thing taken on after it."""
+
+    kept: bool
+    following: Claim | None = None
+
+
+def _ending(**values: Any) -> Update:
+    """An UPDATE that only the holder of the lease can make. Built once: building costs more than running."""
+    mine = (t.c.kind == bindparam("of_kind"), t.c.key == bindparam("of_key"), t.c.lease_owner == bindparam("lease"))
+    return update(t).where(*mine).values(lease_until=None, lease_owner=None, **values)
+
+
+_NOW, _AGAIN = bindparam("now", type_=Moment), bindparam("again", type_=Moment)
+_UNMOVED = t.c.hints == bindparam("known_hints")
+_SETTLED = _ending(
+    due_at=case((_UNMOVED, _AGAIN), else_=t.c.due_at),
+    first_due_at=case((_UNMOVED, _AGAIN), else_=_NOW),
+    settled_at=_NOW,
+    attempts=0,
+    parked_at=None,
+    reason=None,
+)
+# A hint that came meanwhile does not jump the queue: whoever could not answer still can't.
+_LATER = _ending(due_at=_AGAIN, attempts=bindparam("tried"), reason=bindparam("why"))
+_PARKED = _ending(
+    due_at=case((_UNMOVED, null()), else_=t.c.due_at),
+    first_due_at=case((_UNMOVED, null()), else_=_NOW),
+    attempts=bindparam("tried"),
+    parked_at=func.coalesce(t.c.parked_at, _NOW),
+    reason=bindparam("why"),
+)
+_RELEASED = _ending()
+
+_FREE = or_(t.c.lease_until.is_(None), t.c.lease_until < _NOW)
+_DUE = (
+    select(t.c.kind, t.c.key)
+    .where(t.c.due_at <= _NOW, _FREE, t.c.kind.in_(bindparam("kinds", expanding=True)))
+    .order_by(t.c.due_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_TAKEN = (t.c.kind, t.c.key, t.c.hints, t.c.attempts, t.c.lease_owner)
+_LEASED: dict[str, Any] = {"lease_until": bindparam("until", type_=Moment), "lease_owner": bindparam("lease")}
+# A common table expression that locks is run once; a subquery might be run, and lock, more often.
+_FOUND = _DUE.cte("one")
+_CLAIM = update(t).where(t.c.kind == _FOUND.c.kind, t.c.key == _FOUND.c.key, _FREE).values(_LEASED).returning(*_TAKEN)
+_TAKE = (
+    update(t)
+    .where(t.c.kind == bindparam("of_kind"), t.c.key == bindparam("of_key"), _FREE)
+    .values(_LEASED)
+    .returning(*_TAKEN)
+)
 
 
 def owner_name() -> str:
@@ -100,28 +166,30 @@ class Work:
                 "first_due_at": func.coalesce(t.c.first_due_at, insert.excluded.first_due_at),
             },
         )
+        # One statement also for many rows, and one wait for the server: the word to the others goes with it.
+        self._mark_and_tell = self._mark if store.is_sqlite else self._mark.returning(func.pg_notify(CHANNEL, ""))
 
     # --- marking -------------------------------------------------------------------------------------------
 
     def mark(self, connection: Connection, kind: str, keys: Iterable[object], at: datetime | None = None) -> None:
         """Owe something, in the caller's transaction. Call ``store.bell.ring()`` after it has committed."""
+        self._upsert(connection, [(kind, str(key)) for key in keys], at)
+
+    def _upsert(self, connection: Connection, things: Iterable[tuple[str, str]], at: datetime | None) -> None:
         moment = at or self._now()
-        rows = [{"kind": kind, "key": str(key), "at": moment} for key in keys]
+        # In one order everywhere, so that two writers never wait for each other's rows in a circle.
+        rows = [{"kind": kind, "key": key, "at": moment} for kind, key in sorted(set(things))]
         if rows:
-            connection.execute(self._mark, rows)
-            if at is None and not self.store.is_sqlite:
-                connection.execute(text(f"NOTIFY {CHANNEL}"))
+            connection.execute(self._mark_and_tell if at is None else self._mark, rows)
 
     def mark_due(self, kind: str, *keys: object, at: datetime | None = None) -> None:
         """Owe something, durably on return. A thing already due stays due at the earlier moment."""
         self.mark_many([(kind, str(key)) for key in keys], at=at)
 
     def mark_many(self, things: Sequence[tuple[str, str]], at: datetime | None = None) -> None:
-        """The same for things of several kinds, in one transaction."""
-        # In one order everywhere, so that two writers never wait for each other's rows in a circle.
-        with self.store.begin() as connection:
-            for kind in sorted({kind for kind, _ in things}):
-                self.mark(connection, kind, sorted({key for k, key in things if k == kind}), at)
+        """The same for things of several kinds. If it raises Unavailable, a part of very many may be marked."""
+        with self.store.one_statement() as connection:
+            self._upsert(connection, things, at)
         self.store.bell.ring()
 
     def mark_recurring(self, kind: str, key: str, every: float) -> None:
@@ -150,43 +218,30 @@ class Work:
         """Take on the thing that is due the longest, or None. One conditional UPDATE: two can't take the same."""
         if not kinds:
             return None
-        now = self._now()
-        free = or_(t.c.lease_until.is_(None), t.c.lease_until < now)
-        one = (
-            select(t.c.kind, t.c.key)
-            .where(t.c.due_at <= now, free, t.c.kind.in_(sorted(kinds)))
-            .order_by(t.c.due_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        if self.store.is_sqlite and not self._any_due(one):
-            return None  # without taking the write lock for nothing
-        # A common table expression that locks is run once; a subquery might be run, and lock, more often.
-        found = one.cte("one")
+        if self.store.is_sqlite:
+            with self.store.read() as connection:  # without taking the write lock for nothing
+                if connection.execute(_DUE, {"now": self._now(), "kinds": sorted(kinds)}).first() is None:
+                    return None
         with self.store.begin() as connection:
-            row = connection.execute(
-                update(t)
-                .where(t.c.kind == found.c.kind, t.c.key == found.c.key, free)
-                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self._lease_name())
-                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts, t.c.lease_owner)
-            ).first()
+            return self._claim(connection, kinds)
+
+    def _claim(self, connection: Connection, kinds: Collection[str]) -> Claim | None:
+        row = connection.execute(_CLAIM, {"kinds": sorted(kinds), **self._lease()}).first()
         return None if row is None else Claim(*row)
+
+    def _lease(self) -> dict[str, Any]:
+        now = self._now()
+        return {"now": now, "until": now + timedelta(seconds=self.lease), "lease": self._lease_name()}
 
     def _lease_name(self) -> str:
         return f"{self.owner}:{next(self._leases)}"
 
     def take(self, kind: str, key: str) -> Claim | None:
         """Take on one particular thing, due or not. None while another holds it."""
-        now = self._now()
         insert = self.store.insert(t).values(kind=kind, key=key, hints=0)
         with self.store.begin() as connection:
             connection.execute(insert.on_conflict_do_nothing())
-            row = connection.execute(
-                update(t)
-                .where(t.c.kind == kind, t.c.key == key, or_(t.c.lease_until.is_(None), t.c.lease_until < now))
-                .values(lease_until=now + timedelta(seconds=self.lease), lease_owner=self._lease_name())
-                .returning(t.c.kind, t.c.key, t.c.hints, t.c.attempts, t.c.lease_owner)
-            ).first()
+            row = connection.execute(_TAKE, {"of_kind": kind, "of_key": key, **self._lease()}).first()
         return None if row is None else Claim(*row)
 
     @contextmanager
@@ -207,51 +262,57 @@ class Work:
             done.set()
             keeper.join()
 
-    def _any_due(self, query: Any) -> bool:
-        with self.store.read() as connection:
-            return connection.execute(query).first() is not None
+    def end(
+        self,
+        claim: Claim,
+        ending: Ending,
+        *,
+        write: Callable[[Connection], object] | None = None,
+        then: Collection[str] = (),
+    ) -> Ended:
+        """End a claim, write down what came of it, and take on the next thing of the kinds ``then``, all or nothing.
 
-    def settle(self, claim: Claim, again_at: datetime | None = None) -> bool:
-        """Nothing is owed any more, or only from ``again_at`` on. False if the lease had been lost to another."""
-        unmoved = t.c.hints == claim.hints
-        return self._end(
-            claim,
-            due_at=case((unmoved, again_at or null()), else_=t.c.due_at),
-            first_due_at=case((unmoved, again_at or null()), else_=self._now()),
-            settled_at=self._now(),
-            attempts=0,
-            parked_at=None,
-            reason=None,
-        )
+        Where the lease has been lost to another, nothing is written: what was read under it may be old.
+        """
+        mine = {"of_kind": claim.kind, "of_key": claim.key, "lease": claim.lease}
+        with self.store.begin() as connection:
+            kept = connection.execute(ending.statement, {**mine, **ending.values}).rowcount == 1
+            if kept and write is not None:
+                write(connection)
+            following = self._claim(connection, then) if then else None
+        return Ended(kept, following)
 
-    def later(self, claim: Claim, reason: str, *, wait: float | None = None, counts: bool = True) -> bool:
+    def settled(self, claim: Claim, again_at: datetime | None = None) -> Ending:
+        """Nothing is owed any more, or only from ``again_at`` on."""
+        return Ending(_SETTLED, {"known_hints": claim.hints, "again": again_at, "now": self._now()})
+
+    def put_off(self, claim: Claim, reason: str, *, wait: float | None = None, counts: bool = True) -> Ending:
         """Try again, however long it takes: after ``wait`` seconds, or after a growing, jittered, capped time."""
         attempts = claim.attempts + counts
         delay = self._cap if attempts > 30 else min(self._cap, self._backoff * 2 ** max(attempts - 1, 0))
         seconds = max(wait or 0.0, delay * random.uniform(0.5, 1.0))  # noqa: S311
-        return self._end(
-            claim,
-            # A hint that came meanwhile does not jump the queue: whoever could not answer still can't.
-            due_at=self._now() + timedelta(seconds=seconds),
-            attempts=attempts,
-            reason=reason,
-        )
+        return Ending(_LATER, {"again": self._now() + timedelta(seconds=seconds), "tried": attempts, "why": reason})
+
+    def parked_for(self, claim: Claim, reason: str) -> Ending:
+        """A person has to look. A hint that came meanwhile, or comes later, has it tried again all the same."""
+        values = {"known_hints": claim.hints, "now": self._now(), "tried": claim.attempts + 1, "why": reason}
+        return Ending(_PARKED, values)
+
+    def settle(self, claim: Claim, again_at: datetime | None = None) -> bool:
+        """End a claim as :meth:`settled`. False if the lease had been lost to another."""
+        return self.end(claim, self.settled(claim, again_at)).kept
+
+    def later(self, claim: Claim, reason: str, *, wait: float | None = None, counts: bool = True) -> bool:
+        """End a claim as :meth:`put_off`. False if the lease had been lost to another."""
+        return self.end(claim, self.put_off(claim, reason, wait=wait, counts=counts)).kept
 
     def park(self, claim: Claim, reason: str) -> bool:
-        """A person has to look. A hint that came meanwhile, or comes later, has it tried again all the same."""
-        unmoved = t.c.hints == claim.hints
-        return self._end(
-            claim,
-            due_at=case((unmoved, null()), else_=t.c.due_at),
-            first_due_at=case((unmoved, null()), else_=self._now()),
-            attempts=claim.attempts + 1,
-            parked_at=func.coalesce(t.c.parked_at, self._now()),
-            reason=reason,
-        )
+        """End a claim as :meth:`parked_for`. False if the lease had been lost to another."""
+        return self.end(claim, self.parked_for(claim, reason)).kept
 
     def release(self, claim: Claim) -> bool:
-        """Give it back undone, for another to take at once."""
-        return self._end(claim)
+        """Give it back undone, for another to take at once. False if the lease had been lost already."""
+        return self.end(claim, Ending(_RELEASED)).kept
 
     def renew(self, claims: Collection[Claim]) -> None:
         """Keep what is being worked on."""
@@ -264,15 +325,6 @@ class Work:
                 .where(tuple_(t.c.kind, t.c.key, t.c.lease_owner).in_(keys))
                 .values(lease_until=self._now() + timedelta(seconds=self.lease))
             )
-
-    def _end(self, claim: Claim, **values: Any) -> bool:
-        with self.store.begin() as connection:
-            done = connection.execute(
-                update(t)
-                .where(t.c.kind == claim.kind, t.c.key == claim.key, t.c.lease_owner == claim.lease)
-                .values(lease_until=None, lease_owner=None, **values)
-            )
-        return done.rowcount == 1
 
     # --- looking -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Letters to learners: the templates, and how they are filled in."""
