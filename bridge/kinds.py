@@ -13,7 +13,7 @@ ALL = "all"  # the key of work that is about everything
 SYSTEMS: Mapping[str, frozenset[str]] = {
     ORDER: frozenset({"shop"}),
     SUBSCRIPTION: frozenset({"shop"}),
-    PAYMENT: frozenset(),
+    PAYMENT: frozenset({"stripe"}),
     LEARNER: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),

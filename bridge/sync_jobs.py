@@ -250,11 +250,13 @@ class Jobs:
 
     def look_at_payment(self, claim: Claim) -> Done | None:
         """A payment changed: owe a look at the order that it pays, found by our own books or by whoever took it."""
-        names = {claim.key}
+        names, told = frozenset({claim.key}), None
         with self._store.read() as connection:
-            due = ledger.orders_paid_by(connection, names)
+            due = set(ledger.orders_paid_by(connection, names))
         if not due and self._payments is not None:
-            due = self._payments.orders_of(claim.key)
+            names, told = self._payments.about(claim.key)
+            with self._store.read() as connection:
+                due = set(ledger.orders_paid_by(connection, names)) | ({told} if told else set())
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             self._work.mark(connection, ORDER, sorted(due))

@@ -1,7 +1,8 @@
-"""The receiver. A delivery is a hint: it is verified, "look at order N" is written down, and only then answered 200.
+"""The receivers. A delivery is a hint: it is verified, "look at order N" is written down, and only then answered 200.
 
-It never calls anybody, and believes nothing of a body but which order it is about: WooCommerce builds bodies when it
-delivers them, not when things happen; delivery ids collide; bodies may be errors or empty (all measured).
+They never call anybody, and believe nothing of a body but which order or payment it is about: WooCommerce builds bodies
+when it delivers them, not when things happen; delivery ids collide; bodies may be errors or empty (all measured).
+Stripe's events come in any order, and more than once.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from stripe import SignatureVerificationError, WebhookSignature
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.kinds import ORDER, SUBSCRIPTION
+from bridge.kinds import ORDER, PAYMENT, SUBSCRIPTION
+from bridge.stripe_client import REFERENCE
 from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 
 if TYPE_CHECKING:
@@ -31,12 +35,33 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PATH = "/webhooks/woocommerce"
+STRIPE_PATH = "/webhooks/stripe"
 MOST_BYTES = 1024 * 1024
 _PING = re.compile(rb"webhook_id=\d{1,19}")
 _ABOUT = {
     SUBSCRIPTION: re.compile(r"subscription\.|action\.woocommerce_subscription_status_"),
     ORDER: re.compile(r"order\.|action\.woocommerce_(order_|delete_order$|payment_complete$)"),
 }
+#: Stripe's events after which a payment may stand otherwise than before.
+EVENTS = frozenset(
+    {
+        "charge.dispute.closed",
+        "charge.dispute.created",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.updated",
+        "charge.refunded",
+        "payment_intent.canceled",
+        "payment_intent.payment_failed",
+        "payment_intent.succeeded",
+        "radar.early_fraud_warning.created",
+        "refund.created",
+        "refund.failed",
+        "refund.updated",
+        "review.closed",
+        "review.opened",
+    }
+)
 
 
 class Secrets:
@@ -80,12 +105,7 @@ def thing_of(topic: str, body: bytes) -> tuple[str, int] | None:
     kind = next((kind for kind, topics in _ABOUT.items() if topics.match(topic)), None)
     if kind is None:
         return None
-    try:
-        parsed: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(parsed, dict):
-        return None
+    parsed = object_in(body)
     value = parsed.get("arg") if topic.startswith("action.") else parsed.get("id")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         value = int(value)
@@ -94,20 +114,66 @@ def thing_of(topic: str, body: bytes) -> tuple[str, int] | None:
     return kind, value
 
 
-class Receiver:
-    """``POST /webhooks/woocommerce`` as a plain WSGI application; all other paths are ``others``'s.
+def verify_stripe(secrets: Sequence[str], body: bytes, header: str, tolerance: float) -> None:
+    """Raises BadSignature unless one of the secrets signed exactly these bytes, at most ``tolerance`` seconds ago.
+
+    https://docs.stripe.com/webhooks/signature - while a secret is rolled, Stripe signs with the old one as well.
+    """
+    for secret in secrets:
+        try:
+            WebhookSignature.verify_header(body, header, secret, max(1, int(tolerance)))
+        except (SignatureVerificationError, ValueError, TypeError):
+            continue  # ValueError: no UTF-8; TypeError: a signature that isn't even ASCII
+        return
+    raise BadSignature("no configured secret signed this delivery, or not lately")
+
+
+def payment_of(event: Mapping[str, Any]) -> str | None:
+    """The payment that an event of Stripe is about: its intent where it has one, else the charge.
+
+    Intents and charges are it themselves; disputes, refunds, reviews and fraud warnings name it.
+    """
+    data = event.get("data")
+    about = data.get("object") if isinstance(data, dict) else None
+    if not _matters(event) or not isinstance(about, dict):
+        return None
+    for name in ("payment_intent", "charge", "id"):  # an intent has neither of the first two
+        value = about.get(name)
+        value = value.get("id") if isinstance(value, dict) else value
+        if isinstance(value, str) and REFERENCE.fullmatch(value):
+            return value
+    return None
+
+
+def _matters(event: Mapping[str, Any]) -> bool:
+    kind = event.get("type")
+    return isinstance(kind, str) and kind in EVENTS
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; an empty one if there is none."""
+    try:
+        parsed: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+class Door(ABC):
+    """``POST`` to one path as a plain WSGI application; all other paths are ``others``'s.
 
     A view of the framework's would cost more than all that is done here. ``mark(kind, key)`` must be durable on return.
     """
 
-    def __init__(self, others: WSGIApplication, secrets: Secrets, mark: Callable[[str, str], None]) -> None:
+    path: str
+
+    def __init__(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> None:
         self._others = others
-        self._secrets = secrets
         self._mark = mark
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
-        if environ.get("PATH_INFO") != PATH:
+        if environ.get("PATH_INFO") != self.path:
             return self._others(environ, start_response)
         status, words = self._answer(environ)
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(words)))]
@@ -122,24 +188,22 @@ class Receiver:
         body = body_of(environ)
         if body is None:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too large"
-        signature = environ.get("HTTP_X_WC_WEBHOOK_SIGNATURE", "")
-        if not signature and _PING.fullmatch(body):
-            # Sent unsigned when a webhook is made; anything but 200 has it repeated after every delivery.
-            metrics.DELIVERIES.labels("ping", "answered").inc()
-            return HTTPStatus.OK, b"pong"
-        return self._take(environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower(), body, signature)
+        return self._delivered(environ, body)
 
-    def _take(self, topic: str, body: bytes, signature: str) -> tuple[HTTPStatus, bytes]:
-        label = topic if topic in (*TOPICS, *SUBSCRIPTION_TOPICS) else "other"
+    @abstractmethod
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        """A delivery of good size: the answer to it."""
+
+    def _note(
+        self, label: str, body: bytes, find: Callable[[bytes], tuple[str, str] | None]
+    ) -> tuple[HTTPStatus, bytes]:
+        """Owe a look at what ``find`` sees in the body. It raises BadSignature for what nobody of ours has sent."""
         try:
-            self._secrets.verify(body, signature)
-            thing = thing_of(topic, body)
+            thing = find(body)
             if thing is not None:
-                self._mark(thing[0], str(thing[1]))
+                self._mark(*thing)
         except BadSignature:
-            metrics.DELIVERIES.labels("unsigned", "refused").inc()
-            log.warning("delivery refused: bad signature", bytes=len(body))
-            return HTTPStatus.UNAUTHORIZED, b"bad signature"
+            return self._refused(body)
         except Unavailable as err:
             metrics.DELIVERIES.labels(label, "unavailable").inc()
             log.error("delivery not taken", problem=str(err))
@@ -150,6 +214,74 @@ class Receiver:
             return HTTPStatus.INTERNAL_SERVER_ERROR, b"failed"
         metrics.DELIVERIES.labels(label, "noted" if thing else "nothing to note").inc()
         return HTTPStatus.OK, b"noted"
+
+    def _refused(self, body: bytes) -> tuple[HTTPStatus, bytes]:
+        metrics.DELIVERIES.labels("unsigned", "refused").inc()
+        log.warning("delivery refused: bad signature", path=self.path, bytes=len(body))
+        return HTTPStatus.UNAUTHORIZED, b"bad signature"
+
+
+class Receiver(Door):
+    """``POST /webhooks/woocommerce``."""
+
+    path = PATH
+
+    def __init__(self, others: WSGIApplication, secrets: Secrets, mark: Callable[[str, str], None]) -> None:
+        super().__init__(others, mark)
+        self._secrets = secrets
+
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        signature = environ.get("HTTP_X_WC_WEBHOOK_SIGNATURE", "")
+        if not signature and _PING.fullmatch(body):
+            # Sent unsigned when a webhook is made; anything but 200 has it repeated after every delivery.
+            metrics.DELIVERIES.labels("ping", "answered").inc()
+            return HTTPStatus.OK, b"pong"
+        topic = environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower()
+
+        def find(body: bytes) -> tuple[str, str] | None:
+            self._secrets.verify(body, signature)
+            thing = thing_of(topic, body)
+            return None if thing is None else (thing[0], str(thing[1]))
+
+        return self._note(topic if topic in (*TOPICS, *SUBSCRIPTION_TOPICS) else "other", body, find)
+
+
+class StripeReceiver(Door):
+    """``POST /webhooks/stripe``, signed by any of ``secrets``; ``live`` is the mode of our key.
+
+    An endpoint for live mode that is given to a bridge with a test key, or the reverse, is no reason for Stripe to try
+    again: it is answered 200 and told in the log.
+    """
+
+    path = STRIPE_PATH
+
+    def __init__(
+        self,
+        others: WSGIApplication,
+        secrets: Sequence[str],
+        mark: Callable[[str, str], None],
+        *,
+        live: bool,
+        tolerance: float = 300.0,
+    ) -> None:
+        super().__init__(others, mark)
+        self._secrets = secrets
+        self._live = live
+        self._tolerance = tolerance
+
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        try:
+            verify_stripe(self._secrets, body, environ.get("HTTP_STRIPE_SIGNATURE", ""), self._tolerance)
+        except BadSignature:
+            return self._refused(body)
+        event = object_in(body)
+        label = str(event["type"]) if _matters(event) else "stripe.other"
+        if event.get("livemode") is not self._live:
+            metrics.DELIVERIES.labels(label, "other mode").inc()
+            log.warning("delivery of stripe ignored: its mode is not that of our key", live=self._live)
+            return HTTPStatus.OK, b"of the other mode"
+        payment = payment_of(event)
+        return self._note(label, body, lambda _: None if payment is None else (PAYMENT, payment))
 
 
 def body_of(environ: WSGIEnvironment) -> bytes | None:
