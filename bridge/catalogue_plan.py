@@ -43,6 +43,7 @@ from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 
 AHEAD = 4  # chunks of courses that may wait while the shop is still being read
+PUT = 500  # so many rows are written at once
 NOT_THERE = "the course is not there, or in a category that no rule allows"
 Progress = Callable[[str, int, int | None], None]  # stage, done, of how many (None: not known)
 
@@ -121,7 +122,8 @@ class Planner:
             self._read_shop(pages)
             courses = self._read_totara(chunks, afresh)
         for ids in self._shelf.unread(everything=afresh):
-            self._decide([Item(course_id, verdict=NOT_THERE) for course_id in ids], self._shelf.standing(ids))
+            left_out = [Item(course_id, verdict=NOT_THERE) for course_id in ids]
+            self._shelf.put(self._decide(left_out, self._shelf.standing(ids)))
         counts, live = self._shelf.numbers()
         return Totals(courses, live, **{a: counts.get(a, 0) for a in ("create", "adopt", "update", "retire")})
 
@@ -162,6 +164,7 @@ class Planner:
 
     def _read_totara(self, chunks: Iterable[list[Course]], afresh: bool) -> int:
         seen: set[int] = set()
+        rows: dict[int, dict[str, Any]] = {}
         for chunk in chunks:
             standing = self._shelf.standing([course.id for course in chunk])
             moved = []
@@ -169,9 +172,13 @@ class Planner:
                 basis, before = self._basis.digest(course), standing.get(course.id)
                 if afresh or before is None or not before.settled or before.digest != basis:
                     moved.append(self._item(course, basis))
-            self._decide(moved, standing)
+            rows |= self._decide(moved, standing)
+            if len(rows) >= PUT:
+                self._shelf.put(rows)
+                rows.clear()
             seen.update(course.id for course in chunk)
             self._progress("reading Totara", len(seen), None)
+        self._shelf.put(rows)
         self._shelf.keep_read(seen)
         return len(seen)
 
@@ -193,10 +200,10 @@ class Planner:
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
-    def _decide(self, items: Sequence[Item], standing: Mapping[int, Any]) -> None:
-        """What to do about each of these, onto the shelf."""
+    def _decide(self, items: Sequence[Item], standing: Mapping[int, Any]) -> dict[int, dict[str, Any]]:
+        """What to do about each of these: rows for the shelf, by course."""
         if not items:
-            return
+            return {}
         known = self._shelf.products([item.course_id for item in items])
         for item in items:
             item.known = _known(known.get(item.course_id))
@@ -205,7 +212,7 @@ class Planner:
         by_course = {item.course_id: item for item in items}
         changes = [self._change(item, renamed, binned) for item in items]
         changes = self._heed_staff(self._confirm(changes, by_course), by_course)
-        self._shelf.put([by_course[change.course_id].row(change) for change in changes])
+        return {change.course_id: by_course[change.course_id].row(change) for change in changes}
 
     def _look_for(self, lost: Sequence[Item]) -> tuple[set[int], set[int]]:
         """The courses whose products have another SKU by now, and those whose products are in the bin."""

@@ -8,11 +8,11 @@ carries; so at most three batches are ever looked at anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete, select
 
 from bridge import metrics
 from bridge.ahead import Ahead
@@ -23,6 +23,7 @@ from bridge.errors import NotFound, Refused
 from bridge.store.db import Store
 from bridge.store.models import pictures, product_categories, products
 from bridge.store.shelf import Shelf
+from bridge.store.upsert import Upsert
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 
@@ -102,9 +103,9 @@ class CatalogueWriter:
         self._terms: dict[int, int] = {}
         self.done: dict[str, int] = {}
         self.troubles: list[str] = []
-        self._forget = delete(products).where(
-            products.c.product_id == bindparam("product"), products.c.course_id != bindparam("course")
-        )
+        recorded = ("product_id", "sent", "seen", "held", "retired")
+        self._with_picture = Upsert(store, products, (*recorded, "image_id", "image"))
+        self._without_picture = Upsert(store, products, recorded)
 
     def write(self, finished: Callable[[int], None]) -> None:
         """Everything that the plan says; ``finished`` is told how many products each batch has dealt with."""
@@ -263,20 +264,17 @@ class CatalogueWriter:
             return None
         return self._shop.batch_products(update=[rest])[1][0]
 
-    def _record(self, records: Collection[dict[str, Any]]) -> None:
+    def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
+        taken = select(products.c.course_id, products.c.product_id).where(
+            products.c.product_id.in_([record["product_id"] for record in records])
+        )
+        ours = {record["product_id"]: record["course_id"] for record in records}
         with self._shelf.writing() as connection:
-            for names in {frozenset(record) for record in records}:  # with and without a picture
-                group = [record for record in records if names == record.keys()]
-                others = [{"product": record["product_id"], "course": record["course_id"]} for record in group]
-                connection.execute(self._forget, others)
-                statement = self._store.insert(products)
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=[products.c.course_id],
-                        set_={name: statement.excluded[name] for name in names - {"course_id"}},
-                    ),
-                    group,
-                )
+            others = [row.course_id for row in connection.execute(taken) if row.course_id != ours[row.product_id]]
+            if others:  # its SKU was changed: it gives another course by now
+                connection.execute(delete(products).where(products.c.course_id.in_(others)))
+            self._with_picture(connection, [record for record in records if "image" in record])
+            self._without_picture(connection, [record for record in records if "image" not in record])
 
     def _to_record(
         self, row: Any, product: Mapping[str, Any], of_fields: Mapping[str, str], *, without_image: bool

@@ -4,8 +4,8 @@ It stays from run to run. A row that was found *settled* (nothing to do) needs n
 its course, by ``digest``, nor its product, by id and status, has moved; whatever moves one of them takes the mark away
 in the same statement. So a run that is cut off anywhere leaves rows that are true or that will be looked at again.
 
-Each run has a name, written down when it begins. Whoever writes to the shelf, or reads from it what is then sent to
-the shop, holds that name against his own: a run that lost its lease and was overtaken goes no further.
+Each run has a name, written down when it begins. Whoever writes to the shelf holds that name against his own, and so
+does whoever is about to send what he has read from it: a run that lost its lease and was overtaken goes no further.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bridge.errors import Unavailable
 from bridge.store import ledger
 from bridge.store.db import Store
 from bridge.store.models import notes, products, shelf
+from bridge.store.upsert import Upsert
 
 CHUNK = 100
 IDS = 2000  # of bare ids, more go at a time
@@ -64,19 +65,17 @@ _run = select(notes.c.value).where(notes.c.name == RUN)
 
 
 class Shelf:
-    """The shelf in the hands of one run. Every method raises Unavailable once another run has begun."""
+    """The shelf in the hands of one run.
+
+    Every method that writes raises Unavailable once another run has begun, and so does :meth:`check`. Reading does
+    not: what was read is the run's own if a check afterwards, or the writing of what follows from it, goes well.
+    """
 
     def __init__(self, store: Store, run: str) -> None:
         self._store = store
         self.run = run
-        put, offer = store.insert(shelf), store.insert(shelf)
-        self._put = put.on_conflict_do_update(
-            index_elements=[shelf.c.course_id], set_={name: put.excluded[name] for name in LOOKED_AT}
-        )
-        self._offer = offer.on_conflict_do_update(
-            index_elements=[shelf.c.course_id],
-            set_={"product_id": offer.excluded.product_id, "status": offer.excluded.status, "settled": false()},
-        )
+        self._put = Upsert(store, shelf, LOOKED_AT)
+        self._offer = Upsert(store, shelf, ("product_id", "status"), {"settled": false()})
 
     @classmethod
     def taken_over(cls, store: Store, now: datetime) -> Shelf:
@@ -108,9 +107,7 @@ class Shelf:
 
     def _read(self, query: Any, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         with self._store.read() as connection:
-            rows = list(connection.execute(query, parameters))
-            self._check(connection)  # after reading: then they were ours
-        return rows
+            return list(connection.execute(query, parameters))
 
     def _pieces(self, query: Any, size: int = CHUNK) -> Iterator[list[Any]]:
         return in_pieces(query, self._read, size)
@@ -123,7 +120,7 @@ class Shelf:
         moved = [row for row in rows if known.get(row["course_id"]) != (row["product_id"], row["status"])]
         if moved:
             with self.writing() as connection:
-                connection.execute(self._offer, moved)
+                self._offer(connection, moved)
 
     def keep_offered(self, seen: Collection[int]) -> None:
         """The shop shows no products but those of these courses."""
@@ -163,11 +160,11 @@ class Shelf:
         """What we remember of the products of these courses: rows of the table ``products``."""
         return {row.course_id: row for row in self._of(_products, course_ids)}
 
-    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write down what was found and what follows: ``course_id``, and all of LOOKED_AT."""
+    def put(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """Write down, by course, what was found and what follows: ``course_id``, and all of LOOKED_AT."""
         if rows:
             with self.writing() as connection:
-                connection.execute(self._put, rows)
+                self._put(connection, list(rows.values()))
 
     def unread(self, *, everything: bool) -> Iterator[list[int]]:
         """The courses that Totara did not show and that are not settled, or all of them, a hundred at a time."""
@@ -189,7 +186,6 @@ class Shelf:
         with self._store.read() as connection:
             counts = {row[0]: int(row[1]) for row in connection.execute(by_action)}
             on_sale = int(connection.execute(live).scalar() or 0)
-            self._check(connection)
         return counts, on_sale
 
     def strangers(self, connection: Connection) -> int:

@@ -1,0 +1,58 @@
+"""Many rows at once, by one statement that is built once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, Text, bindparam, cast, func, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import JSON
+
+from bridge.store.db import Store
+
+
+class Upsert:
+    """Rows of a table by its primary key: new ones are put in, of those that are there the columns ``names`` are set.
+
+    ``also`` are columns set to what is the same for all rows, on those that are there. No two rows of one call may
+    have the same key. SQLite repeats the statement inside of its driver; PostgreSQL would be sent each row by itself,
+    and is handed all of them as one JSON document instead.
+    """
+
+    def __init__(
+        self, store: Store, table: Table, names: Collection[str], also: Mapping[str, Any] | None = None
+    ) -> None:
+        keys = [column.name for column in table.primary_key]
+        columns = [table.c[name] for name in (*keys, *sorted(set(names) - set(keys)))]
+        self._one_document = not store.is_sqlite
+        statement = store.insert(table)
+        if self._one_document:
+            statement = statement.from_select([column.name for column in columns], _rows_of_document(columns))
+        else:
+            statement = statement.values({column.name: bindparam(column.name) for column in columns})
+        self._statement = statement.on_conflict_do_update(
+            index_elements=keys,
+            set_={**{column.name: statement.excluded[column.name] for column in columns[len(keys) :]}, **(also or {})},
+        )
+
+    def __call__(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put them in, in the caller's transaction. Each row holds the key and all of ``names``."""
+        if not rows:
+            return
+        parameters: Any = {"document": json.dumps(rows)} if self._one_document else rows
+        connection.execute(self._statement, parameters)
+
+
+def _rows_of_document(columns: Sequence[Any]) -> Any:
+    document = cast(bindparam("document", type_=Text()), postgresql.JSON())
+    shaped = func.json_to_recordset(document).table_valued(*(_shape(column) for column in columns), name="given")
+    given = shaped.render_derived(with_types=True)
+    return select(*(given.c[column.name] for column in columns))
+
+
+def _shape(column: Any) -> Any:
+    from sqlalchemy import column as named
+
+    return named(column.name, postgresql.JSON() if isinstance(column.type, JSON) else column.type)
