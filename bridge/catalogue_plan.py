@@ -167,7 +167,7 @@ class Planner:
         rows: dict[int, dict[str, Any]] = {}
         for chunk in chunks:
             standing = self._shelf.standing([course.id for course in chunk])
-            moved = []
+            moved: list[Item] = []
             for course in chunk:
                 basis, before = self._basis.digest(course), standing.get(course.id)
                 if afresh or before is None or not before.settled or before.digest != basis:
@@ -204,7 +204,7 @@ class Planner:
         """What to do about each of these: rows for the shelf, by course."""
         if not items:
             return {}
-        known = self._shelf.products([item.course_id for item in items])
+        known = self._shelf.products([one.course_id for one in standing.values() if one.ours])
         for item in items:
             item.known = _known(known.get(item.course_id))
             item.listed = _listed(standing.get(item.course_id))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -17,7 +18,7 @@ from sqlalchemy import delete, select
 from bridge import metrics
 from bridge.ahead import Ahead
 from bridge.domain.catalogue import course_of, digest, digests, sku_of
-from bridge.domain.lms import CourseImage, Tree
+from bridge.domain.lms import Category, CourseImage, Tree
 from bridge.domain.texts import plain
 from bridge.errors import NotFound, Refused
 from bridge.store.db import Store
@@ -101,6 +102,8 @@ class CatalogueWriter:
         self._language = language
         self._public_url = public_url
         self._terms: dict[int, int] = {}
+        self._new_terms: list[dict[str, Any]] = []
+        self._put_terms = Upsert(store, product_categories, ("term_id", "sent"))
         self.done: dict[str, int] = {}
         self.troubles: list[str] = []
         recorded = ("product_id", "sent", "seen", "held", "retired")
@@ -137,6 +140,7 @@ class CatalogueWriter:
                     batch.put(row, self._body(row))
                 except Refused as err:
                     batch.troubles.append(f"course {row.course_id}: {err}")
+            self._record_terms()
             yield batch
 
     # --- what is sent ------------------------------------------------------------------------------------------------
@@ -169,38 +173,39 @@ class CatalogueWriter:
 
     def _term(self, category_id: int) -> int:
         """The shop's id for one of Totara's categories, with those above it; made or renamed if need be."""
-        if category_id in self._terms:
-            return self._terms[category_id]
         parent = 0
         for category in self._tree.path(category_id):
-            name = plain(category.name, self._language)
-            sent = digest([name, parent])
-            with self._store.read() as connection:
-                row = connection.execute(
-                    select(product_categories).where(product_categories.c.category_id == category.id)
-                ).first()
-            if row is None:
-                term = self._shop.ensure_category(name, parent)
-            elif row.sent == sent:
-                parent = row.term_id
-                continue
-            else:
-                term = row.term_id
-                try:
-                    self._shop.rename_category(term, name, parent)
-                except NotFound:
-                    term = self._shop.ensure_category(name, parent)
-            statement = self._store.insert(product_categories).values(category_id=category.id, term_id=term, sent=sent)
-            with self._store.begin() as connection:
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=[product_categories.c.category_id],
-                        set_={"term_id": term, "sent": sent},
-                    )
-                )
-            parent = term
-        self._terms[category_id] = parent
+            if category.id not in self._terms:
+                self._terms[category.id] = self._ensure_term(category, parent)
+            parent = self._terms[category.id]
         return parent
+
+    def _ensure_term(self, category: Category, parent: int) -> int:
+        name = plain(category.name, self._language)
+        sent = digest([name, parent])
+        before = self._written_terms.get(category.id)
+        if before and before[1] == sent:
+            return before[0]
+        term = before[0] if before else self._shop.ensure_category(name, parent)
+        if before:
+            try:
+                self._shop.rename_category(term, name, parent)
+            except NotFound:
+                term = self._shop.ensure_category(name, parent)
+        self._new_terms.append({"category_id": category.id, "term_id": term, "sent": sent})
+        return term
+
+    @cached_property
+    def _written_terms(self) -> dict[int, tuple[int, str]]:
+        """What is written down of the categories: the shop's id and a digest of what was sent. They are few."""
+        with self._store.read() as connection:
+            return {row.category_id: (row.term_id, row.sent) for row in connection.execute(select(product_categories))}
+
+    def _record_terms(self) -> None:
+        if self._new_terms:
+            with self._shelf.writing() as connection:
+                self._put_terms(connection, self._new_terms)
+            self._new_terms.clear()
 
     def _image(self, row: Any, wanted: str) -> dict[str, Any] | None:
         """The picture as the shop wants it: by id if it has it already, else by an address of ours.

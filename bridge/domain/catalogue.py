@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -81,14 +81,22 @@ class Rule(BaseModel):
 
     def __str__(self) -> str:
         """As a person would write it."""
+        return self.words
+
+    @cached_property
+    def words(self) -> str:
+        """As a person would write it, put together once: every course that is judged tells its rule."""
         words = ", ".join(f"{name} {value}" for name, value in self.conditions.items())
         return f"{words} only" if self.category is not None and not self.subtree else words
 
+    @cached_property
+    def asked(self) -> Sequence[Callable[[Any, Course, Tree], bool | None]]:
+        """What is asked of a course: whether it meets each of the conditions that are given."""
+        return [answer for name, answer in _CONDITIONS.items() if getattr(self, name) is not None]
+
     def matches(self, course: Course, tree: Tree) -> bool | None:
         """Whether the course meets every condition; None when a condition can't be told from what Totara shows."""
-        answers = [
-            answer(self, course, tree) for name, answer in _CONDITIONS.items() if getattr(self, name, None) is not None
-        ]
+        answers = [answer(self, course, tree) for answer in self.asked]
         if False in answers:
             return False
         return None if None in answers else True

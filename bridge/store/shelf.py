@@ -40,6 +40,7 @@ _standing = (
         shelf.c.product_id,
         shelf.c.status,
         shelf.c.digest,
+        products.c.product_id.label("ours"),
         _settled.label("settled"),
     )
     .select_from(_with_products)
@@ -61,6 +62,9 @@ _planned = select(
     products.c.image,
 ).select_from(_with_products)
 _unread = select(shelf.c.course_id).select_from(_with_products).where(shelf.c.read.is_(False))
+_missing = select(products.c.course_id, literal(False), literal(False)).where(
+    products.c.course_id.not_in(select(shelf.c.course_id))
+)
 _run = select(notes.c.value).where(notes.c.name == RUN)
 
 
@@ -79,10 +83,11 @@ class Shelf:
 
     @classmethod
     def taken_over(cls, store: Store, now: datetime) -> Shelf:
-        """Begin a run: whatever run went on before stops at its next step."""
+        """Begin a run: whatever run went on before stops at its next step. Every product of ours has a row then."""
         run = secrets.token_hex(8)
         with store.begin() as connection:
             ledger.write_note(store, connection, RUN, run, now)
+            connection.execute(insert(shelf).from_select(["course_id", "read", "denied"], _missing))
         return cls(store, run)
 
     # --- whose it is -------------------------------------------------------------------------------------------------
@@ -130,15 +135,10 @@ class Shelf:
     # --- what Totara shows -------------------------------------------------------------------------------------------
 
     def keep_read(self, seen: Collection[int]) -> None:
-        """Totara shows no courses but these. Products of ours that neither side showed get a row as well."""
+        """Totara shows no courses but these."""
         gone = update(shelf).where(shelf.c.course_id == bindparam("key"))
         nothing = {"read": False, "denied": False, "verdict": None, "wanted": None, "digest": None, "settled": False}
         self._forget(shelf.c.read, seen, gone.values(**nothing))
-        missing = select(products.c.course_id, literal(False), literal(False)).where(
-            products.c.course_id.not_in(select(shelf.c.course_id))
-        )
-        with self.writing() as connection:
-            connection.execute(insert(shelf).from_select(["course_id", "read", "denied"], missing))
 
     def _forget(self, condition: Any, seen: Collection[int], statement: Any) -> None:
         for rows in self._pieces(select(shelf.c.course_id).where(condition), IDS):
@@ -153,7 +153,11 @@ class Shelf:
         return self._read(query, {"ids": course_ids}) if course_ids else []
 
     def standing(self, course_ids: Sequence[int]) -> dict[int, Any]:
-        """What is known of these courses: ``product_id``, ``status``, ``digest``, and whether they are ``settled``."""
+        """What is known of these courses, if anything.
+
+        ``product_id`` and ``status`` as the shop shows them, ``ours`` the product that we remember, ``digest`` of when
+        it was last looked at, and whether it was found ``settled`` then.
+        """
         return {row.course_id: row for row in self._of(_standing, course_ids)}
 
     def products(self, course_ids: Sequence[int]) -> dict[int, Any]:
