@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, false, func, insert, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, false, func, insert, literal, select, update
 
 from bridge.errors import Unavailable
 from bridge.store import ledger
@@ -65,6 +65,9 @@ _unread = select(shelf.c.course_id).select_from(_with_products).where(shelf.c.re
 _missing = select(products.c.course_id, literal(False), literal(False)).where(
     products.c.course_id.not_in(select(shelf.c.course_id))
 )
+_nothing_left = delete(shelf).where(
+    shelf.c.read.is_(False), shelf.c.product_id.is_(None), shelf.c.course_id.not_in(select(products.c.course_id))
+)
 _run = select(notes.c.value).where(notes.c.name == RUN)
 
 
@@ -87,6 +90,7 @@ class Shelf:
         run = secrets.token_hex(8)
         with store.begin() as connection:
             ledger.write_note(store, connection, RUN, run, now)
+            connection.execute(_nothing_left)
             connection.execute(insert(shelf).from_select(["course_id", "read", "denied"], _missing))
         return cls(store, run)
 
