@@ -13,6 +13,7 @@ from sqlalchemy import event
 from bridge import catalogue_plan
 from bridge.catalogue import CatalogueSync
 from bridge.errors import BridgeError, Unavailable
+from bridge.sandbox.shop_world import WpError
 from bridge.store.db import utc_now
 from bridge.store.models import products, shelf
 from bridge.store.shelf import Shelf
@@ -80,7 +81,9 @@ def test_only_the_course_that_moved_is_worked_out(world: World, monkeypatch: pyt
     assert worked_out == [courses[2]]
 
 
-@pytest.mark.parametrize("moved", ["deleted for good", "off sale", "another product", "forgotten by us", "handed back"])
+@pytest.mark.parametrize(
+    "moved", ["deleted for good", "off sale", "on sale again", "another product", "forgotten by us", "handed back"]
+)
 def test_what_moves_on_our_side_of_a_settled_course_is_seen(world: World, moved: str) -> None:
     course, *_ = settled(world)
     (product,) = [p["id"] for p in world.shop.products.values() if p["sku"] == f"totara-course-{course}"]
@@ -89,6 +92,11 @@ def test_what_moves_on_our_side_of_a_settled_course_is_seen(world: World, moved:
     elif moved == "off sale":
         world.shop.edit_product(product, status="draft")
         world.totara.edit_course(course, visible=0)
+    elif moved == "on sale again":
+        world.totara.edit_course(course, visible=0)
+        world.bridge.catalogue.sync()
+        world.bridge.catalogue.sync()
+        world.shop.edit_product(product, status="publish")
     elif moved == "another product":
         world.shop.edit_product(product, sku="")
         world.shop.add_product("Another", sku=f"totara-course-{course}")
@@ -96,14 +104,14 @@ def test_what_moves_on_our_side_of_a_settled_course_is_seen(world: World, moved:
         with world.bridge.store.begin() as connection:
             connection.execute(products.delete())
     else:
-        world.bridge.catalogue.hand_back(course)
         world.shop.edit_product(product, name="By the staff")
         world.totara.edit_course(course, fullname="Again")
         world.bridge.catalogue.sync()
-        world.bridge.catalogue.hand_back(course)
+        world.bridge.catalogue.sync()
+        assert world.bridge.catalogue.hand_back(course) == ["name"]
     world.bridge.catalogue.plan()
     actions = {c.course_id: c.action for c in world.bridge.catalogue.changes()}
-    expected = {"deleted for good": "create", "off sale": "mark", "another product": "adopt",
+    expected = {"deleted for good": "create", "off sale": "mark", "on sale again": "retire", "another product": "adopt",
                 "forgotten by us": "adopt", "handed back": "update"}  # fmt: skip
     assert actions[course] == expected[moved]
     if moved == "forgotten by us":
@@ -205,7 +213,7 @@ def test_whatever_happens_a_plan_says_what_one_made_afresh_says(world: World, se
     acted = 0
     for _ in range(20):
         for _ in range(chance.randrange(4)):
-            with suppress(BridgeError, ValueError):
+            with suppress(BridgeError, WpError):
                 move(world, chance)
         with suppress(BridgeError):  # a run that is cut off, somewhere
             world.bridge.catalogue.plan()
