@@ -1,6 +1,6 @@
 """The catalogue: courses become products. Plan, look at the plan, and have it carried out.
 
-Everything goes a hundred at a time, and the plan lies in the database (see store/shelf.py), so that memory does not
+Everything goes some hundreds at a time, and the plan lies in the database (see store/shelf.py), so that memory does not
 grow with the catalogue; of a course that was read, a run keeps no more than its id. Nothing is written to the shop
 before both sides have been read to the end and the plan as a whole is found sound: an answer that is cut short or
 empty changes nothing.

@@ -1,8 +1,8 @@
 """Planning the catalogue: what each course's product needs, and why.
 
-The shop's list is read first, and Totara's beside it; then each hundred courses are held against what is remembered of
-them, and those that have moved are decided and written to the shelf, once. What only the shop or our own tables know
-comes last.
+The shop's list is read first, and Totara's beside it. Then the courses are held against what is remembered of them,
+some hundreds at a time, and those that have moved are decided and written to the shelf, once. What only the shop or our
+own tables know comes last.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from bridge.store.shelf import CHUNK, Shelf
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 
-AHEAD = 4  # chunks of courses that may wait while the shop is still being read
-PUT = 500  # so many rows are written at once
+MANY = 250  # courses and products are held against the shelf, and written to it, so many at a time
+AHEAD = 2  # so many times as many courses may wait while the shop is still being read
 NOT_THERE = "the course is not there, or in a category that no rule allows"
 Progress = Callable[[str, int, int | None], None]  # stage, done, of how many (None: not known)
 
@@ -118,7 +118,7 @@ class Planner:
 
     def plan(self, *, afresh: bool = False) -> Totals:
         """Read both sides to the end, and put down what each product needs. See CatalogueSync.plan."""
-        with Ahead(self._pages()) as pages, Ahead(in_chunks(self._courses(), CHUNK), AHEAD) as chunks:
+        with Ahead(self._pages()) as pages, Ahead(in_chunks(self._courses(), MANY), AHEAD) as chunks:
             self._read_shop(pages)
             courses = self._read_totara(chunks, afresh)
         for ids in self._shelf.unread(everything=afresh):
@@ -133,13 +133,14 @@ class Planner:
         return self._shop.products_with_sku_like(SKU_PREFIX, "id,sku,status,type", status="any")
 
     def _read_shop(self, pages: Iterable[list[dict[str, Any]]]) -> None:
-        count = 0
         seen: set[int] = set()
-        for page in pages:
-            rows = [row for one in page if (row := _offered(one))]
-            self._shelf.offer(rows)
-            seen.update(row["course_id"] for row in rows)
-            count += len(page)
+        count = 0
+        for rows in in_chunks((row for page in pages for row in page), MANY):
+            # By course: a list that moved while it was read tells some products twice.
+            offered = {row["course_id"]: row for one in rows if (row := _offered(one))}
+            self._shelf.offer(list(offered.values()))
+            seen.update(offered)
+            count += len(rows)
             self._progress("reading the shop", count, None)
         self._shelf.keep_offered(seen)
 
@@ -173,7 +174,7 @@ class Planner:
                 if afresh or before is None or not before.settled or before.digest != basis:
                     moved.append(self._item(course, basis))
             rows |= self._decide(moved, standing)
-            if len(rows) >= PUT:
+            if len(rows) >= MANY:
                 self._shelf.put(rows)
                 rows.clear()
             seen.update(course.id for course in chunk)

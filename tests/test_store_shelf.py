@@ -102,7 +102,7 @@ def test_every_product_of_ours_has_a_row_and_rows_of_nothing_go(store: Store) ->
 def test_rows_go_in_and_are_changed_as_they_were_given(store: Store) -> None:
     put = Upsert(store, shelf, ("verdict", "wanted", "fields", "settled"))
     texts = {"a": "quote \" backslash \\ tab \t line \n umlaut ü 🎓 : % { } ' ;", "b": [1, None, {"c": True}]}
-    given = [
+    given: list[dict[str, Any]] = [
         {"course_id": 1, "verdict": 'it\'s \\ "fine" :x %s', "wanted": texts, "fields": None, "settled": True},
         {"course_id": 2**40, "verdict": None, "wanted": {}, "fields": [], "settled": False},
     ]
