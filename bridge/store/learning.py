@@ -14,9 +14,10 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
-from bridge.store.db import Store, upsert
+from bridge.store.db import Store
 from bridge.store.ledger import subscriptions_of
 from bridge.store.models import access, accounts, order_subscriptions, purchase_items, purchases, seats
+from bridge.store.upsert import upsert
 
 _SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 _RIGHTS = (

@@ -271,8 +271,8 @@ product_categories = _table(
     Column("sent", String(16), nullable=False),
 )
 
-# What the last reading found, and what would follow from it; rebuilt by every plan, so that a catalogue of any size
-# is handled a hundred at a time.
+# What the last reading found, and what follows from it (see store/shelf.py). Kept from run to run, so that a run works
+# out and writes down only what has moved, and read in pieces, so that a catalogue of any size takes the same memory.
 shelf = _table(
     "shelf",
     Column("course_id", BigInteger, primary_key=True, autoincrement=False),
@@ -281,10 +281,12 @@ shelf = _table(
     Column("read", Boolean, nullable=False, server_default=text("false")),
     Column("denied", Boolean, nullable=False, server_default=text("false")),
     Column("verdict", Text),
-    Column("wanted", JSON(none_as_null=True)),
+    Column("wanted", JSON(none_as_null=True)),  # NULL: may not be sold; else what the action needs of the product
     Column("action", String(16)),
     Column("reason", Text),
     Column("fields", JSON(none_as_null=True)),
+    Column("digest", String(32)),  # of the course and of all that decides about it, when it was last looked at
+    Column("settled", Boolean, nullable=False, server_default=text("false")),  # nothing was to do, nothing has moved
 )
 Index("ix_shelf_action", shelf.c.action)
 
