@@ -427,7 +427,7 @@ class Orders:
         email = normal_email(contact.email)
         if not is_email(email):
             raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
-        return Contact(identity, email, contact.first_name, contact.last_name)
+        return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
 
     def _recipients(self, lines: Sequence[Line]) -> dict[int, list[Contact]]:
         """Line -> whom it was bought for, where its meta says so. Raises Refused for an address that is none."""

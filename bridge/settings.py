@@ -305,6 +305,7 @@ class Mail(Section):
     timeout_seconds: Seconds = 30.0
     language: str = "en"
     timezone: str = "UTC"
+    soon_days: float = Field(default=7.0, ge=0)
     templates: str = ""
 
     @field_validator("host")

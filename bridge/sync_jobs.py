@@ -26,6 +26,7 @@ from bridge.kinds import (
     ALL,
     CATALOGUE,
     LEARNER,
+    LETTERS,
     NOTE,
     ORDER,
     PAYMENT,
@@ -36,12 +37,14 @@ from bridge.kinds import (
     WATCH,
 )
 from bridge.learners import Learners
+from bridge.mail import Mailer
 from bridge.orders import Orders, Payments
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.learning import SeatReport
 from bridge.store.work import Claim, Work
+from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 from bridge.worker import Done, Handler
@@ -97,6 +100,7 @@ class Jobs:
         *,
         offers: Offers = NO_OFFERS,
         payments: Payments | None = None,
+        mailer: Mailer | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
@@ -119,12 +123,15 @@ class Jobs:
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
+            **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
         }
 
     def _owe(self, connection: Connection, person_id: int) -> None:
         """What follows from a look at a learner."""
         if self._settings.orders.notes:
             self._work.mark(connection, NOTE, learning.orders_of(connection, person_id))
+        if LETTERS in self.handlers:
+            self._work.mark(connection, LETTERS, [person_id])
 
     # --- the order tells what was done -----------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from bridge.http import Breaker, Wire
 from bridge.kinds import SYSTEMS
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
+from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
 from bridge.store import ledger
@@ -150,7 +151,17 @@ class Bridge:
     @cached_property
     def jobs(self) -> Jobs:
         """The jobs."""
-        return Jobs(self.settings, self.store, self.work, self.shop, self.totara, self.catalogue, offers=self.offers)
+        return Jobs(
+            self.settings,
+            self.store,
+            self.work,
+            self.shop,
+            self.totara,
+            self.catalogue,
+            offers=self.offers,
+            payments=StripePayments(self.stripe) if self.stripe else None,
+            mailer=self.mailer,
+        )
 
     def worker(self) -> Worker:
         """A worker, not started."""

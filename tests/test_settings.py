@@ -157,7 +157,7 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "server.public_url": "https://bridge.example", "orders.paid_statuses": "completed", "catalogue.images": "false",
         "orders.notes": "false", "orders.unconfirmed_cash": "waits", "catalogue.shop_owns": "name",
         "catalogue.visibility": "audience", "catalogue.categories": "none", "catalogue.max_change": "0.5",
-        "orders.grace_days": "3", "orders.brake_share": "0.5", "orders.gift_meta": "to",
+        "orders.grace_days": "3", "mail.soon_days": "3", "orders.brake_share": "0.5", "orders.gift_meta": "to",
         "orders.offers_file": str(OFFERS),
         "log.level": "debug", "log.format": "text", "shop.webhook_secrets": "0123456789abcdef",
         "catalogue.allow": '[{"shortname": "A*"}]', "catalogue.deny": '[{"category": 7}]',

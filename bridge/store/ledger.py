@@ -220,6 +220,7 @@ def record_purchase(
         "line_id": line.id,
         "product_id": line.product_id,
         "variation_id": line.variation_id,
+        "name": line.name,
         "offer": offer.as_json(),
         **values,
     }

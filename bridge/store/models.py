@@ -105,6 +105,7 @@ persons = _table(
     Column("email", String(254), nullable=False),
     Column("first_name", String(100), nullable=False),
     Column("last_name", String(100), nullable=False),
+    Column("language", String(16), nullable=False, server_default=text("''")),
     Column("created_at", Moment, nullable=False),
     CheckConstraint("(customer_id IS NULL) <> (guest_email IS NULL)", name="one_identity"),
 )
@@ -164,6 +165,7 @@ purchases = _table(
     Column("subscription_id", BigInteger, ForeignKey("subscriptions.id")),
     Column("product_id", BigInteger, nullable=False, server_default=text("0")),
     Column("variation_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("name", Text, nullable=False, server_default=text("''")),  # what it was called when it was sold
     Column("offer", JSON, nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("paid", Integer, nullable=False, server_default=text("0")),  # units that are paid for and not refunded
@@ -245,7 +247,6 @@ letters = _table(
     "letters",
     Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
     Column("fact", String(160), primary_key=True),
-    Column("message_id", String(64), nullable=False),
     Column("begun_at", Moment, nullable=False),
     Column("sent_at", Moment),
 )

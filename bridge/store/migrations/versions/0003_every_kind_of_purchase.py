@@ -26,6 +26,8 @@ def upgrade() -> None:
         table.add_column(sa.Column("trouble", sa.Text()))
         table.add_column(sa.Column("said", sa.Text()))
         table.create_index("ix_orders_payment", ["payment"])
+    with op.batch_alter_table("persons") as table:
+        table.add_column(sa.Column("language", sa.String(16), nullable=False, server_default=sa.text("''")))
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -52,7 +54,6 @@ def upgrade() -> None:
         "letters",
         sa.Column("person_id", _ID, nullable=False),
         sa.Column("fact", sa.String(160), nullable=False),
-        sa.Column("message_id", sa.String(64), nullable=False),
         sa.Column("begun_at", _MOMENT, nullable=False),
         sa.Column("sent_at", _MOMENT),
         sa.PrimaryKeyConstraint("person_id", "fact", name=op.f("pk_letters")),
@@ -77,6 +78,7 @@ def _purchases() -> None:
         sa.Column("subscription_id", sa.BigInteger()),
         sa.Column("product_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
         sa.Column("variation_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("name", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("offer", sa.JSON(), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("paid", sa.Integer(), nullable=False, server_default=sa.text("0")),
