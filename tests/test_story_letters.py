@@ -92,7 +92,7 @@ def test_whose_address_belongs_to_another_account_is_told_that_it_waits_and_why_
     bought(world, world.course("ONE"), email="officer@customs.test")
     assert world.parked()
     assert len(inbox.mails) == 1
-    assert "ready" not in subjects(inbox)[0].lower()
+    assert "not ready yet" in subjects(inbox)[0]
     world.pass_time()
     world.owe("learner", 1)
     world.settle()
