@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -53,6 +53,9 @@ class Payments(Protocol):
 
     def judge(self, order: Order) -> tuple[Standing | None, str]:
         """What the payment means for the order (None: nothing against it), and why, in words."""
+
+    def changed_since(self, moment: datetime) -> Iterator[str]:
+        """The payments that something happened to since then."""
 
     def about(self, reference: str) -> tuple[frozenset[str], int | None]:
         """Every name that a payment has, and the order that it says it is for."""

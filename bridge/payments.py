@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from bridge.domain.payments import PaymentVerdict, judge_payment, paid_by_stripe
 from bridge.domain.purchases import Order, Standing
@@ -39,6 +40,10 @@ class StripePayments:
             order.id, order.total, order.currency, payment, live=self._stripe.live, number=order.number
         )
         return _STANDS.get(verdict), why
+
+    def changed_since(self, moment: datetime) -> Iterator[str]:
+        """The payments that something happened to since then, whether a delivery told of it or not."""
+        return self._stripe.payments_since(moment)
 
     def about(self, reference: str) -> tuple[frozenset[str], int | None]:
         """Every name that a payment has, and the order that it says it is for."""

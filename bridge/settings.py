@@ -156,6 +156,7 @@ class Stripe(Section):
     webhook_secrets: Annotated[list[SecretStr], NoDecode] = Field(default_factory=list)
     tolerance_seconds: Seconds = 300.0
     timeout_seconds: Seconds = 30.0
+    sweep_seconds: Seconds = 300.0
     url: str = "https://api.stripe.com"
 
     _url = field_validator("url")(_web_address)

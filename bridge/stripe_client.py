@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import stripe
@@ -46,6 +47,7 @@ CODES: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "lock_timeout": (Unavailable, "it is being changed at this moment"),
     "rate_limit": (Unavailable, "too many requests"),
 }
+MOST_PAGES = 1_000
 #: Our own code of the error for a payment that is there in the other mode only.
 WRONG_MODE = "wrong_mode"
 
@@ -56,6 +58,28 @@ class Status:
 
     live: bool
     version: str
+
+
+#: Stripe's events after which a payment may stand otherwise than before.
+EVENTS = frozenset(
+    {
+        "charge.dispute.closed",
+        "charge.dispute.created",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.updated",
+        "charge.refunded",
+        "payment_intent.canceled",
+        "payment_intent.payment_failed",
+        "payment_intent.succeeded",
+        "radar.early_fraud_warning.created",
+        "refund.created",
+        "refund.failed",
+        "refund.updated",
+        "review.closed",
+        "review.opened",
+    }
+)
 
 
 class StripeClient:
@@ -111,6 +135,20 @@ class StripeClient:
         charge_id = _text(charge, "id")
         listed = self._call("disputes", lambda: self._api.v1.disputes.list({"charge": charge_id, "limit": 100}))
         return [found for found in listed.get("data") or [] if isinstance(found, dict)]
+
+    def payments_since(self, moment: datetime) -> Iterator[str]:
+        """The payments that something happened to since then, the newest first, one perhaps more than once.
+
+        Stripe keeps events for thirty days. https://docs.stripe.com/api/events/list
+        """
+        asked: dict[str, Any] = {"created": {"gte": int(moment.timestamp())}, "types": sorted(EVENTS), "limit": 100}
+        for _ in range(MOST_PAGES):
+            page = self._call("events", lambda: self._api.v1.events.list(cast("Any", asked)))  # noqa: B023  called at once
+            events = [event for event in page.get("data") or [] if isinstance(event, dict)]
+            yield from (payment for payment in map(payment_of, events) if payment)
+            if not page.get("has_more") or not events:
+                return
+            asked = {**asked, "starting_after": _text(events[-1], "id")}
 
     def status(self) -> Status:
         """Whether the key is accepted and may read what is needed. Raises Unauthorized if not."""
@@ -174,6 +212,28 @@ class _OnWire(stripe.HTTPClient):
 
     def close(self) -> None:
         """The session belongs to the wire."""
+
+
+def payment_of(event: Mapping[str, Any]) -> str | None:
+    """The payment that an event of Stripe is about: its intent where it has one, else the charge.
+
+    Intents and charges are it themselves; disputes, refunds, reviews and fraud warnings name it.
+    """
+    data = event.get("data")
+    about = data.get("object") if isinstance(data, dict) else None
+    if not matters(event) or not isinstance(about, dict):
+        return None
+    for name in ("payment_intent", "charge", "id"):  # an intent has neither of the first two
+        value = about.get(name)
+        value = value.get("id") if isinstance(value, dict) else value
+        if isinstance(value, str) and REFERENCE.fullmatch(value):
+            return value
+    return None
+
+
+def matters(event: Mapping[str, Any]) -> bool:
+    kind = event.get("type")
+    return isinstance(kind, str) and kind in EVENTS
 
 
 def is_live(key: str) -> bool:

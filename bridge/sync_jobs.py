@@ -30,6 +30,7 @@ from bridge.kinds import (
     NOTE,
     ORDER,
     PAYMENT,
+    PAYMENTS,
     RECONCILE,
     SEAL,
     SUBSCRIPTION,
@@ -123,6 +124,7 @@ class Jobs:
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
+            **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
             **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
         }
 
@@ -242,6 +244,21 @@ class Jobs:
             log.info("sweep found something", kind=kind, count=len(due))
         return len(due)
 
+    def sweep_payments(self) -> int:
+        """Owe a look at every payment that something happened to since the last sweep; how many those are."""
+        if self._payments is None:
+            return 0
+        begun = self._now()
+        with self._store.read() as connection:
+            last = ledger.read_note(connection, PAYMENTS)
+        start = datetime.fromisoformat(last[0]) if last else begun
+        overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
+        found = set(self._payments.changed_since(start - overlap))
+        self._work.mark_due(PAYMENT, *found)
+        with self._store.begin() as connection:
+            ledger.write_note(self._store, connection, PAYMENTS, begun.isoformat(), begun)
+        return len(found)
+
     def reconcile(self) -> int:
         """Owe a look at what nothing tells of: orders deleted for good, and refunds that were deleted. How many."""
         found, after = 0, 0
@@ -338,6 +355,7 @@ class Clock:
             CATALOGUE: settings.catalogue.every_seconds,
             RECONCILE: settings.orders.reconcile_seconds,
             SEAL: 60.0,
+            **({PAYMENTS: settings.stripe.sweep_seconds} if settings.stripe.secret_key else {}),
         }
         for kind, every in recurring.items():
             self._scheduler.add_job(

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
 from bridge.kinds import ORDER, PAYMENT, SUBSCRIPTION
-from bridge.stripe_client import REFERENCE
+from bridge.stripe_client import matters, payment_of
 from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 
 if TYPE_CHECKING:
@@ -42,26 +42,6 @@ _ABOUT = {
     SUBSCRIPTION: re.compile(r"subscription\.|action\.woocommerce_subscription_status_"),
     ORDER: re.compile(r"order\.|action\.woocommerce_(order_|delete_order$|payment_complete$)"),
 }
-#: Stripe's events after which a payment may stand otherwise than before.
-EVENTS = frozenset(
-    {
-        "charge.dispute.closed",
-        "charge.dispute.created",
-        "charge.dispute.funds_reinstated",
-        "charge.dispute.funds_withdrawn",
-        "charge.dispute.updated",
-        "charge.refunded",
-        "payment_intent.canceled",
-        "payment_intent.payment_failed",
-        "payment_intent.succeeded",
-        "radar.early_fraud_warning.created",
-        "refund.created",
-        "refund.failed",
-        "refund.updated",
-        "review.closed",
-        "review.opened",
-    }
-)
 
 
 class Secrets:
@@ -126,28 +106,6 @@ def verify_stripe(secrets: Sequence[str], body: bytes, header: str, tolerance: f
             continue  # ValueError: no UTF-8; TypeError: a signature that isn't even ASCII
         return
     raise BadSignature("no configured secret signed this delivery, or not lately")
-
-
-def payment_of(event: Mapping[str, Any]) -> str | None:
-    """The payment that an event of Stripe is about: its intent where it has one, else the charge.
-
-    Intents and charges are it themselves; disputes, refunds, reviews and fraud warnings name it.
-    """
-    data = event.get("data")
-    about = data.get("object") if isinstance(data, dict) else None
-    if not _matters(event) or not isinstance(about, dict):
-        return None
-    for name in ("payment_intent", "charge", "id"):  # an intent has neither of the first two
-        value = about.get(name)
-        value = value.get("id") if isinstance(value, dict) else value
-        if isinstance(value, str) and REFERENCE.fullmatch(value):
-            return value
-    return None
-
-
-def _matters(event: Mapping[str, Any]) -> bool:
-    kind = event.get("type")
-    return isinstance(kind, str) and kind in EVENTS
 
 
 def object_in(body: bytes) -> dict[str, Any]:
@@ -275,7 +233,7 @@ class StripeReceiver(Door):
         except BadSignature:
             return self._refused(body)
         event = object_in(body)
-        label = str(event["type"]) if _matters(event) else "stripe.other"
+        label = str(event["type"]) if matters(event) else "stripe.other"
         if event.get("livemode") is not self._live:
             metrics.DELIVERIES.labels(label, "other mode").inc()
             log.warning("delivery of stripe ignored: its mode is not that of our key", live=self._live)

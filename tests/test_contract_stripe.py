@@ -15,8 +15,8 @@ import stripe
 from bridge.sandbox.server import Served
 from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from bridge.sandbox.stripe_shapes import VERSION
+from bridge.stripe_client import EVENTS
 from bridge.stripe_client import VERSION as OURS
-from bridge.webhooks import EVENTS
 
 LIVE_KEY = "sk_live_sandbox0123456789"
 

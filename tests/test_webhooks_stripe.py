@@ -22,7 +22,8 @@ from bridge.sandbox.server import Served
 from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from bridge.sandbox.stripe_events import sign
 from bridge.store.models import work as table
-from bridge.webhooks import EVENTS, MOST_BYTES, payment_of, verify_stripe
+from bridge.stripe_client import EVENTS, payment_of
+from bridge.webhooks import MOST_BYTES, verify_stripe
 from bridge.wiring import Bridge
 from tests.world import settings_for
 

@@ -28,7 +28,8 @@ from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Breaker, Wire
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
-from bridge.woo_client import ERRORS, PAGE, WooClient, judge, read_moment, read_order
+from bridge.woo_client import ERRORS, PAGE, WooClient, judge
+from bridge.woo_rows import read_moment, read_order
 from tests.world import Clock
 
 ROOT = Path(__file__).parent.parent

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 
 from flask import Flask
 
+from bridge.domain.payments import minor_units
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.stripe_disputes import Disputes
 
@@ -37,6 +38,11 @@ class Stripe(Disputes):
     def add_key(self, key: str, may: Collection[str] | None = None) -> None:
         """Accept another key; a restricted one may only read and write what is named ("charges", "disputes", …)."""
         self.keys[key] = None if may is None else frozenset(may)
+
+    def take(self, order_id: int, total: str, currency: str) -> tuple[str, str]:
+        """Take an order's payment as the shop's plugin has it taken; the names of intent and charge."""
+        intent = self.pay(order_id, minor_units(total, currency), currency.lower(), live=self.live)
+        return intent["id"], intent["latest_charge"]
 
     def _make_app(self) -> Flask:
         from bridge.sandbox.stripe_api import make_api

@@ -161,8 +161,10 @@ def get_event(stripe: Stripe, live: bool, params: Json, one: str) -> Json:
 
 def list_events(stripe: Stripe, live: bool, params: Json) -> Json:
     """https://docs.stripe.com/api/events/list"""
-    found = [one for one in stripe.events.events.values() if one["livemode"] is live]
-    return one_page([one for one in found[::-1] if params.get("type", one["type"]) == one["type"]], params)
+    since = int((params.get("created") or {}).get("gte", 0))
+    wanted = {params["type"]} if "type" in params else set(params.get("types") or ())
+    found = [one for one in stripe.events.events.values() if one["livemode"] is live and one["created"] >= since]
+    return one_page([one for one in found[::-1] if not wanted or one["type"] in wanted], params)
 
 
 def create_endpoint(stripe: Stripe, live: bool, params: Json) -> Json:
@@ -215,7 +217,7 @@ ROUTES = (
         (*PAGING, "charge", "payment_intent"),
     ),
     Route("GET", "/v1/radar/early_fraud_warnings/<one>", getter("radar.early_fraud_warning"), ()),
-    Route("GET", "/v1/events", list_events, (*PAGING, "type")),
+    Route("GET", "/v1/events", list_events, (*PAGING, "created", "type", "types")),
     Route("GET", "/v1/events/<one>", get_event, ()),
     Route("GET", "/v1/webhook_endpoints", list_endpoints, PAGING),
     Route("POST", "/v1/webhook_endpoints", create_endpoint, ("url", "enabled_events")),
