@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.offers import ForWhom, Item, Kind, Offer, course
+from bridge.domain.offers import ForWhom, Offer, course
 from bridge.domain.purchases import (
     Buyer,
     Choice,
@@ -368,6 +368,31 @@ def test_switched_to_fewer_seats_the_first_move() -> None:
     assert plan.give == (NewSeat(2, 1, MIA),)
 
 
+def test_switched_back_people_who_joined_meanwhile_take_the_open_seats_that_live_again() -> None:
+    seats = [
+        seat(1, 1, live=False),
+        seat(2, 2, live=False),
+        seat(3, 1, MIA, key=2),
+        seat(4, 2, NOA, key=2),
+    ]
+    plan = plan_seats(want(2), seats, carry=True)
+    assert plan.revive == (seats[0], seats[1])
+    assert plan.end == (seats[2], seats[3])
+    assert plan.take == ((seats[0], MIA), (seats[1], NOA))
+
+
+def test_switched_back_whoever_has_their_old_seat_again_gets_no_second_one() -> None:
+    seats = [seat(1, 1, MIA, live=False), seat(2, 1, MIA, key=2), seat(3, 2, NOA, key=2)]
+    plan = plan_seats(want(3), seats, carry=True)
+    assert plan.revive == (seats[0],)
+    assert plan.give == (NewSeat(1, 2, NOA), NewSeat(1, 3))
+
+
+def test_moved_to_a_line_on_which_they_sit_already_nobody_gets_a_second_seat() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 1, MIA, key=2)]
+    assert plan_seats(want(2, key=2), seats, carry=True).give == (NewSeat(2, 2),)
+
+
 # --- whatever happens ----------------------------------------------------------------------------------------------
 
 
@@ -461,6 +486,10 @@ def test_whoever_sits_stays_and_no_unit_is_given_twice(
     assert all(one in seats and one.live for one in plan.end)
     units = [(one.key, one.unit) for one in changed]
     assert len(units) == len(set(units))
+    before = Counter((one.key, one.person) for one in seats if one.person is not None)
+    many = Counter((one.key, one.person) for one in changed if one.live and one.person is not None)
+    for place, count in many.items():
+        assert count <= max(before[place], 1), "nobody gets a second seat of one purchase"
 
 
 @given(WANTS, SEATS, IDLE)
