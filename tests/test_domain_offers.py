@@ -229,6 +229,26 @@ def test_what_is_no_toml_is_told_with_its_line() -> None:
     assert "line 2" in problems("[[offer]]\nproduct 7")[0]
 
 
+@pytest.mark.parametrize("value", ["0", "86400", "1798761600", "20271231", '"0"', '"1798761600"', '"31.12.2027"', '""'])
+@pytest.mark.parametrize("name", ["starts", "until"])
+def test_a_day_is_written_as_a_date_and_a_number_is_none(name: str, value: str) -> None:
+    (found,) = problems(f"[[offer]]\nproduct = 1\ngives = []\n{name} = {value}")
+    assert found == f"offer.1.{name}: a day is written like 2027-12-31"
+
+
+@pytest.mark.parametrize("value", ["9999-12-31", "3000-01-01", "1999-12-31", "0001-01-01"])
+def test_for_ever_is_said_by_leaving_the_day_out(value: str) -> None:
+    (found,) = problems(f"[[offer]]\nproduct = 1\ngives = []\nuntil = {value}")
+    assert found == f"offer.1.until: {value} lies too far away; for no limit leave it out"
+
+
+def test_the_last_day_there_can_be_is_counted_from() -> None:
+    text = "[[offer]]\nproduct = 1\ngives = []\ndays = 36500\nstarts = 2999-12-31"
+    found = read_offers(text).find(0, 1, "")
+    assert found is not None
+    assert found.ends is not None
+
+
 # --- a product's meta ----------------------------------------------------------------------------------------------
 
 FALLBACK = Offer((course(7),))
@@ -283,6 +303,9 @@ def test_what_is_given_is_never_guessed(gives: str) -> None:
         ({"seats": "0"}, "bridge_seats: "),
         ({"seats": "1001"}, "bridge_seats: "),
         ({"for_": "friends"}, "bridge_for: "),
+        ({"until": "31.12.2027"}, "bridge_until: a day is written like 2027-12-31"),
+        ({"until": "0"}, "bridge_until: a day is written like 2027-12-31"),
+        ({"starts": "1798761600"}, "bridge_starts: a day is written like 2027-12-31"),
     ],
 )
 def test_meta_that_makes_no_sense_is_told_in_words(meta: dict[str, str], said: str) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 
 class Kind(StrEnum):
@@ -127,6 +127,22 @@ MOST_SEATS_PER_UNIT = 1_000
 _Items = Annotated[list[str], AfterValidator(lambda words: [read_item(word) and word for word in words])]
 
 
+def _day(value: object) -> date:
+    """A day as TOML has it, or as text. Never a number: a 0 that a plugin left there would be a day in 1970."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        day = None
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise ValueError("a day is written like 2027-12-31")
+    if not 2000 <= day.year < 3000:
+        raise ValueError(f"{day} lies too far away; for no limit leave it out")
+    return day
+
+
+_Day = Annotated[date, BeforeValidator(_day)]
+
+
 class OfferText(BaseModel):
     """An offer as it is written in the file or in a product's meta. Dates are days in UTC; ``until`` is included."""
 
@@ -134,8 +150,8 @@ class OfferText(BaseModel):
 
     gives: _Items
     days: int | None = Field(default=None, ge=1, le=36_500)
-    starts: date | None = None
-    until: date | None = None
+    starts: _Day | None = None
+    until: _Day | None = None
     seats: int = Field(default=1, ge=1, le=MOST_SEATS_PER_UNIT)
     for_: ForWhom = Field(default=ForWhom.ASK, alias="for")
 
