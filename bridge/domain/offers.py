@@ -252,7 +252,7 @@ def _twice(values: list[Any], what: str) -> list[str]:
 
 def _in_words(problem: Any) -> str:
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{place}: ".removeprefix(": ") + problem["msg"].removeprefix("Value error, ")
 
 
 #: The product meta that staff can write in the shop, under "Custom fields", and what each becomes.
@@ -273,12 +273,13 @@ def offer_from_meta(meta: Mapping[str, Any], may_sell: Collection[Item], fallbac
             raise ValueError("its meta says how it is given, but not what: bridge_gives is missing")
         words = [f"{item.kind}:{item.id}" for item in fallback.items]
     else:
-        words = [word.strip() for word in given.pop("gives").split(",") if word.strip()]
-        words = [] if words == ["nothing"] else words
+        said = given.pop("gives")
+        words = [] if said.lower() == "nothing" else [word for word in said.split(",") if word.strip()] or [said]
     try:
         offer = OfferText.model_validate({**given, "gives": words}).offer
     except ValidationError as err:
-        raise ValueError("; ".join(f"bridge_{_in_words(p)}" for p in err.errors(include_url=False))) from err
+        problems = err.errors(include_url=False)
+        raise ValueError("; ".join(f"bridge_{_in_words(p)}" if p["loc"] else _in_words(p) for p in problems)) from err
     known = fallback.items if fallback else ()
     unsold = [i for i in offer.items if i.kind is not Kind.COURSE and i not in may_sell and i not in known]
     if unsold:
