@@ -120,6 +120,13 @@ def test_days_wait_neither_for_what_has_no_end_nor_for_what_rests_or_has_not_beg
     assert found.items == {SEVEN: None}
 
 
+def test_days_that_have_not_begun_do_not_outlast_the_fixed_end() -> None:
+    found = wanted([right(1, until=day(5), days=30)], NOW)
+    assert (found.items, found.begin) == ({SEVEN: day(5)}, {1: day(30)})
+    found = wanted([right(1, until=day(50), days=30)], NOW)
+    assert (found.items, found.begin) == ({SEVEN: day(30)}, {1: day(30)}), "nor the end the days"
+
+
 def test_days_do_not_begin_when_nothing_is_given() -> None:
     assert wanted([right(1, until=day(-1), days=30)], NOW) == Wanted()
     assert wanted([right(1, starts=day(1), days=30)], NOW).begin == {}
