@@ -124,7 +124,7 @@ class Offering:
         meta: dict[str, str] = {}
         for key in ((line.product_id, 0), line.product):
             about = facts.get(key)
-            meta |= about.meta if about else {}
+            meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
         try:
             offer = offer_from_meta(meta, self._offers.sellable, fallback)
         except ValueError as err:

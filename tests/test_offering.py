@@ -161,6 +161,12 @@ def test_then_the_meta_of_the_variation_and_then_of_its_product(counter: Counter
     assert counter.offer(line(50, 52)) == replace(gives(40), days=30), "of a variation that says nothing"
 
 
+def test_meta_that_was_emptied_says_nothing(counter: Counter, shop: Shop) -> None:
+    shop.says(50, gives="course:40", days="30")
+    shop.says(50, 51, gives=" ", days="")
+    assert counter.offer(line(50, 51)) == replace(gives(40), days=30)
+
+
 def test_then_the_catalogues_product_and_then_the_sku(counter: Counter, shop: Shop, store: Store) -> None:
     sold(store, 30, 50)
     sold(store, 31, 51)
