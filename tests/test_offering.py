@@ -211,6 +211,15 @@ def test_a_sku_that_only_looks_like_a_courses_needs_a_person(counter: Counter, s
     )
 
 
+def test_a_duplicate_that_says_itself_what_it_gives_needs_nobody(counter: Counter, shop: Shop) -> None:
+    shop.says(60, gives="course:40")
+    shop.says(61, gives="nothing")
+    assert counter.offer(line(60, sku="totara-course-9-1")) == gives(40)
+    assert counter.offer(line(61, sku="totara-course-9-1")) == Offer()
+    shop.says(62, days="30")
+    assert "which is no course's" in counter.reason(line(62, sku="totara-course-9-1"))
+
+
 def test_meta_that_makes_no_sense_needs_a_person_who_is_told_why(counter: Counter, shop: Shop) -> None:
     shop.says(60, gives="cohort:4")
     shop.says(61, gives="audience:5,audience:6")
