@@ -144,8 +144,10 @@ def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
 
 
 def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:
-    if isinstance(result, Unresolved) or result.line.quantity * result.offer.seats <= MOST_SEATS:
+    if isinstance(result, Unresolved) or not result.offer.items:
         return result
     line = result.line
     seats = line.quantity * result.offer.seats
+    if seats <= MOST_SEATS:
+        return result
     return Unresolved(line, f"line {line.id} is of {seats} seats: more than {MOST_SEATS} need a person")

@@ -353,6 +353,10 @@ def test_more_seats_than_anybody_means_need_a_person(counter: Counter, shop: Sho
     assert "is of 5001 seats" in counter.reason(line(50, quantity=5001), known=remembered)
 
 
+def test_five_thousand_and_one_books_are_just_books(counter: Counter) -> None:
+    assert counter.offer(line(70, quantity=5001)) == Offer()
+
+
 # --- asking the shop -----------------------------------------------------------------------------------------------
 
 
