@@ -129,9 +129,14 @@ def verify(connection: Connection, head: str = "") -> Verified:
 
 
 def _sealed(connection: Connection) -> Iterator[Row[Any]]:
+    """Every seal with its entry, in order; a thousand at a time, whatever kind of connection it is."""
     query = (
         select(audit_seals.c.number, audit_seals.c.audit_id, audit_seals.c.hash, *audit.c)
         .outerjoin(audit, audit.c.id == audit_seals.c.audit_id)
         .order_by(audit_seals.c.number)
+        .limit(1000)
     )
-    yield from connection.execution_options(yield_per=1000).execute(query)
+    page = connection.execute(query).all()
+    while page:
+        yield from page
+        page = connection.execute(query.where(audit_seals.c.number > page[-1].number)).all()
