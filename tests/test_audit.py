@@ -95,6 +95,12 @@ def test_a_trail_tells_what_happened_to_each_in_order(store: Store) -> None:
         assert trail(connection, person_id=99) == []
 
 
+def test_a_trail_of_nothing_is_empty(store: Store) -> None:
+    write(store, 2)
+    with store.read() as connection:
+        assert trail(connection) == []
+
+
 # --- only added to -------------------------------------------------------------------------------------------------
 
 
