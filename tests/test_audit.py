@@ -127,6 +127,21 @@ def test_the_database_refuses_to_alter_or_delete_an_entry_or_a_seal(store: Store
         assert connection.execute(select(table)).all() == before
 
 
+def test_nor_is_an_entry_replaced_by_the_way_that_sqlite_has_for_it(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL has no such statement")
+    write(store, 1)
+    seal(store)
+    replace = insert(audit).prefix_with("OR REPLACE")
+    row = {"id": 1, "at": THEN, "actor": "bridge", "event": "another", "cause": "so", "facts": {}}
+    with pytest.raises(DBAPIError, match="the audit log is only ever added to"), store.engine.begin() as connection:
+        connection.execute(replace, row)
+    replace = insert(audit_seals).prefix_with("OR REPLACE")
+    with pytest.raises(DBAPIError, match="the audit log is only ever added to"), store.engine.begin() as connection:
+        connection.execute(replace, {"number": 1, "audit_id": 1, "hash": FIRST})
+    assert verified(store).problems == ()
+
+
 # --- sealed --------------------------------------------------------------------------------------------------------
 
 
