@@ -119,12 +119,12 @@ class Offering:
         by_sku = sold_by(line.sku, line.variation_id)
         number = next((courses[one] for one in (line.variation_id, line.product_id) if one in courses), by_sku)
         fallback = Offer((course(number),)) if isinstance(number, int) else None
-        if isinstance(number, str):
-            return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
         meta: dict[str, str] = {}
         for key in ((line.product_id, 0), line.product):
             about = facts.get(key)
-            meta |= about.meta if about else {}
+            meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
+        if isinstance(number, str) and "bridge_gives" not in meta:
+            return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
         try:
             offer = offer_from_meta(meta, self._offers.sellable, fallback)
         except ValueError as err:
@@ -144,8 +144,10 @@ def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
 
 
 def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:
-    if isinstance(result, Unresolved) or result.line.quantity * result.offer.seats <= MOST_SEATS:
+    if isinstance(result, Unresolved) or not result.offer.items:
         return result
     line = result.line
     seats = line.quantity * result.offer.seats
+    if seats <= MOST_SEATS:
+        return result
     return Unresolved(line, f"line {line.id} is of {seats} seats: more than {MOST_SEATS} need a person")

@@ -215,21 +215,23 @@ def _audit() -> None:
         sa.ForeignKeyConstraint(["audit_id"], ["audit.id"], name=op.f("fk_audit_seals_audit_id")),
         sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seals_audit_id")),
     )
-    if op.get_bind().dialect.name == "postgresql":
+    _only_added_to()
+
+
+def _only_added_to() -> None:
+    """Triggers that refuse to alter what was written into the audit log."""
+    said = "the audit log is only ever added to"
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    if postgresql:
         op.execute(
             "CREATE FUNCTION bridge_only_added_to() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'the audit log is only ever added to'; END $$"
+            f"$$ BEGIN RAISE EXCEPTION '{said}'; END $$"
         )
+    does = "EXECUTE FUNCTION bridge_only_added_to()" if postgresql else f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
     for table in ("audit", "audit_seals"):
         for event in ("UPDATE", "DELETE"):
-            name = f"{table}_no_{event.lower()}"
-            if op.get_bind().dialect.name == "postgresql":
-                op.execute(
-                    f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
-                    "FOR EACH ROW EXECUTE FUNCTION bridge_only_added_to()"
-                )
-            else:
-                op.execute(
-                    f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
-                    "BEGIN SELECT RAISE(ABORT, 'the audit log is only ever added to'); END"
-                )
+            op.execute(f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} FOR EACH ROW {does}")
+    if not postgresql:  # INSERT OR REPLACE deletes without a word to the triggers
+        for table, key in (("audit", "id"), ("audit_seals", "number"), ("audit_seals", "audit_id")):
+            there = f"EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})"  # noqa: S608  names of ours
+            op.execute(f"CREATE TRIGGER {table}_no_replace_{key} BEFORE INSERT ON {table} WHEN {there} {does}")
