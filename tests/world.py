@@ -90,6 +90,11 @@ class World:
         self._bridges.append(made)
         return made
 
+    def restart(self, **sections: Mapping[str, Any]) -> None:
+        """The bridge again, with other settings: what it did not write down is forgotten."""
+        self.bridge = self.new_bridge(**sections)
+        self.web = Client(self.bridge.web())
+
     def now(self) -> datetime:
         """The moment it is for all three."""
         return datetime.fromtimestamp(self.clock(), UTC)
@@ -132,6 +137,11 @@ class World:
         """Do everything that is owed now, and what follows from it."""
         return (worker or self.worker).drain()
 
+    def look(self, *orders: int) -> None:
+        """Have the bridge look at these orders, and do what follows from it."""
+        self.owe("order", *orders)
+        self.settle()
+
     def pass_time(self, seconds: float = 3600.0) -> None:
         """Let whatever waits for its time be due."""
         t = models.work
@@ -150,6 +160,17 @@ class World:
             (self.totara.users[user].email.lower(), course): enrolment.status
             for (user, course), enrolment in self.totara.enrolments.items()
         }
+
+    def user(self, address: str) -> int:
+        """The Totara account that has this address."""
+        found = self.totara.user_by_email(address)
+        assert found is not None, f"nobody has {address}"
+        return found.id
+
+    def told(self, order: int) -> str:
+        """The last note that the bridge wrote on an order; "" for none."""
+        ours = [note["note"] for note in self.shop.notes[order] if "Learning access" in note["note"]]
+        return ours[-1] if ours else ""
 
     def rows(self, table: str) -> list[Any]:
         """All rows of a table of the bridge."""
