@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import Rules
-from bridge.domain.enrolments import LAST_LOOK, Held, State, Wanted, plan_access, too_many, wanted
+from bridge.domain.enrolments import LAST_LOOK, Held, Right, State, Wanted, plan_access, too_many, wanted
 from bridge.domain.identity import names_of
 from bridge.domain.lms import Account, Course, NewAccount, Tree
 from bridge.domain.offers import Item, Kind, Offers
@@ -56,6 +56,7 @@ class _Look:
 
     person: Person
     held: Mapping[Item, Held]
+    rights: Sequence[Right]
     wanted: Wanted
     troubles: dict[Item, str] = field(default_factory=dict)
     records: dict[Item, dict[str, Any]] = field(default_factory=dict)
@@ -67,6 +68,12 @@ class _Look:
     def reason(self) -> str:
         """All troubles in one message; "" when there is none."""
         return "; ".join(sorted(set(self.troubles.values())))
+
+    def begun(self) -> dict[int, datetime]:
+        """The seats whose days have begun, and when they run out: the learner can enter something that they give."""
+        given = {item for item, values in self.records.items() if values["state"] is State.ACTIVE}
+        seats = {right.seat for right in self.rights if right.item in given - set(self.troubles)}
+        return {seat: until for seat, until in self.wanted.begin.items() if seat in seats}
 
     @property
     def user_id(self) -> int:
@@ -119,7 +126,8 @@ class Learners:
             if person is None:
                 return None
             held = learning.held_by(connection, person_id)
-            look = _Look(person, held, wanted(learning.rights_of(connection, person_id), now))
+            rights = learning.rights_of(connection, person_id)
+        look = _Look(person, held, rights, wanted(rights, now))
         plan = plan_access(look.wanted.items, held)
         if plan.end:
             self._end(look, plan.end, now)
@@ -144,9 +152,7 @@ class Learners:
             self._audit(connection, look, item, values, now)
         for item in sorted(set(look.troubles) - set(look.records)):
             learning.record_trouble(self._store, connection, person_id, item, look.troubles[item], now)
-        given = {item for item, values in look.records.items() if values["state"] is State.ACTIVE}
-        if given - set(look.troubles):
-            ledger.begin_days(connection, look.wanted.begin)
+        ledger.begin_days(connection, look.begun())
 
     def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
         before = look.held.get(item)

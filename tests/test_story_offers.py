@@ -76,6 +76,23 @@ def test_days_of_access_begin_with_the_first_enrolment_not_with_the_order(world:
     assert ends(world, "a@b.test", course) == end
 
 
+def test_days_of_access_do_not_begin_while_the_course_can_not_be_given(world: World, offers: Offering) -> None:
+    good, late = world.course("ONE"), world.course("TWO", enrol_methods=("self",))
+    offers("\n".join(f'[[offer]]\nsku = "M{one}"\ngives = ["course:{one}"]\ndays = 30' for one in (good, late)))
+    products = [world.shop.add_product(f"M {one}", sku=f"M{one}", price="30.00") for one in (good, late)]
+    world.look(world.shop.place_order([(product, 1) for product in products], email="a@b.test"))
+    world.clock.advance(days=10)
+    world.totara.edit_course(late, enrol_methods=("manual",))
+    mended = world.now()
+    world.owe("learner", 1)
+    world.settle()
+    end, first = ends(world, "a@b.test", late), ends(world, "a@b.test", good)
+    assert end is not None
+    assert first is not None
+    assert end >= mended + timedelta(days=30, seconds=-1)
+    assert first < mended + timedelta(days=21)
+
+
 def test_days_from_a_fixed_date_end_the_same_for_everybody(world: World, offers: Offering) -> None:
     course = world.course("ONE")
     start = (world.now() - timedelta(days=10)).date()
