@@ -18,7 +18,7 @@ from bridge.domain.identity import names_of
 from bridge.domain.lms import Account, Course, NewAccount, Tree
 from bridge.domain.offers import Item, Kind, Offers
 from bridge.errors import NotFound, Refused
-from bridge.giving import Giver
+from bridge.giving import NOT_OURS, Giver
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger, people
 from bridge.store.db import Store
@@ -183,11 +183,11 @@ class Learners:
         done = set(verify) & there
         if allowed:
             try:
-                user_id = self._ensure_account(look, allowed)
+                user_id, known = self._ensure_account(look, allowed)
             except Refused as err:
                 look.trouble(allowed, err)
             else:
-                done |= self._given(look, user_id, allowed)
+                done |= self._given(look, user_id, known)
                 there = self._giver.reachable(user_id, done) if done else set()
         for item in done:
             self._verified(look, item, item in there)
@@ -244,10 +244,14 @@ class Learners:
         with self._store.read() as connection:
             return ledger.is_our_product(connection, course_id)
 
-    def _given(self, look: _Look, user_id: int, items: Collection[Item]) -> set[Item]:
-        """Give; which of them Totara took."""
+    def _given(self, look: _Look, user_id: int, items: Mapping[Item, Mapping[str, Any]]) -> set[Item]:
+        """Give; which of them Totara took. What others gave before stays as it is."""
         done = set()
         for item in items:
+            if items[item].get("reference") == NOT_OURS:
+                look.records[item] = {}
+                done.add(item)
+                continue
             try:
                 reference = self._giver.give(user_id, item, look.wanted.items[item], look.held.get(item))
                 look.records[item] = {} if reference is None else {"reference": reference}
@@ -277,8 +281,10 @@ class Learners:
 
     # --- the account -----------------------------------------------------------------------------------------------
 
-    def _ensure_account(self, look: _Look, items: Collection[Item]) -> int:
+    def _ensure_account(self, look: _Look, items: Collection[Item]) -> tuple[int, Mapping[Item, Mapping[str, Any]]]:
         """The person's Totara user id, and the access to these items in doubt, both written down.
+
+        Of items that Totara refuses to tell of, nothing is.
 
         The address is reserved in our own database before Totara is asked, since nothing there keeps two accounts
         from having one address. An account that is there already and does not carry our key is somebody else's: an
@@ -286,12 +292,24 @@ class Learners:
         """
         person = look.person
         user_id = person.totara_id or self._find_or_make(person)
+        doubtful = self._before(look, user_id, items)
         with self._store.begin() as connection:
             if person.totara_id is None:
                 people.account_made(connection, person.id, user_id, self._now())
-            self._in_doubt(connection, look, {item: {"until": look.wanted.items[item]} for item in items})
+            self._in_doubt(connection, look, doubtful)
         look.person = replace(person, totara_id=user_id)
-        return user_id
+        return user_id, doubtful
+
+    def _before(self, look: _Look, user_id: int, items: Collection[Item]) -> dict[Item, dict[str, Any]]:
+        """What is to be written down of each item before it is given."""
+        told: dict[Item, dict[str, Any]] = {}
+        for item in items:
+            try:
+                before = self._giver.before(user_id, item, look.held.get(item))
+                told[item] = {"until": look.wanted.items[item], **before}
+            except Refused as err:
+                look.trouble([item], f"{item}: {err}")
+        return told
 
     def _find_or_make(self, person: Person) -> int:
         if person.reserved != person.email:
@@ -358,7 +376,7 @@ class Learners:
             except Refused as err:
                 look.trouble([item], f"{item}: {err}")
                 continue
-            ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now()}
+            ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now(), "reference": None}
             look.records[item] = {**ended, **told[item]}
 
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:

@@ -350,6 +350,23 @@ def test_membership_in_an_audience_is_given_and_taken_back(world: World, offers:
     assert world.parked() == {}
 
 
+@pytest.mark.parametrize("kind", ["program", "certification"])
+def test_an_assignment_to_a_program_is_given_and_taken_back(world: World, offers: Offering, kind: str) -> None:
+    course = world.course("ONE")
+    program = world.totara.add_program(
+        "Officer", shortname="OFF", courses=[course], certification=kind == "certification"
+    )
+    offers(f'[[offer]]\nsku = "OFF"\ngives = ["{kind}:{program}"]')
+    order = world.shop.place_order([(world.shop.add_product("Officer", sku="OFF", price="9.00"), 1)], email="a@b.test")
+    for status, expected in (("processing", True), ("cancelled", False), ("completed", True), ("cancelled", False)):
+        world.shop.set_status(order, status)
+        world.look(order)
+        user = world.user("a@b.test")
+        assert (user in world.totara.program_learners(program)) is expected, status
+        assert world.totara.open_course(user, course) is expected, status
+    assert world.parked() == {}
+
+
 @pytest.mark.parametrize("kind", ["audience", "program"])
 def test_what_somebody_else_gave_before_stays_when_our_reason_for_it_ends(
     world: World, offers: Offering, kind: str
@@ -377,6 +394,69 @@ def test_what_somebody_else_gave_before_stays_when_our_reason_for_it_ends(
     world.shop.set_status(order, "cancelled")
     world.look(order)
     assert there()
+    assert world.parked() == {}
+
+
+@pytest.mark.parametrize("fault", ["down", "cut"])
+def test_a_membership_from_before_stays_also_when_the_first_try_to_give_it_failed(
+    world: World, offers: Offering, fault: str
+) -> None:
+    first, officers = world.course("ONE"), world.totara.add_audience("Officers")
+    world.look(world.shop.place_order([(world.sell(first), 1)], email="a@b.test"))
+    world.totara.add_member(officers, world.user("a@b.test"))
+    offers(f'[[offer]]\nsku = "CLUB"\ngives = ["audience:{officers}"]')
+    product = world.shop.add_product("Club", sku="CLUB", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="a@b.test")
+    for name in ("core_cohort_get_cohort_members", "core_cohort_add_cohort_members"):
+        getattr(world.totara.faults, fault)(name, times=1)
+    world.look(order)
+    for _ in range(3):
+        world.pass_time()
+        world.settle()
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert world.user("a@b.test") in world.totara.members_of(officers)
+
+
+def test_a_membership_that_others_had_given_is_ours_once_they_took_it_and_we_gave_it(
+    world: World, offers: Offering
+) -> None:
+    first, officers = world.course("ONE"), world.totara.add_audience("Officers")
+    world.look(world.shop.place_order([(world.sell(first), 1)], email="a@b.test"))
+    user = world.user("a@b.test")
+    world.totara.add_member(officers, user)
+    offers(f'[[offer]]\nsku = "CLUB"\ngives = ["audience:{officers}"]')
+    product = world.shop.add_product("Club", sku="CLUB", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="a@b.test")
+    world.look(order)
+    world.totara.remove_member(officers, user)
+    world.bridge.jobs.look_again("order", [order])
+    world.settle()
+    assert user in world.totara.members_of(officers)
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert user not in world.totara.members_of(officers)
+
+
+def test_an_audience_that_is_gone_keeps_nobody_from_the_course_beside_it(world: World, offers: Offering) -> None:
+    course, officers = world.course("ONE"), world.totara.add_audience("Officers")
+    offers(f'[[offer]]\nsku = "CLUB"\ngives = ["audience:{officers}", "course:{course}"]')
+    world.totara.delete_audience(officers)
+    order = world.shop.place_order([(world.shop.add_product("Club", sku="CLUB", price="9.00"), 1)], email="a@b.test")
+    world.look(order)
+    assert world.access() == {("a@b.test", course): "active"}
+    assert f"audience {officers}" in world.parked()["learner 1"]
+
+
+def test_an_audience_deleted_in_totara_is_let_go_of_when_the_order_ends(world: World, offers: Offering) -> None:
+    course, officers = world.course("ONE"), world.totara.add_audience("Officers")
+    offers(f'[[offer]]\nsku = "CLUB"\ngives = ["audience:{officers}", "course:{course}"]')
+    order = world.shop.place_order([(world.shop.add_product("Club", sku="CLUB", price="9.00"), 1)], email="a@b.test")
+    world.look(order)
+    world.totara.delete_audience(officers)
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert world.access() == {("a@b.test", course): "suspended"}
     assert world.parked() == {}
 
 
