@@ -119,21 +119,33 @@ class Offering:
         by_sku = sold_by(line.sku, line.variation_id)
         number = next((courses[one] for one in (line.variation_id, line.product_id) if one in courses), by_sku)
         fallback = Offer((course(number),)) if isinstance(number, int) else None
-        if isinstance(number, str):
-            return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
-        meta: dict[str, str] = {}
-        for key in ((line.product_id, 0), line.product):
-            about = facts.get(key)
-            meta |= about.meta if about else {}
+        shelf = [facts.get(key) for key in dict.fromkeys(((line.product_id, 0), line.product))]
+        meta = {key: value for about in shelf if about for key, value in about.meta.items()}
         try:
             offer = offer_from_meta(meta, self._offers.sellable, fallback)
         except ValueError as err:
-            said = f"line {line.id} ({line.name!r}): product {line.product_id} can't be given: {err}"
-            return Unresolved(line, said)
-        if offer is None and not line.product_id and not seen:
-            said = f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order"
-            return Unresolved(line, said)
-        return Gives(line, offer or Offer())
+            return Unresolved(line, f"{_named(line)}: product {line.product_id} can't be given: {err}")
+        problem = _why_nothing(line, number, shelf) if offer is None and not seen else ""
+        return Unresolved(line, f"{_named(line)} {problem}") if problem else Gives(line, offer or Offer())
+
+
+def _named(line: Line) -> str:
+    return f"line {line.id} ({line.name!r})"
+
+
+def _why_nothing(line: Line, course_id: int | str | None, shelf: Sequence[ProductFacts | None]) -> str:
+    """Why a line that was never seen before and gives nothing should perhaps give something; "" if it need not."""
+    if not line.product_id:
+        return (
+            "is of a product that was deleted before the bridge saw the order: refund it, or put a line of the right "
+            "product beside it"
+        )
+    if course_id is not None:
+        return (
+            f"has the SKU {line.sku!r}, which is no course's: correct the SKU, or say in the product's bridge_gives "
+            "what it gives"
+        )
+    return f"is of product {line.product_id}, which is in the bin: restore it" if None in shelf else ""
 
 
 def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:

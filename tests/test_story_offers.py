@@ -232,6 +232,52 @@ def test_a_line_that_gives_nothing_passes_untouched(world: World) -> None:
 # --- what can't be told ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"sku": "totara-course-fire"}, "no course's"),
+        ({"meta_data": meta(gives="curse:12")}, "course:12"),
+        ({"meta_data": meta(gives="course:12", days="soon")}, "bridge_days"),
+        ({"meta_data": meta(days=10)}, "bridge_gives is missing"),
+        ({"meta_data": meta(gives="audience:77")}, "may_sell"),
+    ],
+)
+def test_a_product_that_should_give_something_and_can_not_is_parked_with_its_name_and_the_fix(
+    world: World, fields: dict[str, Any], problem: str
+) -> None:
+    course = world.course("ONE")
+    product = world.shop.add_product("Fire safety", price="10.00", **fields)
+    order = world.shop.place_order([(product, 1), (world.sell(course), 1)], email="a@b.test")
+    world.look(order)
+    reason = world.parked()[f"order {order}"]
+    assert "'Fire safety'" in reason
+    assert problem in reason
+    assert world.access() == {("a@b.test", course): "active"}
+    # Mended as it was told, and tried again:
+    mended = world.course("TWO")
+    world.sell(mended)
+    world.shop.edit_product(product, sku="", meta_data=meta(gives=f"course:{mended}", days=5))
+    world.restart()
+    world.look(order)
+    assert world.access() == {("a@b.test", course): "active", ("a@b.test", mended): "active"}
+    assert world.parked() == {}
+
+
+def test_a_product_put_into_the_bin_before_anybody_looked_is_parked_not_forgotten(world: World) -> None:
+    course = world.course("ONE")
+    world.sell(course)
+    product = world.shop.add_product("Fire safety", price="10.00", meta_data=meta(gives=f"course:{course}"))
+    order = world.shop.place_order([(product, 1)], email="a@b.test")
+    world.shop.delete_product(product)
+    world.look(order)
+    assert "'Fire safety'" in world.parked()[f"order {order}"]
+    world.shop.edit_product(product, status="publish")
+    world.restart()
+    world.look(order)
+    assert world.access() == {("a@b.test", course): "active"}
+    assert world.parked() == {}
+
+
 def test_a_course_without_a_product_is_not_given_by_a_products_meta(world: World) -> None:
     course = world.course("ONE", category=world.restricted)
     product = world.shop.add_product("Cheap", price="1.00", meta_data=meta(gives=f"course:{course}"))
