@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.world import World
-
-Offering = Callable[[str], None]
-
-
-@pytest.fixture
-def offers(world: World, tmp_path: Path) -> Offering:
-    """Has the operator write the offers file, and the bridge begin anew with it."""
-
-    def write(text: str) -> None:
-        path = tmp_path / "offers.toml"
-        path.write_text(text, encoding="utf-8")
-        world.restart(orders={"offers_file": str(path)})
-
-    return write
-
+from tests.world import Offering, World
 
 def ends(world: World, address: str, course: int) -> datetime | None:
     """When Totara itself ends an enrolment."""

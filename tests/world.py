@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from bridge.settings import Settings
 from bridge.store import models
 from bridge.wiring import Bridge
 from bridge.worker import Worker
+
+Offering = Callable[[str], None]  # takes the text of an offers file
 
 SECRET = "a-secret-of-the-shop-0123"
 
