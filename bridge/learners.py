@@ -71,8 +71,9 @@ class _Look:
 
     def begun(self) -> dict[int, datetime]:
         """The seats whose days have begun, and when they run out: the learner can enter something that they give."""
-        given = {item for item, values in self.records.items() if values["state"] is State.ACTIVE}
-        seats = {right.seat for right in self.rights if right.item in given - set(self.troubles)}
+        active = {item for item, it in self.held.items() if it.state is State.ACTIVE and it.verified}
+        active |= {item for item, values in self.records.items() if values["state"] is State.ACTIVE}
+        seats = {right.seat for right in self.rights if right.item in active - set(self.troubles)}
         return {seat: until for seat, until in self.wanted.begin.items() if seat in seats}
 
     @property

@@ -236,6 +236,23 @@ def test_bought_again_late_the_days_begin_anew(world: World, offers: Offering) -
     assert timedelta(days=10, seconds=-1) <= end - again < timedelta(days=10, seconds=30)
 
 
+def test_days_begin_at_once_also_where_the_course_is_had_for_good(world: World, offers: Offering) -> None:
+    course = world.course("ONE")
+    timed = sold(world, offers, course, "days = 30")
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    for_good = world.shop.place_order([(world.sell(course), 1)], customer_id=customer)
+    world.look(for_good)
+    world.look(world.shop.place_order([(timed, 1)], customer_id=customer))
+    _, until = seat_ends(world)
+    assert until is not None
+    assert ends(world, "a@b.test", course) is None
+    world.clock.advance(days=10)
+    world.shop.set_status(for_good, "cancelled")
+    world.look(for_good)
+    assert status(world, "a@b.test", course) == "active"
+    assert ends(world, "a@b.test", course) == until
+
+
 @pytest.mark.parametrize("status_then", ["cancelled", "on-hold"])
 def test_days_that_have_begun_run_on_while_an_order_is_cancelled_or_held(
     world: World, offers: Offering, status_then: str
