@@ -36,7 +36,7 @@ class Giver:
         courses = {item.id: item for item in items if item.kind is Kind.COURSE}
         if courses:
             found |= {courses[number] for number in self._totara.reachable_courses(user_id, courses)}
-        return found | {i for i in items if i.kind is Kind.AUDIENCE and self._is_member(user_id, i.id)}
+        return found | {i for i in items if i.kind is Kind.AUDIENCE and self._seen_in(user_id, i.id)}
 
     def before(self, user_id: int, item: Item, held: Held | None) -> dict[str, int | None]:
         """Of an audience that we have not given: whose the membership will be, as ``reference``.
@@ -105,6 +105,13 @@ class Giver:
             {"u": {"id": user_id}, "c": {"id": audience_id}},
         )
         return bool(_told(body, "user_is_member"))
+
+    def _seen_in(self, user_id: int, audience_id: int) -> bool:
+        """The same, and of an audience that is gone, or can't be seen, nobody is a member."""
+        try:
+            return self._is_member(user_id, audience_id)
+        except Refused:
+            return False
 
     def _join(self, user_id: int, item: Item) -> None:
         if self._totara.has("core_cohort_add_cohort_members"):

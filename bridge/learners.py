@@ -133,7 +133,10 @@ class Learners:
         if plan.end:
             self._end(look, plan.end, now)
         if plan.give or plan.verify:
-            self._give(look, plan.give, plan.verify)
+            try:
+                self._give(look, plan.give, plan.verify)
+            except Refused as err:  # the moments to come are kept all the same
+                look.trouble({*plan.give, *plan.verify}, err)
         self._last_look(look, now)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
@@ -398,12 +401,14 @@ class Learners:
         """Read completion while it can be read: Totara itself ends the enrolment at the moment it was told."""
         for item, until in look.wanted.items.items():
             held = look.held.get(item)
-            if until is None or held is None or held.state is not State.ACTIVE or item in look.records:
+            if until is None or until - LAST_LOOK > now or held is None or held.state is not State.ACTIVE:
                 continue
-            if until - LAST_LOOK <= now:
+            try:
                 completed = self._giver.completed(look.user_id, item)
-                if completed is not None and completed != held.completed:
-                    look.records[item] = {"state": State.ACTIVE, "completed": completed}
+            except Refused:  # it is for the books only
+                continue
+            if completed is not None and completed != held.completed:
+                look.records.setdefault(item, {"state": State.ACTIVE})["completed"] = completed
 
     def _in_doubt(self, connection: Connection, look: _Look, values: Mapping[Item, Mapping[str, Any]]) -> None:
         """Written down before Totara is told: should we die before the answer, the next look must not believe that

@@ -206,6 +206,23 @@ def test_completion_is_read_shortly_before_access_ends(world: World, offers: Off
     assert (row.state, row.completed) == ("suspended", True)
 
 
+def test_completion_is_read_too_when_somebody_has_the_access_looked_at_just_then(
+    world: World, offers: Offering
+) -> None:
+    course = world.course("ONE")
+    order = world.shop.place_order([(sold(world, offers, course, "days = 30"), 1)], email="a@b.test")
+    world.look(order)
+    end = ends(world, "a@b.test", course)
+    assert end is not None
+    world.totara.complete(world.user("a@b.test"), course)
+    world.clock.set(end - LAST_LOOK)
+    world.bridge.jobs.look_again("order", [order])
+    world.settle()
+    at(world, end)
+    (row,) = world.rows("access")
+    assert (row.state, row.completed) == ("suspended", True)
+
+
 def test_bought_again_early_the_days_add_up(world: World, offers: Offering) -> None:
     course = world.course("ONE")
     product = sold(world, offers, course, "days = 365")
@@ -251,6 +268,24 @@ def test_days_begin_at_once_also_where_the_course_is_had_for_good(world: World, 
     world.look(for_good)
     assert status(world, "a@b.test", course) == "active"
     assert ends(world, "a@b.test", course) == until
+
+
+def test_an_end_is_kept_although_something_else_of_the_learner_needs_a_person(
+    world: World, offers: Offering
+) -> None:
+    course, officers = world.course("ONE"), world.totara.add_audience("Officers")
+    offers(f'[[offer]]\nsku = "IT"\ngives = ["course:{course}", "audience:{officers}"]\ndays = 30')
+    order = world.shop.place_order([(world.shop.add_product("It", sku="IT", price="9.00"), 1)], email="a@b.test")
+    world.look(order)
+    end = ends(world, "a@b.test", course)
+    assert end is not None
+    world.totara.delete_audience(officers)
+    world.bridge.jobs.look_again("order", [order])
+    world.settle()
+    assert f"audience {officers}" in world.parked()["learner 1"]
+    at(world, end)
+    assert status(world, "a@b.test", course) == "suspended"
+    assert world.parked() == {}
 
 
 @pytest.mark.parametrize("status_then", ["cancelled", "on-hold"])
