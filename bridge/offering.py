@@ -119,33 +119,28 @@ class Offering:
         by_sku = sold_by(line.sku, line.variation_id)
         number = next((courses[one] for one in (line.variation_id, line.product_id) if one in courses), by_sku)
         fallback = Offer((course(number),)) if isinstance(number, int) else None
-        shelf = [facts.get(key) for key in dict.fromkeys(((line.product_id, 0), line.product))]
-        meta = {key: value for about in shelf if about for key, value in about.meta.items()}
+        meta: dict[str, str] = {}
+        for key in ((line.product_id, 0), line.product):
+            about = facts.get(key)
+            meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
+        if isinstance(number, str) and "bridge_gives" not in meta:
+            said = (
+                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or say "
+                "in the product's bridge_gives what it gives"
+            )
+            return Unresolved(line, said)
         try:
             offer = offer_from_meta(meta, self._offers.sellable, fallback)
         except ValueError as err:
-            return Unresolved(line, f"{_named(line)}: product {line.product_id} can't be given: {err}")
-        problem = _why_nothing(line, number, shelf) if offer is None and not seen else ""
-        return Unresolved(line, f"{_named(line)} {problem}") if problem else Gives(line, offer or Offer())
-
-
-def _named(line: Line) -> str:
-    return f"line {line.id} ({line.name!r})"
-
-
-def _why_nothing(line: Line, course_id: int | str | None, shelf: Sequence[ProductFacts | None]) -> str:
-    """Why a line that was never seen before and gives nothing should perhaps give something; "" if it need not."""
-    if not line.product_id:
-        return (
-            "is of a product that was deleted before the bridge saw the order: refund it, or put a line of the right "
-            "product beside it"
-        )
-    if course_id is not None:
-        return (
-            f"has the SKU {line.sku!r}, which is no course's: correct the SKU, or say in the product's bridge_gives "
-            "what it gives"
-        )
-    return f"is of product {line.product_id}, which is in the bin: restore it" if None in shelf else ""
+            said = f"line {line.id} ({line.name!r}): product {line.product_id} can't be given: {err}"
+            return Unresolved(line, said)
+        if offer is None and not line.product_id and not seen:
+            said = (
+                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: refund "
+                "it, or put a line of the right product beside it"
+            )
+            return Unresolved(line, said)
+        return Gives(line, offer or Offer())
 
 
 def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
@@ -156,8 +151,10 @@ def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
 
 
 def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:
-    if isinstance(result, Unresolved) or result.line.quantity * result.offer.seats <= MOST_SEATS:
+    if isinstance(result, Unresolved) or not result.offer.items:
         return result
     line = result.line
     seats = line.quantity * result.offer.seats
+    if seats <= MOST_SEATS:
+        return result
     return Unresolved(line, f"line {line.id} is of {seats} seats: more than {MOST_SEATS} need a person")

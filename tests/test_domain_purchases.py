@@ -1,28 +1,38 @@
-"""What an order pays for: which lines give a course, whether it pays now, which seats and enrolments follow."""
+"""What an order or a subscription pays for: whether it pays now, how many units, and which seats follow."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Collection, Hashable, Sequence
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.enrolments import EnrolmentPlan, Held, State, plan_enrolments
+from bridge.domain.offers import ForWhom, Offer, course
 from bridge.domain.purchases import (
     Buyer,
+    Choice,
     Gives,
     Line,
+    NewSeat,
     Order,
+    Refund,
+    Role,
     Seat,
     SeatPlan,
     Standing,
-    Unresolved,
+    Subscription,
+    Taker,
+    Want,
+    for_one,
+    paid_units,
     plan_seats,
-    resolve,
+    seat_counts,
     standing,
+    subscribed,
+    without_repeats,
 )
 
 THEN = datetime(2026, 11, 23, tzinfo=UTC)
@@ -33,8 +43,9 @@ def order(status: str, *, method: str = "stripe", paid: bool = True) -> Order:
     return Order(1, status, Buyer(0, "mia@guest.test"), (), THEN, THEN if paid else None, method)
 
 
-def line(number: int = 1, quantity: int = 1, *, product: int = 50, variation: int = 0, sku: str = "") -> Line:
-    return Line(number, "First steps", product, variation, quantity, sku)
+def line(number: int = 1, quantity: int = 1, *, bundled_by: int = 0, told: str = "") -> Line:
+    meta = {"_bridge_for": told} if told else {}
+    return Line(number, "First steps", 50, 0, quantity, bundled_by=bundled_by, meta=meta)
 
 
 # --- does it pay? -------------------------------------------------------------------------------------------------
@@ -59,17 +70,33 @@ def line(number: int = 1, quantity: int = 1, *, product: int = 50, variation: in
 )
 def test_what_each_status_means(status: str, stands: Standing) -> None:
     for cash in (True, False):
-        assert standing(order(status), PAID, unconfirmed_cash_pays=cash) is stands
+        assert standing(order(status, paid=False), PAID, unconfirmed_cash_pays=cash) is stands
+
+
+@pytest.mark.parametrize("status", ["on-hold", "pending"])
+@pytest.mark.parametrize(("paid", "was_paid"), [(True, False), (False, True), (True, True)])
+def test_an_order_that_was_paid_and_is_in_question_again_keeps_what_there_is_for_a_while(
+    status: str, paid: bool, was_paid: bool
+) -> None:
+    stands = standing(order(status, paid=paid), PAID, unconfirmed_cash_pays=False, was_paid=was_paid)
+    assert stands is Standing.GRACE
+    assert not stands.gives
+
+
+@pytest.mark.parametrize("status", ["checkout-draft", "a-status-of-a-plugin", ""])
+def test_another_status_of_an_order_that_was_paid_changes_nothing(status: str) -> None:
+    assert standing(order(status), PAID, unconfirmed_cash_pays=False, was_paid=True) is Standing.WAITS
 
 
 def test_which_statuses_count_as_paid_is_configured() -> None:
     assert standing(order("completed"), ["processing"], unconfirmed_cash_pays=True) is Standing.WAITS
     assert standing(order("invoiced"), [*PAID, "invoiced"], unconfirmed_cash_pays=True) is Standing.PAYS
+    assert standing(order("on-hold", paid=False), ["on-hold"], unconfirmed_cash_pays=False) is Standing.PAYS
 
 
 @pytest.mark.parametrize("status", ["cancelled", "refunded", "failed", "trash"])
 def test_what_is_over_does_not_pay_even_if_somebody_lists_it_as_paid(status: str) -> None:
-    assert standing(order(status), [status], unconfirmed_cash_pays=True) is Standing.ENDED
+    assert standing(order(status), [status], unconfirmed_cash_pays=True, was_paid=True) is Standing.ENDED
 
 
 @pytest.mark.parametrize(
@@ -90,216 +117,406 @@ def test_whether_cash_that_nobody_confirmed_counts_is_configured(
     assert standing(order(status, method=method, paid=paid), PAID, unconfirmed_cash_pays=counts) is stands
 
 
-# --- what a line gives ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("status", "stands"),
+    [
+        ("active", Standing.PAYS),
+        ("pending-cancel", Standing.PAYS),
+        ("on-hold", Standing.GRACE),
+        ("cancelled", Standing.ENDED),
+        ("expired", Standing.ENDED),
+        ("switched", Standing.ENDED),
+        ("trash", Standing.ENDED),
+        ("pending", Standing.WAITS),
+        ("draft", Standing.WAITS),
+        ("a-status-of-a-plugin", Standing.WAITS),
+    ],
+)
+def test_the_status_of_a_subscription_tells_and_its_dates_do_not(status: str, stands: Standing) -> None:
+    for ends in (None, datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)):
+        assert subscribed(Subscription(9, status, Buyer(1, ""), (), THEN, ends)) is stands
 
 
-def test_a_line_gives_what_it_gave_when_it_was_first_seen() -> None:
-    one = line(sku="totara-course-9", variation=51)
-    assert resolve(one, remembered={1: 7}, by_product={50: 8, 51: 6}, by_sku=9) == Gives(one, 7)
+def test_only_what_pays_gives_anything_new() -> None:
+    assert [stands for stands in Standing if stands.gives] == [Standing.PAYS]
 
 
-def test_then_its_variation_then_its_product_then_its_sku_tells() -> None:
-    one = line(variation=51)
-    assert resolve(one, remembered={}, by_product={50: 8, 51: 6}, by_sku=9) == Gives(one, 6)
-    assert resolve(one, remembered={}, by_product={50: 8}, by_sku=9) == Gives(one, 8)
-    assert resolve(one, remembered={}, by_product={}, by_sku=9) == Gives(one, 9)
+# --- how many units ------------------------------------------------------------------------------------------------
 
 
-def test_a_book_gives_no_course() -> None:
-    assert resolve(line(), remembered={}, by_product={}, by_sku=None) == Gives(line(), None)
+def test_units_that_were_refunded_are_not_paid_for() -> None:
+    lines = [line(1, 3), line(2, 1), line(3, 2)]
+    refunds = [Refund(71, "10", {1: 1}), Refund(72, "10", {1: 1, 2: 1}), Refund(73, "5")]
+    assert paid_units(lines, refunds) == {1: 1, 2: 0, 3: 2}
 
 
-def test_a_book_that_became_a_course_later_gives_it() -> None:
-    assert resolve(line(), remembered={1: None}, by_product={50: 8}, by_sku=None) == Gives(line(), 8)
-    assert resolve(line(), remembered={1: None}, by_product={}, by_sku=9) == Gives(line(), 9)
+def test_more_given_back_than_was_bought_is_nothing_left() -> None:
+    assert paid_units([line(1, 2)], [Refund(71, "30", {1: 3})]) == {1: 0}
+    assert paid_units([line(1, 0), line(2, -1)], []) == {1: 0, 2: 0}
 
 
-def test_a_line_of_a_deleted_product_is_known_again() -> None:
-    gone = line(product=0)
-    assert resolve(gone, remembered={1: 7}, by_product={}, by_sku=None) == Gives(gone, 7)
-    assert resolve(gone, remembered={1: None}, by_product={}, by_sku=None) == Gives(gone, None)
+def test_a_refund_of_a_line_that_is_no_longer_there_takes_nothing_from_others() -> None:
+    assert paid_units([line(1, 2)], [Refund(71, "30", {9: 2})]) == {1: 2}
 
 
-def test_a_line_of_a_product_that_was_deleted_unseen_is_told_to_a_person() -> None:
-    gone = line(3, product=0)
-    found = resolve(gone, remembered={1: 7}, by_product={0: 4}, by_sku=None)
-    assert isinstance(found, Unresolved)
-    assert found.line == gone
-    assert "line 3" in found.reason
-    assert "First steps" in found.reason
+def test_what_is_in_a_bundle_is_paid_for_as_far_as_the_bundle_is() -> None:
+    lines = [line(1, 2), line(2, 4, bundled_by=1), line(3, 2, bundled_by=1), line(4, 2)]
+    assert paid_units(lines, [Refund(71, "30", {1: 1})]) == {1: 1, 2: 2, 3: 1, 4: 2}
+    assert paid_units(lines, [Refund(71, "60", {1: 2})]) == {1: 0, 2: 0, 3: 0, 4: 2}
 
 
-def test_a_product_without_a_number_is_never_looked_up_by_it() -> None:
-    assert resolve(line(product=50), remembered={}, by_product={0: 4}, by_sku=None) == Gives(line(product=50), None)
+def test_a_refund_of_one_thing_in_a_bundle_is_of_that_only() -> None:
+    lines = [line(1, 2), line(2, 4, bundled_by=1), line(3, 2, bundled_by=1)]
+    assert paid_units(lines, [Refund(71, "5", {2: 3})]) == {1: 2, 2: 1, 3: 2}
 
 
-# --- seats --------------------------------------------------------------------------------------------------------
+def test_a_bundle_that_is_not_among_the_lines_decides_nothing() -> None:
+    assert paid_units([line(2, 4, bundled_by=1)], []) == {2: 4}
+    assert paid_units([line(1, 0), line(2, 4, bundled_by=1)], []) == {1: 0, 2: 4}
 
 
-def after(plan: SeatPlan, seats: list[Seat]) -> list[Seat]:
-    """The ledger once a plan has been carried out."""
-    revived = {(s.line_id, s.unit) for s in plan.revive}
-    ended = {(s.line_id, s.unit) for s in plan.end}
-    kept = [
-        replace(s, live=True) if (s.line_id, s.unit) in revived else replace(s, live=False)
-        if (s.line_id, s.unit) in ended else s
-        for s in seats
-    ]  # fmt: skip
-    sat = {(s.line_id, s.unit) for s in plan.take}
-    return [replace(s, taken=True) if (s.line_id, s.unit) in sat else s for s in kept] + list(plan.give)
+def test_what_a_bundle_gives_itself_its_lines_do_not_give_once_more() -> None:
+    bundle = Gives(line(1), Offer((course(7), course(8))))
+    inside = Gives(line(2, bundled_by=1), Offer((course(8), course(9)), days=30))
+    beside = Gives(line(3), Offer((course(7),)))
+    lone = Gives(line(4, bundled_by=99), Offer((course(7),)))
+    assert without_repeats([bundle, inside, beside, lone]) == [
+        bundle,
+        Gives(inside.line, Offer((course(9),), days=30)),
+        beside,
+        lone,
+    ]
 
 
-def live(seats: list[Seat]) -> Counter[int]:
-    return Counter(seat.course_id for seat in seats if seat.live)
+def test_a_line_is_of_as_many_seats_as_its_units_give_and_of_none_without_items() -> None:
+    gives = [
+        Gives(line(1, 3), Offer((course(7),))),
+        Gives(line(2, 3), Offer((course(7), course(8)), seats=5)),
+        Gives(line(3, 3), Offer(seats=5)),
+        Gives(line(4, 3), Offer((course(7),))),
+    ]
+    assert seat_counts(gives, {1: 3, 2: 2, 3: 3, 4: 0}) == {1: 3, 2: 10, 3: 0, 4: 0}
 
 
-def gives(*lines: tuple[int, int, int | None]) -> list[Gives]:
-    """(line, quantity, course) each."""
-    return [Gives(line(number, quantity), course) for number, quantity, course in lines]
+# --- for whom ------------------------------------------------------------------------------------------------------
 
 
-def test_one_unit_bought_is_a_seat_taken_at_once() -> None:
-    assert plan_seats(Standing.PAYS, gives((1, 1, 7)), []) == SeatPlan(give=(Seat(1, 1, 7, True, True),))
+def buys_for_one(gives: Sequence[Gives]) -> list[bool]:
+    counts = seat_counts(gives, {gift.line.id: gift.line.quantity for gift in gives})
+    return [for_one(gift, gives, counts) for gift in gives]
 
 
-def test_several_units_are_open_seats() -> None:
-    plan = plan_seats(Standing.PAYS, gives((1, 3, 7)), [])
-    assert plan.give == tuple(Seat(1, unit, 7, False, True) for unit in (1, 2, 3))
+def sold(number: int, quantity: int, *courses: int, whom: ForWhom = ForWhom.ASK, told: str = "") -> Gives:
+    return Gives(line(number, quantity, told=told), Offer(tuple(map(course, courses)), for_whom=whom))
+
+
+def test_one_unit_is_the_buyers_and_of_several_none_is() -> None:
+    assert buys_for_one([sold(1, 1, 7)]) == [True]
+    assert buys_for_one([sold(1, 3, 7)]) == [False]
 
 
 def test_one_course_on_two_lines_is_several_units() -> None:
-    plan = plan_seats(Standing.PAYS, gives((1, 1, 7), (2, 1, 7), (3, 1, 8)), [])
-    assert {(s.line_id, s.course_id, s.taken) for s in plan.give} == {(1, 7, False), (2, 7, False), (3, 8, True)}
+    assert buys_for_one([sold(1, 1, 7), sold(2, 1, 7), sold(3, 1, 8)]) == [False, False, True]
+    assert buys_for_one([sold(1, 1, 7, 8), sold(2, 1, 8, 9)]) == [False, False], "a part of it is enough"
 
 
-def test_a_line_that_gives_no_course_gives_no_seat() -> None:
-    assert not plan_seats(Standing.PAYS, gives((1, 5, None)), [])
+def test_a_line_of_which_nothing_is_paid_for_does_not_count() -> None:
+    assert buys_for_one([sold(1, 0, 7), sold(2, 1, 7)])[1]
+    assert not buys_for_one([sold(1, 2, 7), sold(2, 1, 7)])[1]
 
 
-@pytest.mark.parametrize("quantity", [0, -1])
-def test_a_line_of_nothing_gives_nothing_and_takes_nothing_from_another(quantity: int) -> None:
-    plan = plan_seats(Standing.PAYS, gives((1, quantity, 7), (2, 1, 7)), [])
-    assert plan.give == (Seat(2, 1, 7, True, True),)
+@pytest.mark.parametrize(("told", "mine"), [("me", True), ("buyer", True), ("team", False)])
+def test_what_the_buyer_said_on_the_line_counts_where_the_offer_leaves_it_to_them(told: str, mine: bool) -> None:
+    assert buys_for_one([sold(1, 1, 7, told=told)]) == [mine]
+    assert buys_for_one([sold(1, 3, 7, told=told)]) == [mine]
 
 
-def test_nothing_changes_while_an_order_waits() -> None:
-    seats = [Seat(1, 1, 7, True, True), Seat(1, 2, 7, False, False)]
-    assert plan_seats(Standing.WAITS, gives((1, 5, 7)), seats) == SeatPlan()
-    assert plan_seats(Standing.WAITS, [], seats) == SeatPlan()
+def test_a_word_that_means_nothing_is_as_if_nothing_had_been_said() -> None:
+    assert buys_for_one([sold(1, 1, 7, told="my aunt")]) == [True]
+    assert buys_for_one([sold(1, 2, 7, told="my aunt")]) == [False]
+
+
+@pytest.mark.parametrize("told", ["", "me", "team"])
+def test_an_offer_that_says_for_whom_it_is_leaves_nothing_to_be_said(told: str) -> None:
+    for quantity in (1, 3):
+        assert buys_for_one([sold(1, quantity, 7, whom=ForWhom.TEAM, told=told)]) == [False]
+        assert buys_for_one([sold(1, quantity, 7, whom=ForWhom.BUYER, told=told)]) == [True]
+
+
+# --- seats ---------------------------------------------------------------------------------------------------------
+
+BUYER = Taker(100, Role.BUYER)
+MIA, NOA, LEO = (Taker(person, Role.ASSIGNED) for person in (101, 102, 103))
+
+
+def seat(number: int, unit: int, who: Taker | None = None, *, key: Hashable = 1, live: bool = True) -> Seat:
+    return Seat(number, key, unit, who.person if who else None, live, who.role if who else None)
+
+
+def want(seats: int, *takers: Taker, key: Hashable = 1) -> list[Want]:
+    return [Want(key, seats, takers)]
+
+
+def test_one_unit_bought_is_a_seat_taken_at_once() -> None:
+    assert plan_seats(want(1, BUYER), []) == SeatPlan(give=(NewSeat(1, 1, BUYER),))
+
+
+def test_several_units_are_open_seats() -> None:
+    assert plan_seats(want(3), []) == SeatPlan(give=(NewSeat(1, 1), NewSeat(1, 2), NewSeat(1, 3)))
+
+
+def test_gifts_to_several_people_take_the_first_seats_and_leave_the_others_open() -> None:
+    assert plan_seats(want(3, MIA, NOA), []).give == (NewSeat(1, 1, MIA), NewSeat(1, 2, NOA), NewSeat(1, 3))
+    assert plan_seats(want(1, MIA, NOA), []).give == (NewSeat(1, 1, MIA),), "no more seats than are paid for"
+
+
+@pytest.mark.parametrize("seats", [0, -1])
+def test_a_line_of_nothing_gives_nothing_and_takes_nothing_from_another(seats: int) -> None:
+    assert plan_seats([Want(1, seats, (BUYER,)), Want(2, 1, (BUYER,))], []).give == (NewSeat(2, 1, BUYER),)
+
+
+def test_whoever_has_a_seat_gets_no_second_one() -> None:
+    assert not plan_seats(want(2, BUYER), [seat(1, 1, BUYER), seat(2, 2)])
+    assert plan_seats(want(2, BUYER), [seat(1, 1, BUYER)]).give == (NewSeat(1, 2),)
+
+
+def test_whoever_has_none_takes_an_open_one_before_a_new_one() -> None:
+    plan = plan_seats(want(3, MIA, NOA), [seat(1, 1, BUYER), seat(2, 2)])
+    assert plan == SeatPlan(give=(NewSeat(1, 3, NOA),), take=((seat(2, 2), MIA),))
 
 
 def test_what_is_over_ends_every_seat_that_lives() -> None:
-    seats = [Seat(1, 1, 7, True, True), Seat(1, 2, 7, False, False)]
-    assert plan_seats(Standing.ENDED, gives((1, 2, 7)), seats) == SeatPlan(end=(seats[0],))
+    seats = [seat(1, 1, MIA), seat(2, 2, live=False), seat(3, 3)]
+    assert plan_seats([], seats) == SeatPlan(end=(seats[0], seats[2]))
+    assert plan_seats(want(0), seats) == SeatPlan(end=(seats[0], seats[2]))
 
 
 def test_paid_again_the_same_seats_live_again_with_the_same_people() -> None:
-    ended = [Seat(1, 1, 7, True, False), Seat(2, 1, 8, False, False)]
-    plan = plan_seats(Standing.PAYS, gives((1, 1, 7), (2, 1, 8)), ended)
-    assert plan == SeatPlan(revive=tuple(ended), take=(ended[1],))
+    ended = [seat(1, 1, MIA, live=False), seat(2, 2, live=False)]
+    assert plan_seats(want(2, BUYER), ended) == SeatPlan(revive=(ended[0], ended[1]), take=((ended[1], BUYER),))
+
+
+def test_of_the_seats_given_back_those_that_were_taken_come_first() -> None:
+    ended = [seat(1, 1, live=False), seat(2, 2, MIA, live=False), seat(3, 3, NOA, live=False)]
+    assert plan_seats(want(2), ended).revive == (ended[1], ended[2])
 
 
 def test_a_quantity_that_staff_changed_adds_or_ends_the_difference() -> None:
-    two = [Seat(1, unit, 7, False, True) for unit in (1, 2)]
-    more = plan_seats(Standing.PAYS, gives((1, 4, 7)), two)
-    assert more == SeatPlan(give=(Seat(1, 3, 7, False, True), Seat(1, 4, 7, False, True)))
-    less = plan_seats(Standing.PAYS, gives((1, 1, 7)), two)
-    assert less == SeatPlan(take=(two[0],), end=(two[1],)), "the one that is left is the buyer's"
+    two = [seat(1, 1), seat(2, 2)]
+    assert plan_seats(want(4), two) == SeatPlan(give=(NewSeat(1, 3), NewSeat(1, 4)))
+    less = plan_seats(want(1, BUYER), two)
+    assert less == SeatPlan(take=((two[0], BUYER),), end=(two[1],)), "the one that is left is the buyer's"
 
 
 def test_a_line_that_staff_removed_ends_its_seats_only() -> None:
-    seats = [Seat(1, 1, 7, True, True), Seat(2, 1, 8, True, True)]
-    assert plan_seats(Standing.PAYS, gives((2, 1, 8)), seats) == SeatPlan(end=(seats[0],))
+    seats = [seat(1, 1, BUYER), seat(2, 1, BUYER, key=2)]
+    assert plan_seats(want(1, BUYER, key=2), seats) == SeatPlan(end=(seats[0],))
 
 
 def test_a_seat_once_taken_stays_with_its_person() -> None:
-    taken = [Seat(1, 1, 7, True, True)]
-    plan = plan_seats(Standing.PAYS, gives((1, 3, 7)), taken)
-    assert [(s.unit, s.taken) for s in plan.give] == [(2, False), (3, False)]
-    assert not plan.end
-    assert not plan.revive
+    plan = plan_seats(want(3), [seat(1, 1, MIA)])
+    assert plan == SeatPlan(give=(NewSeat(1, 2), NewSeat(1, 3)))
 
 
-LINES = st.lists(
-    st.tuples(st.integers(1, 5), st.integers(-1, 4), st.sampled_from([None, 7, 8, 9])),
-    max_size=5,
-    unique_by=lambda one: one[0],
+def test_a_unit_is_never_counted_twice() -> None:
+    plan = plan_seats(want(3), [seat(1, 1), seat(9, 4, live=False)])
+    assert plan == SeatPlan(give=(NewSeat(1, 5),), revive=(seat(9, 4, live=False),))
+
+
+def test_open_seats_go_before_those_of_people_who_never_began() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2), seat(3, 3, NOA), seat(4, 4)]
+    assert plan_seats(want(3), seats, idle=[1, 3]).end == (seats[3],)
+    assert plan_seats(want(2), seats, idle=[1, 3]).end == (seats[3], seats[1])
+    assert plan_seats(want(1), seats, idle=[1, 3]).end == (seats[3], seats[1], seats[2])
+
+
+def test_which_of_the_seats_in_use_go_is_for_a_person_to_say() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2), seat(3, 3, NOA), seat(4, 4, LEO)]
+    plan = plan_seats(want(1), seats, idle=[4])
+    assert plan.end == (seats[1], seats[3])
+    assert plan.undecided == (Choice(1, 1, (seats[0], seats[2])),)
+    undecided = plan_seats(want(1), [seats[0], seats[2]])
+    assert undecided == SeatPlan(undecided=(Choice(1, 1, (seats[0], seats[2])),))
+    assert not undecided, "there is nothing to carry out"
+
+
+def test_while_nothing_new_is_given_what_there_is_only_gets_less() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2), seat(3, 3, NOA, live=False)]
+    assert plan_seats(want(5, BUYER), seats, grow=False) == SeatPlan()
+    assert plan_seats(want(1, BUYER), seats, grow=False) == SeatPlan(end=(seats[1],))
+    assert plan_seats([], seats, grow=False) == SeatPlan(end=(seats[0], seats[1]))
+
+
+# --- a subscription that was switched ------------------------------------------------------------------------------
+
+
+def test_when_a_subscription_was_switched_its_people_move_with_it() -> None:
+    seats = [seat(1, 1, BUYER), seat(2, 2, MIA), seat(3, 3)]
+    plan = plan_seats(want(3, key=2), seats, carry=True)
+    assert plan.end == tuple(seats)
+    assert plan.give == (NewSeat(2, 1, BUYER), NewSeat(2, 2, MIA), NewSeat(2, 3))
+    assert plan_seats(want(3, key=2), seats).give == (NewSeat(2, 1), NewSeat(2, 2), NewSeat(2, 3)), "an order's stay"
+
+
+def test_whoever_takes_a_seat_of_the_new_line_anyway_gets_no_second_one() -> None:
+    plan = plan_seats(want(2, BUYER, key=2), [seat(1, 1, BUYER), seat(2, 2, MIA)], carry=True)
+    assert plan.give == (NewSeat(2, 1, BUYER), NewSeat(2, 2, MIA))
+
+
+def test_switched_to_fewer_seats_the_first_move() -> None:
+    plan = plan_seats(want(1, key=2), [seat(1, 1, MIA), seat(2, 2, NOA)], carry=True)
+    assert plan.give == (NewSeat(2, 1, MIA),)
+
+
+def test_switched_back_people_who_joined_meanwhile_take_the_open_seats_that_live_again() -> None:
+    seats = [
+        seat(1, 1, live=False),
+        seat(2, 2, live=False),
+        seat(3, 1, MIA, key=2),
+        seat(4, 2, NOA, key=2),
+    ]
+    plan = plan_seats(want(2), seats, carry=True)
+    assert plan.revive == (seats[0], seats[1])
+    assert plan.end == (seats[2], seats[3])
+    assert plan.take == ((seats[0], MIA), (seats[1], NOA))
+
+
+def test_switched_back_whoever_has_their_old_seat_again_gets_no_second_one() -> None:
+    seats = [seat(1, 1, MIA, live=False), seat(2, 1, MIA, key=2), seat(3, 2, NOA, key=2)]
+    plan = plan_seats(want(3), seats, carry=True)
+    assert plan.revive == (seats[0],)
+    assert plan.give == (NewSeat(1, 2, NOA), NewSeat(1, 3))
+
+
+def test_moved_to_a_line_on_which_they_sit_already_nobody_gets_a_second_seat() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 1, MIA, key=2)]
+    assert plan_seats(want(2, key=2), seats, carry=True).give == (NewSeat(2, 2),)
+
+
+# --- whatever happens ----------------------------------------------------------------------------------------------
+
+
+def after(plan: SeatPlan, seats: Sequence[Seat]) -> list[Seat]:
+    """The ledger once a plan has been carried out."""
+    ended, revived = {one.id for one in plan.end}, {one.id for one in plan.revive}
+    sat = {one.id: taker for one, taker in plan.take}
+    kept = []
+    for one in seats:
+        who = sat.get(one.id, Taker(one.person, one.role) if one.person is not None and one.role else None)
+        live = (one.live or one.id in revived) and one.id not in ended
+        kept.append(seat(one.id, one.unit, who, key=one.key, live=live))
+    first = max((one.id for one in seats), default=0) + 1
+    return kept + [seat(first + n, new.unit, new.taker, key=new.key) for n, new in enumerate(plan.give)]
+
+
+def living(seats: Collection[Seat]) -> Counter[Hashable]:
+    return Counter(one.key for one in seats if one.live)
+
+
+TAKERS = st.sampled_from([BUYER, MIA, NOA])
+KEYS = st.sampled_from([1, (50, 0)])
+WANTS = st.lists(
+    st.builds(Want, KEYS, st.integers(-1, 4), st.lists(TAKERS, max_size=2, unique=True).map(tuple)),
+    max_size=3,
+    unique_by=lambda one: one.key,
 )
-STANDINGS = st.sampled_from(Standing)
 
 
-@given(st.lists(st.tuples(STANDINGS, LINES), min_size=1, max_size=5))
-def test_whatever_an_order_went_through_it_has_the_seats_it_pays_for_now(
-    history: list[tuple[Standing, list[tuple[int, int, int | None]]]],
+def numbered(shapes: list[tuple[Hashable, Taker | None, bool]]) -> list[Seat]:
+    """Seats of distinct ids and units."""
+    return [seat(n, n, who, key=key, live=live) for n, (key, who, live) in enumerate(shapes, 1)]
+
+
+SEATS = st.lists(st.tuples(KEYS, st.none() | TAKERS, st.booleans()), max_size=8).map(numbered)
+IDLE = st.frozensets(st.integers(1, 8))
+
+
+@given(WANTS, SEATS, st.booleans(), IDLE, st.booleans())
+def test_there_are_never_more_seats_than_are_paid_for_unless_a_person_has_to_choose(
+    wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
 ) -> None:
-    # A line gives the same course for as long as it exists: that is remembered (see resolve).
-    course_of_line: dict[int, int | None] = {}
+    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    there = living(after(plan, seats))
+    paid = Counter({one.key: max(one.seats, 0) for one in wants})
+    left = Counter({choice.key: choice.count for choice in plan.undecided})
+    for key in {*there, *paid}:
+        assert there[key] <= paid[key] + left[key]
+        if grow or living(seats)[key] >= paid[key]:
+            assert there[key] == paid[key] + left[key]
+    for choice in plan.undecided:
+        assert 0 < choice.count < len(choice.among), "where all have to go, there is nothing to choose"
+
+
+@given(WANTS, SEATS, st.booleans(), IDLE, st.booleans())
+def test_nobody_who_learns_loses_a_seat_while_an_open_or_idle_one_could_go(
+    wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
+) -> None:
+    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    stay = [one for one in seats if one.live and one not in plan.end]
+    for ended in plan.end:
+        beside = [one for one in stay if one.key == ended.key]
+        if ended.person is not None:
+            assert all(one.person is not None for one in beside), "an open one went first"
+        if ended.person is not None and ended.id not in idle:
+            assert not beside, "of those in use all go, or none"
+    for choice in plan.undecided:
+        assert {one for one in stay if one.key == choice.key} == set(choice.among)
+        assert all(one.person is not None and one.id not in idle for one in choice.among)
+
+
+@given(WANTS, SEATS, st.booleans(), IDLE, st.booleans())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do_but_what_a_person_has_to_decide(
+    wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
+) -> None:
+    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    again = plan_seats(wants, after(plan, seats), grow=grow, idle=idle, carry=carry)
+    assert not again
+    assert again.undecided == plan.undecided
+
+
+@given(WANTS, SEATS, st.booleans(), IDLE, st.booleans())
+def test_whoever_sits_stays_and_no_unit_is_given_twice(
+    wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
+) -> None:
+    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    changed = after(plan, seats)
+    for was, now in zip(seats, changed, strict=False):
+        assert was.person in (None, now.person), "neither a revived seat nor another changes its person"
+    assert all(one in seats and not one.live for one in plan.revive)
+    assert all(one in seats and one.live for one in plan.end)
+    units = [(one.key, one.unit) for one in changed]
+    assert len(units) == len(set(units))
+    before = Counter((one.key, one.person) for one in seats if one.person is not None)
+    many = Counter((one.key, one.person) for one in changed if one.live and one.person is not None)
+    for place, count in many.items():
+        assert count <= max(before[place], 1), "nobody gets a second seat of one purchase"
+
+
+@given(WANTS, SEATS, IDLE)
+def test_what_is_paid_for_somebody_is_theirs_as_long_as_there_is_a_seat(
+    wants: list[Want], seats: list[Seat], idle: frozenset[int]
+) -> None:
+    there = after(plan_seats(wants, seats, idle=idle), seats)
+    for one in wants:
+        live = [seat for seat in there if seat.key == one.key and seat.live]
+        waiting = {taker.person for taker in one.takers} - {seat.person for seat in live}
+        assert not waiting or all(seat.person is not None for seat in live)
+
+
+STEPS = st.lists(st.tuples(st.sampled_from([Standing.PAYS, Standing.GRACE, Standing.ENDED]), WANTS), max_size=6)
+
+
+@given(STEPS)
+def test_whatever_a_purchase_went_through_it_has_the_seats_it_pays_for_now(
+    history: list[tuple[Standing, list[Want]]],
+) -> None:
     seats: list[Seat] = []
-    for stands, shown in history:
-        lines = [(number, quantity, course_of_line.setdefault(number, course)) for number, quantity, course in shown]
-        before = list(seats)
-        plan = plan_seats(stands, gives(*lines), seats)
-        seats = after(plan, seats)
-        keys = [(seat.line_id, seat.unit) for seat in seats]
-        assert len(keys) == len(set(keys)), "one seat for one unit of one line"
-        if stands is Standing.WAITS:
-            assert seats == before
-            assert not plan
-        elif stands is Standing.ENDED:
-            assert not live(seats)
-        else:
-            paid = Counter[int]()
-            for _, quantity, course in lines:
-                if course is not None and quantity > 0:
-                    paid[course] += quantity
-            assert live(seats) == paid
-            for seat in plan.give:
-                assert seat.taken is (paid[seat.course_id] == 1)
-        for seat, was in zip(seats, before, strict=False):
-            assert seat.course_id == was.course_id
-            assert seat.taken or not was.taken, "nobody loses a seat to another"
-        assert not plan_seats(stands, gives(*lines), seats), "again is nothing"
-
-
-# --- enrolments -----------------------------------------------------------------------------------------------------
-
-
-def test_access_is_given_where_a_seat_pays_and_none_is_held() -> None:
-    held = {
-        1: Held(1, State.ACTIVE, True),
-        2: Held(2, State.ACTIVE, False),
-        3: Held(3, State.SUSPENDED, True),
-        4: Held(4, State.WANTED, False),
-        5: Held(5, State.ACTIVE, True),
-        6: Held(6, State.SUSPENDED, False),
-        7: Held(7, State.WANTED, False),
-    }
-    assert plan_enrolments([1, 2, 3, 4, 8, 8], held) == EnrolmentPlan(enrol=(3, 4, 8), verify=(2,), suspend=(5,))
-
-
-def test_a_person_with_nothing_owed_costs_no_call() -> None:
-    assert not plan_enrolments([1], {1: Held(1, State.ACTIVE, True)})
-    assert not plan_enrolments([], {})
-    assert not plan_enrolments([], {1: Held(1, State.SUSPENDED, False), 2: Held(2, State.WANTED, False)})
-
-
-COURSES = st.frozensets(st.integers(1, 8))
-HOLDINGS = st.dictionaries(st.integers(1, 8), st.tuples(st.sampled_from(State), st.booleans())).map(
-    lambda found: {course: Held(course, *it) for course, it in found.items()}
-)
-
-
-@given(COURSES, HOLDINGS)
-def test_once_a_plan_is_carried_out_exactly_what_is_paid_for_is_open(
-    wanted: frozenset[int], held: dict[int, Held]
-) -> None:
-    plan = plan_enrolments(wanted, held)
-    assert not set(plan.enrol) & set(plan.suspend)
-    assert not set(plan.suspend) & wanted, "never while something else pays for it"
-    assert set(plan.suspend) <= {course for course, it in held.items() if it.state is State.ACTIVE}, "only what we gave"
-    now = dict(held)
-    now |= {course: Held(course, State.ACTIVE, True) for course in (*plan.enrol, *plan.verify)}
-    now |= {course: Held(course, State.SUSPENDED, False) for course in plan.suspend}
-    assert {course for course, it in now.items() if it.state is State.ACTIVE} == wanted
-    assert all(now[course].verified for course in wanted)
-    assert not plan_enrolments(wanted, now)
+    for stands, wants in history:
+        asked = [] if stands is Standing.ENDED else wants
+        idle = [one.id for one in seats]
+        plan = plan_seats(asked, seats, grow=stands.gives, idle=idle)
+        before, seats = seats, after(plan, seats)
+        assert not plan.undecided
+        paid = Counter({one.key: max(one.seats, 0) for one in asked})
+        for key in {one.key for one in seats}:
+            assert living(seats)[key] == (paid[key] if stands.gives else min(paid[key], living(before)[key]))

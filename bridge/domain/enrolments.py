@@ -38,9 +38,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One seat's claim to one item. ``days`` count from the first enrolment, until ``until`` is known.
+    """One seat's claim to one item, until ``until`` at the latest.
 
-    ``held`` is the reason why it rests, "" for none.
+    ``days`` are those that have not begun yet: they count from the first enrolment. ``held`` is the reason why it
+    rests, "" for none.
     """
 
     seat: int
@@ -73,18 +74,18 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
     items: dict[Item, datetime | None] = {}
     begin: dict[int, datetime] = {}
     moments: list[datetime] = []
-    for right in sorted(rights, key=lambda right: (right.days is not None and right.until is None, right.seat)):
+    for right in sorted(rights, key=lambda right: (right.days is not None, right.seat)):
         if right.held:
             continue
         if right.starts is not None and right.starts > now:
             moments.append(right.starts)
             continue
         until = right.until
-        if until is None and right.days is not None:
-            until = begin.get(right.seat) or _counted(right, items, now)
-            begin[right.seat] = until
         if until is not None and until <= now:
             continue
+        if right.days is not None:
+            begin.setdefault(right.seat, _counted(right, items, now))
+            until = lasting((until, begin[right.seat]))
         if until is not None:
             moments += [moment for moment in (until - LAST_LOOK, until) if moment > now]
         both = (items[right.item], until) if right.item in items else (until,)

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 
 class Kind(StrEnum):
@@ -127,6 +127,22 @@ MOST_SEATS_PER_UNIT = 1_000
 _Items = Annotated[list[str], AfterValidator(lambda words: [read_item(word) and word for word in words])]
 
 
+def _day(value: object) -> date:
+    """A day as TOML has it, or as text. Never a number: a 0 that a plugin left there would be a day in 1970."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        day = None
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise ValueError("a day is written like 2027-12-31")
+    if not 2000 <= day.year < 3000:
+        raise ValueError(f"{day} lies too far away; for no limit leave it out")
+    return day
+
+
+_Day = Annotated[date, BeforeValidator(_day)]
+
+
 class OfferText(BaseModel):
     """An offer as it is written in the file or in a product's meta. Dates are days in UTC; ``until`` is included."""
 
@@ -134,8 +150,8 @@ class OfferText(BaseModel):
 
     gives: _Items
     days: int | None = Field(default=None, ge=1, le=36_500)
-    starts: date | None = None
-    until: date | None = None
+    starts: _Day | None = None
+    until: _Day | None = None
     seats: int = Field(default=1, ge=1, le=MOST_SEATS_PER_UNIT)
     for_: ForWhom = Field(default=ForWhom.ASK, alias="for")
 
@@ -236,7 +252,7 @@ def _twice(values: list[Any], what: str) -> list[str]:
 
 def _in_words(problem: Any) -> str:
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{place}: ".removeprefix(": ") + problem["msg"].removeprefix("Value error, ")
 
 
 #: The product meta that staff can write in the shop, under "Custom fields", and what each becomes.
@@ -257,12 +273,13 @@ def offer_from_meta(meta: Mapping[str, Any], may_sell: Collection[Item], fallbac
             raise ValueError("its meta says how it is given, but not what: bridge_gives is missing")
         words = [f"{item.kind}:{item.id}" for item in fallback.items]
     else:
-        words = [word.strip() for word in given.pop("gives").split(",") if word.strip()]
-        words = [] if words == ["nothing"] else words
+        said = given.pop("gives")
+        words = [] if said.lower() == "nothing" else [word for word in said.split(",") if word.strip()] or [said]
     try:
         offer = OfferText.model_validate({**given, "gives": words}).offer
     except ValidationError as err:
-        raise ValueError("; ".join(f"bridge_{_in_words(p)}" for p in err.errors(include_url=False))) from err
+        problems = err.errors(include_url=False)
+        raise ValueError("; ".join(f"bridge_{_in_words(p)}" if p["loc"] else _in_words(p) for p in problems)) from err
     known = fallback.items if fallback else ()
     unsold = [i for i in offer.items if i.kind is not Kind.COURSE and i not in may_sell and i not in known]
     if unsold:

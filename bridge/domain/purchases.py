@@ -294,7 +294,7 @@ def plan_seats(
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
     whole = SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
-    return _carried(whole) if carry else whole
+    return _carried(whole, seats) if carry else whole
 
 
 def _keys(wants: Collection[Want], seats: Collection[Seat]) -> list[Hashable]:
@@ -345,16 +345,29 @@ def _which_go(
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
 
 
-def _carried(plan: SeatPlan) -> SeatPlan:
-    """People on seats that end take the seats that begin, in order."""
+def _carried(plan: SeatPlan, seats: Collection[Seat]) -> SeatPlan:
+    """People on seats that end take the open seats that begin, in order; none where they sit already."""
     placed = {seat.taker.person for seat in plan.give if seat.taker}
+    placed |= {taker.person for _, taker in plan.take} | {seat.person for seat in plan.revive if seat.person}
     movers = [
         Taker(seat.person, seat.role or Role.ASSIGNED)
         for seat in plan.end
         if seat.person is not None and seat.person not in placed
     ]
-    give = tuple(replace(seat, taker=movers.pop(0)) if seat.taker is None and movers else seat for seat in plan.give)
-    return replace(plan, give=give)
+    there = {(seat.key, seat.person) for seat in seats if seat.live}
+
+    def next_to(key: Hashable) -> Taker | None:
+        mover = next((one for one in movers if (key, one.person) not in there), None)
+        if mover is not None:
+            movers.remove(mover)
+            there.add((key, mover.person))
+        return mover
+
+    taken = {seat for seat, _ in plan.take}
+    again = [seat for seat in plan.revive if seat.person is None and seat not in taken]
+    take = (*plan.take, *((seat, mover) for seat in again if (mover := next_to(seat.key))))
+    give = tuple(replace(seat, taker=seat.taker or next_to(seat.key)) for seat in plan.give)
+    return replace(plan, take=take, give=give)
 
 
 def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:
