@@ -270,6 +270,22 @@ def test_days_begin_at_once_also_where_the_course_is_had_for_good(world: World, 
     assert ends(world, "a@b.test", course) == until
 
 
+def test_days_for_two_courses_add_up_to_the_later_of_what_is_there(world: World, offers: Offering) -> None:
+    one, two = world.course("ONE"), world.course("TWO")
+    offers(
+        f'[[offer]]\nsku = "TWO"\ngives = ["course:{two}"]\ndays = 10\n'
+        f'[[offer]]\nsku = "BOTH"\ngives = ["course:{one}", "course:{two}"]\ndays = 30'
+    )
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    for sku in ("TWO", "BOTH"):
+        product = world.shop.add_product(sku, sku=sku, price="9.00")
+        world.look(world.shop.place_order([(product, 1)], customer_id=customer))
+    first, both = seat_ends(world)
+    assert first is not None
+    assert both == first + timedelta(days=30)
+    assert ends(world, "a@b.test", one) == ends(world, "a@b.test", two) == both
+
+
 def test_an_end_is_kept_although_something_else_of_the_learner_needs_a_person(
     world: World, offers: Offering
 ) -> None:
