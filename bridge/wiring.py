@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
 from bridge.store import ledger
-from bridge.store.db import Store
+from bridge.store.db import Store, utc_now
 from bridge.store.group import GroupMarker
 from bridge.store.work import Work
 from bridge.stripe_client import StripeClient
@@ -40,9 +41,10 @@ SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of one bridge, each made when first asked for."""
+    """The parts of one bridge, each made when first asked for. ``now`` is its clock."""
 
     settings: Settings
+    now: Callable[[], datetime] = utc_now
 
     @cached_property
     def store(self) -> Store:
@@ -58,6 +60,7 @@ class Bridge:
             lease=config.lease_seconds,
             backoff=config.backoff_seconds,
             cap=config.backoff_cap_seconds,
+            now=self.now,
         )
 
     @cached_property
@@ -161,6 +164,7 @@ class Bridge:
             offers=self.offers,
             payments=StripePayments(self.stripe) if self.stripe else None,
             mailer=self.mailer,
+            now=self.now,
         )
 
     def worker(self) -> Worker:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -273,20 +273,21 @@ class WooClient:
 
     # --- products: what they give ----------------------------------------------------------------------------------
 
-    def product_facts(self, product_ids: Iterable[int]) -> dict[int, ProductFacts]:
-        """Type, SKU and meta of products, a hundred at a call; those that are not there are left out."""
+    def product_facts(self, product_ids: Collection[int]) -> dict[int, ProductFacts]:
+        """Type, SKU and meta of products, a hundred at a call, also of those in the bin; the others are left out."""
         found: dict[int, ProductFacts] = {}
-        wanted = sorted(set(product_ids))
-        for start in range(0, len(wanted), PAGE):
-            rows = self._get(
-                "products",
-                "product facts",
-                include=wanted[start : start + PAGE],
-                per_page=PAGE,
-                status="any",
-                _fields="id,type,sku,meta_data",
-            )
-            found |= {int(row["id"]): read_product(row) for row in rows}
+        for status in ("any", "trash"):  # "any" is all but the bin
+            wanted = sorted(set(product_ids) - found.keys())
+            for start in range(0, len(wanted), PAGE):
+                rows = self._get(
+                    "products",
+                    "product facts",
+                    include=wanted[start : start + PAGE],
+                    per_page=PAGE,
+                    status=status,
+                    _fields="id,type,sku,meta_data",
+                )
+                found |= {int(row["id"]): read_product(row) for row in rows}
         return found
 
     def variation_facts(self, product_id: int, variation_id: int) -> ProductFacts | None:
