@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
 from bridge.store import ledger
-from bridge.store.db import Store
+from bridge.store.db import Store, utc_now
 from bridge.store.group import GroupMarker
 from bridge.store.work import Work
 from bridge.sync_jobs import Clock, Jobs
@@ -34,9 +35,10 @@ SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of one bridge, each made when first asked for."""
+    """The parts of one bridge, each made when first asked for. ``now`` is its clock."""
 
     settings: Settings
+    now: Callable[[], datetime] = utc_now
 
     @cached_property
     def store(self) -> Store:
@@ -52,6 +54,7 @@ class Bridge:
             lease=config.lease_seconds,
             backoff=config.backoff_seconds,
             cap=config.backoff_cap_seconds,
+            now=self.now,
         )
 
     @cached_property
@@ -135,7 +138,16 @@ class Bridge:
     @cached_property
     def jobs(self) -> Jobs:
         """The jobs."""
-        return Jobs(self.settings, self.store, self.work, self.shop, self.totara, self.catalogue, offers=self.offers)
+        return Jobs(
+            self.settings,
+            self.store,
+            self.work,
+            self.shop,
+            self.totara,
+            self.catalogue,
+            offers=self.offers,
+            now=self.now,
+        )
 
     def worker(self) -> Worker:
         """A worker, not started."""

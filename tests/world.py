@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import select, update
 from werkzeug.test import Client
 
+from bridge.sandbox.clock import Clock as WallClock
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.totara import Totara
 from bridge.settings import Settings
 from bridge.store import models
-from bridge.store.db import utc_now
 from bridge.wiring import Bridge
 from bridge.worker import Worker
 
@@ -66,11 +66,12 @@ def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapp
 
 
 class World:
-    """The three of them. Deliveries and work are done when a test says so."""
+    """The three of them, on one clock that can be set. Deliveries and work are done when a test says so."""
 
-    def __init__(self, database: str, **sections: Mapping[str, Any]) -> None:
-        self.shop = Shop()
-        self.totara = Totara()
+    def __init__(self, database: str, *, subscriptions: bool = False, **sections: Mapping[str, Any]) -> None:
+        self.clock = WallClock()
+        self.shop = Shop(now=self.clock, subscriptions=subscriptions)
+        self.totara = Totara(now=self.clock)
         self.totara.add_tenant("academy", "Academy")
         self.tenant_category = self.totara.tenant("academy").category_id
         self.served = [Served(self.shop.app).start(), Served(self.totara.app).start()]
@@ -85,9 +86,13 @@ class World:
     def new_bridge(self, **sections: Mapping[str, Any]) -> Bridge:
         """Another bridge on the same database: another process, as far as it knows."""
         shop, totara = self.served
-        made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}))
+        made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}), self.now)
         self._bridges.append(made)
         return made
+
+    def now(self) -> datetime:
+        """The moment it is for all three."""
+        return datetime.fromtimestamp(self.clock(), UTC)
 
     @property
     def worker(self) -> Worker:
@@ -134,7 +139,7 @@ class World:
             connection.execute(
                 update(t)
                 .where(t.c.due_at.is_not(None))
-                .values(due_at=utc_now() - timedelta(seconds=1), lease_until=None, lease_owner=None)
+                .values(due_at=self.now() - timedelta(seconds=1), lease_until=None, lease_owner=None)
             )
         for breaker in self.bridge.breakers.values():
             breaker.note(True)
