@@ -57,8 +57,14 @@ TOPICS = (
     "action.woocommerce_order_refunded",
 )
 
-#: The same for subscriptions, where the shop has them; their "created" is not always sent, and never needed.
-SUBSCRIPTION_TOPICS = ("subscription.updated", "subscription.switched", "subscription.deleted")
+#: The same for subscriptions, where the shop has them; their "created" is not always sent, and never needed. After a
+#: change by REST "updated" may come as [], and only the action tells of which.
+SUBSCRIPTION_TOPICS = (
+    "subscription.updated",
+    "subscription.switched",
+    "subscription.deleted",
+    "action.woocommerce_subscription_status_changed",
+)
 
 
 class Catalogue(Protocol):

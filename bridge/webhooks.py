@@ -22,8 +22,8 @@ import structlog
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.kinds import ORDER
-from bridge.sync_jobs import TOPICS
+from bridge.kinds import ORDER, SUBSCRIPTION
+from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +34,7 @@ PATH = "/webhooks/woocommerce"
 MOST_BYTES = 1024 * 1024
 _PING = re.compile(rb"webhook_id=\d{1,19}")
 _ORDER_TOPICS = re.compile(r"order\.|action\.woocommerce_(order_|payment_complete$)")
+_SUBSCRIPTION_TOPICS = re.compile(r"subscription\.|action\.woocommerce_subscription_status_")
 
 
 class Secrets:
@@ -70,12 +71,20 @@ def signed_by(secret: bytes, body: bytes, signature: str) -> bool:
 
 
 def order_of(topic: str, body: bytes) -> int | None:
-    """The order a delivery is about, or None: a topic that isn't about orders, an error body, an empty list.
+    """The order a delivery is about, or None: a topic that isn't about orders, an error body, an empty list."""
+    return _number_in(topic, body) if _ORDER_TOPICS.match(topic) else None
 
-    Resources bring their ``id``; actions bring it as ``arg``, or something useless.
+
+def subscription_of(topic: str, body: bytes) -> int | None:
+    """The subscription a delivery is about, or None. Its number is no order's, though the shop answers as if it were.
+
+    WooCommerce Subscriptions delivers ``[]`` after some changes by REST; the action of the status tells of them all.
     """
-    if not _ORDER_TOPICS.match(topic):
-        return None
+    return _number_in(topic, body) if _SUBSCRIPTION_TOPICS.match(topic) else None
+
+
+def _number_in(topic: str, body: bytes) -> int | None:
+    """Resources bring their ``id``; actions bring it as ``arg``, or something useless."""
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -125,12 +134,13 @@ class Receiver:
         return self._take(environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower(), body, signature)
 
     def _take(self, topic: str, body: bytes, signature: str) -> tuple[HTTPStatus, bytes]:
-        label = topic if topic in TOPICS else "other"
+        label = topic if topic in (*TOPICS, *SUBSCRIPTION_TOPICS) else "other"
         try:
             self._secrets.verify(body, signature)
-            order = order_of(topic, body)
-            if order is not None:
-                self._mark(ORDER, str(order))
+            about = {ORDER: order_of(topic, body), SUBSCRIPTION: subscription_of(topic, body)}
+            found = [(kind, number) for kind, number in about.items() if number is not None]
+            for kind, number in found:
+                self._mark(kind, str(number))
         except BadSignature:
             metrics.DELIVERIES.labels("unsigned", "refused").inc()
             log.warning("delivery refused: bad signature", bytes=len(body))
@@ -143,7 +153,7 @@ class Receiver:
             # As text: whoever serves this without our logging would see the values of variables, and so people.
             log.error("delivery not taken", trace=traceback.format_exc())
             return HTTPStatus.INTERNAL_SERVER_ERROR, b"failed"
-        metrics.DELIVERIES.labels(label, "noted" if order else "nothing to note").inc()
+        metrics.DELIVERIES.labels(label, "noted" if found else "nothing to note").inc()
         return HTTPStatus.OK, b"noted"
 
 

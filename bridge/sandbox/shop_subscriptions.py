@@ -141,8 +141,11 @@ class Subscriptions(Plans):
             found = self._subscription(one)
             if status and status != found["status"]:
                 found |= self._dates_for(found, status)
+            changed = status not in ("", found["status"])
             found |= {"status": status or found["status"], **fields, **self._moment("modified")}
             self.hooks.fire("subscription.updated", one)
+            if changed:
+                self.hooks.fire("action.woocommerce_subscription_status_changed", one)
 
     def _dates_for(self, found: Json, status: str) -> Json:
         now = stamp(self.now()) or ""
