@@ -123,19 +123,22 @@ class Orders:
             row = ledger.find_order(connection, order_id)
             known = ledger.purchases_of(connection, source)
             subscriptions = ledger.subscriptions_of(connection, order_id)
+        was_paid = row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
         stands = standing(
             order,
             self._settings.paid_statuses,
             unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
-            was_paid=row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD),
+            was_paid=was_paid,
         )
         stands, trouble = self._paid_for(order, stands)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
         found: list[Subscription] = []
-        if stands.gives and {line.id for line in order.lines} - {one.key for one in known}:
+        # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
+        # since the checkout makes the order before the subscription.
+        if {line.id for line in order.lines} - {one.key for one in known} or (stands.gives and not was_paid):
             found = self._shop.subscriptions(order_id)
             subscriptions = sorted({*subscriptions, *(one.id for one in found)})
-        gives, unresolved = self._offering.of(source, order.lines, known, found)
+        gives, unresolved = self._offering.of(source, order.lines, known, found, given=was_paid)
         counts = (
             paid_units(order.lines, refunds)
             if stands is not Standing.ENDED
