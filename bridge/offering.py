@@ -98,6 +98,8 @@ class Offering:
         subscribed_to |= {line.product for one in subscriptions for line in one.lines if line.product_id}
         # Bought by plan and for good on one order: the line without the plan is the one for good.
         subscribed_to -= {line.product for line in lines if _has_plan(line)}
+        # Once the product was deleted only the name is left of it.
+        subscribed_names = {line.name for one in subscriptions for line in one.lines if not line.product_id}
         asked = [
             line
             for line in lines
@@ -108,7 +110,8 @@ class Offering:
         def one(line: Line) -> Gives | Unresolved:
             about = facts.get((line.product_id, 0))
             of_type = about is not None and about.type in ("subscription", "variable-subscription")
-            if subscriptions and (line.product in subscribed_to or _has_plan(line) or of_type):
+            gone = not line.product_id and line.name in subscribed_names
+            if subscriptions and (line.product in subscribed_to or gone or _has_plan(line) or of_type):
                 return Gives(line, Offer(by_subscription=True))
             if (kept := seen.get(line.id)) is not None and kept.items:
                 return Gives(line, kept)
