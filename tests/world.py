@@ -78,6 +78,8 @@ class World:
         self.database = database
         self.restricted = self.totara.add_category("Enforcement (restricted)")
         self.public = self.totara.add_category("Public")
+        self.suspensions: list[tuple[str, int]] = []  # (address, course), in the order in which Totara was told
+        self._sees_suspensions()
         self._sections = sections
         self._bridges: list[Bridge] = []
         self.bridge = self.new_bridge()
@@ -89,6 +91,17 @@ class World:
         made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}), self.now)
         self._bridges.append(made)
         return made
+
+    def _sees_suspensions(self) -> None:
+        enrol = self.totara.enrol
+
+        def seen(user: int, course: int, **how: Any) -> None:
+            before = self.totara.enrolments.get((user, course))
+            enrol(user, course, **how)
+            if before and before.status == "active" and self.totara.enrolments[user, course].status == "suspended":
+                self.suspensions.append((self.totara.users[user].email.lower(), course))
+
+        self.totara.enrol = seen  # type: ignore[method-assign]
 
     def now(self) -> datetime:
         """The moment it is for all three."""
