@@ -218,6 +218,7 @@ class Jobs:
         yield ORDER, self._shop.orders_modified_after(start)
         yield ORDER, self._shop.orders_modified_after(start, binned=True)
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
+        yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start, binned=True)
 
     def look_again(self, kind: str, numbers: Collection[int]) -> int:
         """Owe a look at these orders or subscriptions, and at the access of everybody on their seats; how many."""
@@ -260,16 +261,31 @@ class Jobs:
         return len(found)
 
     def reconcile(self) -> int:
-        """Owe a look at what nothing tells of: orders deleted for good, and refunds that were deleted. How many."""
+        """Owe a look at what nothing tells of: what was deleted for good, and refunds that were deleted. How many."""
         found, after = 0, 0
         while True:
             with self._store.read() as connection:
                 page = ledger.orders_that_matter(connection, after)
             if not page:
-                return found
+                return found + self._missing_subscriptions()
             there = self._shop.orders_there(list(page))
             due = [number for number, refunded in page.items() if refunded or number not in there]
             self._work.mark_due(ORDER, *due)
+            found, after = found + len(due), max(page)
+
+    def _missing_subscriptions(self) -> int:
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = ledger.subscriptions_that_matter(connection, after)
+            if not page:
+                return found
+            try:
+                there = self._shop.subscriptions_there(page)
+            except NotFound:  # the plugin is off: each of them waits until it is on again
+                return found
+            due = [number for number in page if number not in there]
+            self._work.mark_due(SUBSCRIPTION, *due)
             found, after = found + len(due), max(page)
 
     def look_at_payment(self, claim: Claim) -> Done | None:

@@ -70,9 +70,9 @@ def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapp
 class World:
     """The three of them, on one clock that can be set. Deliveries and work are done when a test says so."""
 
-    def __init__(self, database: str, **sections: Mapping[str, Any]) -> None:
+    def __init__(self, database: str, *, subscriptions: bool = False, **sections: Mapping[str, Any]) -> None:
         self.clock = WallClock()
-        self.shop = Shop(now=self.clock)
+        self.shop = Shop(now=self.clock, subscriptions=subscriptions)
         self.totara = Totara(now=self.clock)
         self.totara.add_tenant("academy", "Academy")
         self.tenant_category = self.totara.tenant("academy").category_id
@@ -80,6 +80,8 @@ class World:
         self.database = database
         self.restricted = self.totara.add_category("Enforcement (restricted)")
         self.public = self.totara.add_category("Public")
+        self.suspensions: list[tuple[str, int]] = []  # (address, course), in the order in which Totara was told
+        self._sees_suspensions()
         self._sections = sections
         self._bridges: list[Bridge] = []
         self.bridge = self.new_bridge()
@@ -96,6 +98,17 @@ class World:
         """The bridge again, with other settings: what it did not write down is forgotten."""
         self.bridge = self.new_bridge(**sections)
         self.web = Client(self.bridge.web())
+
+    def _sees_suspensions(self) -> None:
+        enrol = self.totara.enrol
+
+        def seen(user: int, course: int, **how: Any) -> None:
+            before = self.totara.enrolments.get((user, course))
+            enrol(user, course, **how)
+            if before and before.status == "active" and self.totara.enrolments[user, course].status == "suspended":
+                self.suspensions.append((self.totara.users[user].email.lower(), course))
+
+        self.totara.enrol = seen  # type: ignore[method-assign, assignment]
 
     def now(self) -> datetime:
         """The moment it is for all three."""

@@ -133,6 +133,17 @@ def orders_that_matter(connection: Connection, after: int) -> dict[int, bool]:
     return dict(connection.execute(query.order_by(orders.c.id).limit(100)).all())
 
 
+def subscriptions_that_matter(connection: Connection, after: int) -> list[int]:
+    """The next hundred subscriptions with seats that have not ended."""
+    query = (
+        select(purchases.c.subscription_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(seats.c.ended_at.is_(None), purchases.c.subscription_id > after)
+    )
+    rows = connection.execute(query.distinct().order_by(purchases.c.subscription_id).limit(100))
+    return [int(one) for (one,) in rows]
+
+
 def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
     """Order id -> (modified as seen, when we looked)."""
     query = select(orders.c.id, orders.c.modified, orders.c.looked_at).where(orders.c.id.in_(sorted(order_ids)))
