@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from bridge.domain.identity import throwaway_password
 from bridge.domain import rights
+from bridge.domain.identity import throwaway_password
 from bridge.domain.lms import SITE_COURSE, Account, Category, Course, CourseImage, NewAccount, Tree
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
 from bridge.http import Wire
@@ -586,21 +586,26 @@ class TotaraClient:
             code="nolookup",
         )
 
+    def own_username(self) -> str:
+        """The service account's username, "" where it is not told, or is not to be found under it."""
+        if not self.has("core_webservice_get_site_info"):
+            return ""
+        name = str(self._read("core_webservice_get_site_info").get("username") or "")
+        return name if name and self.find_account_by_username(name) is not None else ""
+
     def tenant_exists(self) -> bool | None:
         """Whether the configured tenant is there; None when it can't be told.
 
         No call lists tenants. But Totara looks at the tenant before it looks at the username (measured on 17.3), so
         that asking for an account under the service account's own name, which is taken, tells, and never makes one.
         """
-        if not (self.tenant and self._client[0] and self.has("core_webservice_get_site_info")):
-            return None
-        taken = str(self._read("core_webservice_get_site_info").get("username") or "")
-        if not taken or self.find_account_by_username(taken) is None:
+        if not (self.tenant and self._client[0] and (taken := self.own_username())):
             return None
         try:
             self.create_account(NewAccount(taken, "nobody@invalid.invalid", "Nobody", "Nobody"))
         except Refused as err:
-            return {"badtenant": False, "duplicateusername": True}.get(err.code)
+            # Rights in the tenant are looked at after the tenant, and before the username.
+            return {"badtenant": False, "duplicateusername": True, "nopermissions": True}.get(err.code)
         return None
 
     def create_account(self, new: NewAccount) -> int:
