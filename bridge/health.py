@@ -56,15 +56,22 @@ def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
 
 
 def _one_reason(work: Work, now: datetime) -> list[str]:
-    """Whether most of what orders needed lately was parked for one and the same reason: then so will the next be."""
-    settled, reasons = work.lately((ORDER, SUBSCRIPTION, LEARNER), now - LATELY)
-    alike = Counter(re.sub(r"\d+", "N", reason) for reason in reasons)
-    for shape, count in alike.most_common(1):
-        if count >= FEW and count * 2 > settled + len(reasons):
-            last = next(one for one in reversed(reasons) if re.sub(r"\d+", "N", one) == shape)
-            total = settled + len(reasons)
-            return [f"{count} of the last {total} orders and learners were parked for the same reason: {last}"]
-    return []
+    """Whether most of one kind was parked lately for one and the same reason: then so will the next be."""
+    found = []
+    for kind in (ORDER, SUBSCRIPTION, LEARNER):
+        settled, reasons = work.lately(kind, now - LATELY)
+        total = settled + len(reasons)
+        shapes = Counter(map(_shape, reasons))
+        for shape, count in shapes.most_common(1):
+            if count >= FEW and count * 2 > total:
+                last = next(reason for reason in reversed(reasons) if _shape(reason) == shape)
+                found.append(f"{count} of the last {total} {kind}s were parked for the same reason: {last}")
+    return found
+
+
+def _shape(reason: str) -> str:
+    """A reason without the ids in it."""
+    return re.sub(r"\d+", "N", reason)
 
 
 class WorkCollector:

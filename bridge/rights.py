@@ -101,9 +101,22 @@ Probe = Callable[[TotaraClient, Used], Iterable[Right]]
 
 def probe(totara: TotaraClient, known: Used) -> list[Right]:
     """Every right that an order needs, tried. Raises Unavailable when Totara does not answer."""
+    looks: dict[Probe, tuple[str, ...]] = {
+        _functions: (),
+        _accounts: (named.VIEW_USERS, named.VIEW_IDENTITY),
+        _making: (named.CREATE_USERS,),
+        _enrolling: (named.VIEW_COURSES, named.ENROL, named.ASSIGN_ROLE),
+        _entering: (named.VIEW_PARTICIPANTS,),
+        _completion: (named.VIEW_COMPLETION,),
+        _audiences: (named.VIEW_AUDIENCES, named.ASSIGN_AUDIENCES),
+        _programs: (named.ASSIGN_PROGRAMS,),
+    }
     found: list[Right] = []
-    for look in (_functions, _accounts, _making, _enrolling, _entering, _completion, _audiences, _programs):
-        found += look(totara, known)
+    for look, names in looks.items():
+        try:
+            found.extend(look(totara, known))
+        except Refused as err:  # a function that it needs is not there: that is told by itself
+            found += [Right(name, None, f"can't be told: {err}") for name in names]
     return found
 
 

@@ -335,9 +335,9 @@ class Work:
             rows = connection.execute(query.where(t.c.parked_at.is_not(None)).order_by(t.c.parked_at))
             return [Parked(*row) for row in rows]
 
-    def lately(self, kinds: Collection[str], since: datetime) -> tuple[int, list[str]]:
-        """Of these kinds, since then: how many things were settled, and why others were parked and still are."""
-        mine = t.c.kind.in_(sorted(kinds))
+    def lately(self, kind: str, since: datetime) -> tuple[int, list[str]]:
+        """Of this kind, since then: how many things were settled, and why others were parked and still are."""
+        mine = t.c.kind == kind
         settled = select(func.count()).where(mine, t.c.settled_at >= since, t.c.parked_at.is_(None))
         still = or_(t.c.due_at.is_(None), t.c.due_at > self._now())
         parked = select(t.c.reason).where(mine, t.c.parked_at >= since, still).order_by(t.c.parked_at)
