@@ -40,6 +40,7 @@ from bridge.kinds import (
 from bridge.learners import Learners
 from bridge.mail import Mailer
 from bridge.orders import Orders, Payments
+from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
@@ -69,6 +70,8 @@ SUBSCRIPTION_TOPICS = (
     "subscription.deleted",
     "action.woocommerce_subscription_status_changed",
 )
+
+LOOK_AGAIN = timedelta(seconds=10)
 
 
 class Catalogue(Protocol):
@@ -113,6 +116,7 @@ class Jobs:
         self._payments = payments
         self.orders = Orders(settings, store, work, shop, totara, offers, payments, now)
         self.learners = Learners(settings, store, totara, offers, self._owe, now)
+        self._rights = RightsWatch(store, work, totara, offers, now)
         self.handlers: Mapping[str, Handler] = {
             ORDER: self.orders.settle_order,
             SUBSCRIPTION: self.orders.settle_subscription,
@@ -120,7 +124,7 @@ class Jobs:
             LEARNER: self.learners.settle,
             NOTE: self.write_note,
             SWEEP: _plain(self.sweep),
-            WATCH: _plain(self.watch),
+            WATCH: self._watch_turn,
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
@@ -309,21 +313,30 @@ class Jobs:
         while audit.seal(self._store) == 1000:
             pass
 
-    def watch(self) -> None:
+    def _watch_turn(self, _claim: Claim) -> Done | None:
+        """While a system is away, look again soon: nobody should wait for the clock once it is back."""
+        return None if self.watch() else Done(lambda connection: None, again_at=self._now() + LOOK_AGAIN)
+
+    def watch(self) -> bool:
         """See whether orders would get through, write it down for ``/readyz``, and mend what can be mended.
+
+        Returns whether both systems answered.
 
         WooCommerce disables a webhook after seven failed deliveries, tells nobody, and what happened meanwhile is
         never delivered: it is switched on again here, and a sweep is owed.
         """
         found: dict[str, str] = {}
-        for name, look in (("shop", self._look_at_shop), ("totara", self._look_at_totara)):
+        answered = True
+        for name, look in (("shop", self._look_at_shop), ("totara", self._rights.look)):
             try:
                 found[name] = look()
             except BridgeError as err:
                 found[name] = str(err)
+                answered = answered and not isinstance(err, Unavailable)
         now = self._now()
         with self._store.begin() as connection:
             ledger.write_note(self._store, connection, "watch", found, now)
+        return answered
 
     def _look_at_shop(self) -> str:
         ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
@@ -336,10 +349,6 @@ class Jobs:
         missing = sorted(set(self.topics()) - {hook["topic"] for hook in ours})
         if missing:
             return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (sweeps go on)"
-        return ""
-
-    def _look_at_totara(self) -> str:
-        self._totara.capabilities(again=True)
         return ""
 
     def topics(self) -> tuple[str, ...]:

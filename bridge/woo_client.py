@@ -341,6 +341,16 @@ class WooClient:
                 raise Unavailable(f"variation {variation_id} can't be read: {err}", system=SYSTEM) from err
             return None
 
+    def is_product(self, product_id: int) -> bool:
+        """Whether a product, or a variation, has this id; one in the bin does not count."""
+        try:
+            row = self._get(f"products/{product_id}", "product", _fields="id,status")
+        except NotFound as err:
+            if err.code != "woocommerce_rest_product_invalid_id":
+                raise Unavailable(f"product {product_id} can't be read: {err}", system=SYSTEM) from err
+            return False
+        return bool(row.get("status") != "trash")
+
     # --- products ------------------------------------------------------------------------------------------------
 
     def products_with_sku_like(self, part: str, fields: str, **params: Any) -> Iterator[list[dict[str, Any]]]:

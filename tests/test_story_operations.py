@@ -300,6 +300,8 @@ def test_a_worker_told_to_stop_finishes_what_it_holds(world: World) -> None:
 
 
 def test_a_worker_that_cannot_finish_in_time_gives_back_what_it_holds(world: World) -> None:
+    world.owe(WATCH, ALL)
+    world.settle()  # the watch enrols nobody, but by the same call: it must not be what is slow
     world.totara.faults.slow(8, "enrol_manual_enrol_users", times=1)
     course = world.course("ONE")
     order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
