@@ -246,9 +246,7 @@ def courses_of_products(connection: Connection, product_ids: Collection[int]) ->
 
 # --- seats -----------------------------------------------------------------------------------------------------------
 
-_SEAT = select(
-    seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.ended_at.is_(None), seats.c.role
-)
+_SEAT = select(seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.role, seats.c.ended_at)
 _SEATS_OF = _SEAT.where(seats.c.purchase_id.in_(bindparam("purchases", expanding=True)))
 
 
@@ -258,8 +256,8 @@ def seats_of(connection: Connection, of: Mapping[int, Hashable]) -> list[Seat]:
         return []
     rows = connection.execute(_SEATS_OF, {"purchases": sorted(of)})
     return [
-        Seat(seat, of[purchase], unit, person, live, Role(role) if role else None)
-        for seat, purchase, unit, person, live, role in rows
+        Seat(seat, of[purchase], unit, person, ended is None, Role(role) if role else None, ended)
+        for seat, purchase, unit, person, role, ended in rows
     ]
 
 
