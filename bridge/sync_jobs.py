@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import digest
-from bridge.domain.notes import NOTE_MARK, order_note
+from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
 from bridge.domain.offers import NO_OFFERS, Item, Kind, Offers
 from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import (
@@ -160,23 +160,38 @@ class Jobs:
         note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
         # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
         content = digest([note.text, note.meta])[:8]
-        if (row.note_written or "").startswith(content):
-            return None
-        mark = content + digest([content, row.note_written])[:8]
-        text = f"{note.text} {NOTE_MARK.format(mark)}"
-        begun = row.note_begun == mark
-        if not begun:
-            with self._store.begin() as connection:
-                ledger.set_order(connection, order_id, note_begun=mark)
         try:
-            self._shop.set_order_meta(order_id, note.meta)
-            if not (begun and any(NOTE_MARK.format(mark) in old for old in self._shop.order_notes(order_id))):
-                self._shop.add_order_note(order_id, text)
+            written = row.note_written or ""
+            if written == ledger.FORGOTTEN:
+                written = self._mended(order_id, note)
+            elif written.startswith(content):
+                return None
+            else:
+                self._shop.set_order_meta(order_id, note.meta)
+            if not written.startswith(content):
+                written = self._noted(order_id, note, content + digest([content, written or None])[:8], row.note_begun)
         except NotFound as err:
             if err.code != "woocommerce_rest_shop_order_invalid_id":
                 raise Unavailable(f"no note can be written: {err}", system="shop") from err
             return None  # deleted meanwhile; its own turn will come
-        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=mark))
+        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=written))
+
+    def _mended(self, order_id: int, note: OrderNote) -> str:
+        """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
+        there = self._shop.order_meta(order_id)
+        if any(there.get(key) != value for key, value in note.meta.items()):
+            self._shop.set_order_meta(order_id, note.meta)
+        return next((mark for text in self._shop.order_notes(order_id) if (mark := mark_of(text))), "")
+
+    def _noted(self, order_id: int, note: OrderNote, mark: str, begun: str | None) -> str:
+        """Write the note, unless it was begun before and is there; its mark."""
+        if begun != mark:
+            with self._store.begin() as connection:
+                ledger.set_order(connection, order_id, note_begun=mark)
+        elif any(mark_of(old) == mark for old in self._shop.order_notes(order_id)):
+            return mark
+        self._shop.add_order_note(order_id, f"{note.text} {NOTE_MARK.format(mark)}")
+        return mark
 
     def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
         """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
@@ -220,13 +235,18 @@ class Jobs:
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
 
     def look_again(self, kind: str, numbers: Collection[int]) -> int:
-        """Owe a look at these orders or subscriptions, and at the access of everybody on their seats; how many."""
+        """Owe a look at these orders or subscriptions, at the access of everybody on their seats, and at the notes in
+        the shop, which are compared with what it has; how many people.
+        """
         with self._store.begin() as connection:
             of = learning.learners_of if kind == ORDER else learning.subscribers_of
             learners = sorted({person for number in numbers for person in of(connection, number)})
             learning.doubt(connection, learners)
             self._work.mark(connection, LEARNER, learners)
             self._work.mark(connection, kind, sorted(numbers))
+            noted = numbers if kind == ORDER else [o for n in numbers for o in ledger.newest_order(connection, n)]
+            ledger.forget_notes(connection, noted)
+            self._work.mark(connection, NOTE, noted)
         self._store.bell.ring()
         return len(learners)
 

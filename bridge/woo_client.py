@@ -249,10 +249,15 @@ class WooClient:
         data = {"meta_data": [{"key": key, "value": value} for key, value in meta.items()]}
         self._wire.reading(lambda: self._call("PUT", f"orders/{order_id}", "order meta", data, _fields="id"))
 
+    def order_meta(self, order_id: int) -> dict[str, str]:
+        """An order's meta by key, as far as its values are texts."""
+        row = self._get(f"orders/{order_id}", "order meta", _fields="id,meta_data")
+        return {str(m["key"]): m["value"] for m in row["meta_data"] if isinstance(m["value"], str)}
+
     def order_notes(self, order_id: int) -> list[str]:
-        """The texts of an order's private notes."""
+        """The texts of an order's private notes, the newest first."""
         rows = self._get(f"orders/{order_id}/notes", "notes", type="internal")
-        return [str(row["note"]) for row in rows]
+        return [str(row["note"]) for row in sorted(rows, key=lambda row: int(row["id"]), reverse=True)]
 
     def add_order_note(self, order_id: int, note: str) -> None:
         """Write a private note. Not idempotent: whoever is not sure whether it was written looks first."""

@@ -52,6 +52,16 @@ def set_order(connection: Connection, order_id: int, **values: Any) -> None:
     connection.execute(update(orders).where(orders.c.id == order_id).values(**values))
 
 
+#: Stands in place of the last note that we know of, where a person has asked us to look at what the shop has.
+FORGOTTEN = "?"
+
+
+def forget_notes(connection: Connection, order_ids: Collection[int]) -> None:
+    """Believe no more that the notes we wrote on these orders are there. One that was never written stays so."""
+    written = orders.c.note_written.is_not(None)
+    connection.execute(update(orders).where(orders.c.id.in_(sorted(order_ids)), written).values(note_written=FORGOTTEN))
+
+
 def record_order(store: Store, connection: Connection, order_id: int, person_id: int | None, **values: Any) -> None:
     """Write down the order as it was seen. A person once set stays."""
     upsert(store, connection, orders, ("id",), {"id": order_id, **values, "person_id": person_id}, keep=("person_id",))
