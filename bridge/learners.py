@@ -32,6 +32,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 BRAKE = "brake"  # the note that says until when a person lets access end
+BRAKED = "so much access would end at once that a person has to say so: `bridge brake release` lets it end"
 
 
 class Recent:
@@ -366,8 +367,7 @@ class Learners:
     def _end(self, look: _Look, items: Collection[Item], now: datetime) -> None:
         """End access without deleting anything. Completion can't be read any more afterwards."""
         if self._braked(look, items, now):
-            said = "so much access would end at once that a person has to say so: `bridge brake release` lets it end"
-            look.trouble(items, said)
+            look.trouble(items, BRAKED)
             return
         told: dict[Item, dict[str, Any]] = {}
         for item in items:

@@ -89,10 +89,10 @@ def test_a_trail_tells_what_happened_to_each_in_order(store: Store) -> None:
         ):
             note(connection, event, "so", THEN + timedelta(minutes=minutes), **about)
     with store.read() as connection:
-        assert [row.event for row in trail(connection, order_id=5)] == ["first", "third"]
-        assert [row.event for row in trail(connection, person_id=7)] == ["first"]
-        assert [row.event for row in trail(connection, order_id=5, subscription_id=6)] == ["first", "second", "third"]
-        assert trail(connection, person_id=99) == []
+        assert [row.event for row in trail(connection, orders=[5])] == ["first", "third"]
+        assert [row.event for row in trail(connection, persons=[7])] == ["first"]
+        assert [row.event for row in trail(connection, orders=[5], subscriptions=[6])] == ["first", "second", "third"]
+        assert trail(connection, persons=[99]) == []
 
 
 def test_a_trail_of_nothing_is_empty(store: Store) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from click.testing import Result
 from sqlalchemy import select, update
 from werkzeug.test import Client
 
@@ -189,6 +190,36 @@ class World:
             bridge.store.close()
         for served in self.served:
             served.stop()
+
+
+def environment(world: World, **more: str) -> dict[str, str]:
+    """The settings of the world, as the environment of a process."""
+    shop, totara = world.served
+    rules = {
+        "BRIDGE_CATALOGUE_ALLOW": '[{"shortname": "*"}]',
+        "BRIDGE_CATALOGUE_DENY": '[{"category": "Enforcement (restricted)"}]',
+        "BRIDGE_CATALOGUE_PRICES": '[{"shortname": "*", "price": "100.00"}]',
+    }
+    return {
+        "BRIDGE_DATABASE_URL": world.database,
+        "BRIDGE_SHOP_URL": shop.url,
+        "BRIDGE_SHOP_CONSUMER_KEY": "ck_sandbox",
+        "BRIDGE_SHOP_CONSUMER_SECRET": "cs_sandbox",
+        "BRIDGE_SHOP_WEBHOOK_SECRETS": SECRET,
+        "BRIDGE_TOTARA_URL": totara.url,
+        "BRIDGE_TOTARA_CLIENT_ID": "sandbox-client",
+        "BRIDGE_TOTARA_CLIENT_SECRET": "sandbox-client-secret",
+        "BRIDGE_TOTARA_WS_TOKEN": "sandbox-ws-token",
+        "BRIDGE_TOTARA_TENANT": "academy",
+        "BRIDGE_WORK_READ_TRIES": "1",
+        "BRIDGE_LOG_LEVEL": "warning",
+        **rules,
+        **more,
+    }
+
+
+#: Runs ``bridge …`` with a world's settings.
+Run = Callable[..., Result]
 
 
 @contextmanager
