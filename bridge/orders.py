@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -321,6 +322,7 @@ class Orders:
         known = {one.key: one for one in look.known}
         ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
         moved: set[int] = set()
+        quantity, paid = _per_purchase(look)
         for gift in look.gives:
             key = look.keys[gift.line.id]
             state = self._state(look, gift.offer, known.get(key), now)
@@ -333,8 +335,8 @@ class Orders:
                 look.source,
                 line,
                 gift.offer,
-                quantity=gift.line.quantity,
-                paid=look.units[gift.line.id],
+                quantity=quantity[key],
+                paid=paid[key],
                 **state,
             )
             if key in known and not known[key].stands_as(**state):
@@ -456,6 +458,17 @@ class Orders:
             )
 
         return words
+
+
+def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
+    """Units bought and units paid for: a subscription may have two lines of one product."""
+    quantity: Counter[Hashable] = Counter()
+    paid: Counter[Hashable] = Counter()
+    for gift in look.gives:
+        key = look.keys[gift.line.id]
+        quantity[key] += gift.line.quantity
+        paid[key] += look.units[gift.line.id]
+    return quantity, paid
 
 
 def _summed(wants: Sequence[Want]) -> list[Want]:

@@ -211,6 +211,20 @@ def test_the_seats_of_a_subscription_are_decided_like_those_of_an_order(world: W
     assert world.parked() == {}
 
 
+def test_two_lines_of_one_product_of_a_subscription_pay_for_the_seats_of_both(
+    world: World, bridge_command: Run
+) -> None:
+    subscription, _ = subscribed(world, 2)
+    ((product, _),) = (
+        (line["product_id"], line["id"]) for line in world.shop.subscriptions[subscription]["line_items"]
+    )
+    world.shop.add_subscription_line(subscription, (product, 2))
+    world.owe("subscription", subscription)
+    world.settle()
+    listed = json.loads(bridge_command("seats", "list", f"subscription:{subscription}", "--json").output)
+    assert [(one["pays_for"], one["to_go"], len(one["seats"])) for one in listed["purchases"]] == [(4, 0, 4)]
+
+
 def subscribed(world: World, quantity: int) -> tuple[int, int]:
     """An active subscription with people on its first seats, who began to learn; and its first order."""
     world.shop.has_subscriptions = True
