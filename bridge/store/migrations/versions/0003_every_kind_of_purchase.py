@@ -18,14 +18,7 @@ _MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Make the new tables, and carry over what the old ones hold."""
-    with op.batch_alter_table("orders") as table:
-        table.add_column(sa.Column("stands", sa.String(16), nullable=False, server_default=sa.text("'waits'")))
-        table.add_column(sa.Column("payment", sa.String(64)))
-        table.add_column(sa.Column("refunds", sa.Integer(), nullable=False, server_default=sa.text("0")))
-        table.add_column(sa.Column("renews", sa.BigInteger()))
-        table.add_column(sa.Column("trouble", sa.Text()))
-        table.add_column(sa.Column("said", sa.Text()))
-        table.create_index("ix_orders_payment", ["payment"])
+    _orders()
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -58,6 +51,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id", "fact", name=op.f("pk_letters")),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_letters_person_id")),
     )
+
+
+def _orders() -> None:
+    """One by one, in place: SQLite would make the table anew for a batch, and can't while others point at it."""
+    for column in (
+        sa.Column("stands", sa.String(16), nullable=False, server_default=sa.text("'waits'")),
+        sa.Column("payment", sa.String(64)),
+        sa.Column("refunds", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("renews", sa.BigInteger()),
+        sa.Column("trouble", sa.Text()),
+        sa.Column("said", sa.Text()),
+    ):
+        op.add_column("orders", column)
+    op.create_index("ix_orders_payment", "orders", ["payment"])
 
 
 def _purchases() -> None:
