@@ -302,6 +302,12 @@ def test_access_stands_as_it_stood(old: Store) -> None:
         assert learning.orders_of(connection, 5) == [1001, 1002]
 
 
+def test_an_order_that_gave_seats_is_known_to_have_been_paid(old: Store) -> None:
+    migrate(old)
+    stands = {row["id"]: row["stands"] for row in rows_of(old, "orders")}
+    assert stands == {1001: "pays", 1002: "ended", 1003: "waits", 1004: "ended"}
+
+
 def test_new_rows_get_new_ids(old: Store) -> None:
     migrate(old)
     with old.begin() as connection:

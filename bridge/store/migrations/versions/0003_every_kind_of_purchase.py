@@ -65,6 +65,14 @@ def _orders() -> None:
     ):
         op.add_column("orders", column)
     op.create_index("ix_orders_payment", "orders", ["payment"])
+    # Seats that live were paid for; should the order be in question later, that is what is remembered of it.
+    op.execute(
+        "UPDATE orders SET stands = 'pays' WHERE id IN (SELECT p.order_id FROM purchases p "
+        "JOIN seats s ON s.purchase_id = p.id WHERE s.ended_at IS NULL)"
+    )
+    op.execute(
+        "UPDATE orders SET stands = 'ended' WHERE status IN ('cancelled', 'refunded', 'failed', 'trash', 'deleted')"
+    )
 
 
 def _purchases() -> None:
