@@ -311,7 +311,7 @@ def test_what_is_given_is_never_guessed(gives: str) -> None:
 )
 def test_meta_that_makes_no_sense_is_told_in_words(meta: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=r"\S") as told:
-        from_meta(**meta)
+        from_meta(FALLBACK, **meta)
     assert str(told.value).startswith(said)
     assert "\n" not in str(told.value)
 

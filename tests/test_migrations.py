@@ -145,42 +145,44 @@ def test_nodes_that_start_together_take_turns(make_empty: Callable[[], Store]) -
 
 # --- nothing is lost -----------------------------------------------------------------------------------------------
 
-PERSONS = [
+Rows = list[dict[str, Any]]
+
+PERSONS: Rows = [
     {"id": 3, "key": "k3", "customer_id": 33, "guest_email": None, "email": "mia@shop.test"},
     {"id": 5, "key": "k5", "customer_id": None, "guest_email": "noa@guest.test", "email": "noa@guest.test"},
     {"id": 9, "key": "k9", "customer_id": 99, "guest_email": None, "email": "leo@shop.test"},
 ]
-ACCOUNTS = [
+ACCOUNTS: Rows = [
     {"person_id": 3, "email": "mia@shop.test", "totara_id": 55, "made_at": THEN},
     {"person_id": 5, "email": "noa@guest.test", "totara_id": None, "made_at": None},
 ]
-ORDERS = [
+ORDERS: Rows = [
     {"id": 1001, "status": "processing", "person_id": 3, "modified": THEN, "note_begun": "b", "note_written": "w"},
     {"id": 1002, "status": "cancelled", "person_id": 5, "modified": None, "note_begun": None, "note_written": None},
     {"id": 1003, "status": "pending", "person_id": None, "modified": THEN, "note_begun": None, "note_written": None},
     {"id": 1004, "status": "deleted", "person_id": 9, "modified": THEN, "note_begun": None, "note_written": None},
 ]
-PURCHASES = [
+PURCHASES: Rows = [
     {"id": 11, "order_id": 1001, "line_id": 1, "course_id": 7, "quantity": 1},
     {"id": 12, "order_id": 1001, "line_id": 2, "course_id": None, "quantity": 40},
     {"id": 14, "order_id": 1001, "line_id": 3, "course_id": 8, "quantity": 3},
     {"id": 17, "order_id": 1002, "line_id": 1, "course_id": 7, "quantity": 1},
     {"id": 19, "order_id": 1004, "line_id": 9, "course_id": 8, "quantity": 0},
 ]
-SEATS = [
+SEATS: Rows = [
     {"id": 21, "purchase_id": 11, "unit": 1, "person_id": 3, "since": THEN, "ended_at": None, "ended_why": None},
     {"id": 22, "purchase_id": 14, "unit": 1, "person_id": 5, "since": THEN, "ended_at": None, "ended_why": None},
     {"id": 23, "purchase_id": 14, "unit": 2, "person_id": None, "since": THEN, "ended_at": None, "ended_why": None},
     {"id": 24, "purchase_id": 14, "unit": 4, "person_id": None, "since": THEN, "ended_at": LATER, "ended_why": "less"},
     {"id": 28, "purchase_id": 17, "unit": 1, "person_id": 5, "since": THEN, "ended_at": LATER, "ended_why": "over"},
 ]
-ENROLMENTS = [
+ENROLMENTS: Rows = [
     {"person_id": 3, "course_id": 7, "state": "active", "verified_at": LATER, "completed": True, "trouble": None},
     {"person_id": 5, "course_id": 7, "state": "suspended", "verified_at": None, "completed": False, "trouble": None},
     {"person_id": 5, "course_id": 8, "state": "wanted", "verified_at": None, "completed": None, "trouble": "closed"},
     {"person_id": 9, "course_id": 8, "state": "active", "verified_at": None, "completed": None, "trouble": None},
 ]
-OTHERS = {
+OTHERS: dict[str, dict[str, Any]] = {
     "work": {"kind": "order", "key": "1001", "due_at": THEN, "hints": 2, "attempts": 1, "reason": "so"},
     "products": {"course_id": 7, "product_id": 50, "sent": {"a": 1}, "seen": {}, "held": {}, "retired": True},
     "pictures": {"name": "7.png", "fingerprint": "f", "body": b"\x89PNG", "mime": "image/png"},

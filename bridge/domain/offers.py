@@ -252,7 +252,8 @@ def _twice(values: list[Any], what: str) -> list[str]:
 
 def _in_words(problem: Any) -> str:
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"])
-    return f"{place}: ".removeprefix(": ") + problem["msg"].removeprefix("Value error, ")
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
 
 
 #: The product meta that staff can write in the shop, under "Custom fields", and what each becomes.
