@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from bridge.domain.enrolments import Held
+from bridge.domain.enrolments import Held, State
 from bridge.domain.offers import Item, Kind
 from bridge.errors import NotFound, Refused, Unsupported
 from bridge.totara_client import TotaraClient
@@ -36,7 +36,16 @@ class Giver:
         courses = {item.id: item for item in items if item.kind is Kind.COURSE}
         if courses:
             found |= {courses[number] for number in self._totara.reachable_courses(user_id, courses)}
-        return found | {i for i in items if i.kind is Kind.AUDIENCE and self._is_member(user_id, i.id)}
+        return found | {i for i in items if i.kind is Kind.AUDIENCE and self._seen_in(user_id, i.id)}
+
+    def before(self, user_id: int, item: Item, held: Held | None) -> dict[str, int | None]:
+        """Of an audience that we have not given: whose the membership will be, as ``reference``.
+
+        To be asked, and its answer written down, before it is given: afterwards nobody can tell.
+        """
+        if item.kind is not Kind.AUDIENCE or _given(held):
+            return {}
+        return {"reference": NOT_OURS if self._is_member(user_id, item.id) else None}
 
     def give(self, user_id: int, item: Item, until: datetime | None, held: Held | None) -> int | None:
         """Give it, again too. Totara's id of what was made, where ending it needs one; NOT_OURS if it was there.
@@ -47,7 +56,8 @@ class Giver:
             self._totara.ensure_enrolment(user_id, item.id, ends=int(until.timestamp()) if until else 0)
             return None
         if item.kind is Kind.AUDIENCE:
-            return self._join(user_id, item, held)
+            self._join(user_id, item)
+            return None
         return self._assign(user_id, item, held)
 
     def end(self, user_id: int, item: Item, held: Held) -> None:
@@ -96,9 +106,14 @@ class Giver:
         )
         return bool(_told(body, "user_is_member"))
 
-    def _join(self, user_id: int, item: Item, held: Held | None) -> int | None:
-        if held is None and self._is_member(user_id, item.id):
-            return NOT_OURS
+    def _seen_in(self, user_id: int, audience_id: int) -> bool:
+        """The same, and of an audience that is gone, or can't be seen, nobody is a member."""
+        try:
+            return self._is_member(user_id, audience_id)
+        except Refused:
+            return False
+
+    def _join(self, user_id: int, item: Item) -> None:
         if self._totara.has("core_cohort_add_cohort_members"):
             member = {"cohorttype": {"type": "id", "value": item.id}, "usertype": {"type": "id", "value": user_id}}
             body = self._totara.web_service("core_cohort_add_cohort_members", members=[member])
@@ -109,7 +124,6 @@ class Giver:
                 raise Refused(f"Totara did not put user {user_id} into {item}")
         else:
             self._group("core_cohort_add_cohort_member", user_id, item)
-        return held.reference if held else None
 
     def _leave(self, user_id: int, item: Item) -> None:
         if self._totara.has("core_cohort_delete_cohort_members"):
@@ -131,7 +145,8 @@ class Giver:
 
     def _assign(self, user_id: int, item: Item, held: Held | None) -> int | None:
         """A number of 0 says that the user is assigned already: by ourselves, if we were cut off, or by others."""
-        if held is not None and held.reference:
+        given = _given(held)
+        if given and held is not None and held.reference:
             return held.reference
         body = self._totara.web_service(
             "totara_program_assignment_create", programid=item.id, typeid=INDIVIDUAL, items=[user_id]
@@ -140,7 +155,12 @@ class Giver:
         if not rows:
             raise Refused(f"Totara did not assign user {user_id} to {item}")
         number = int(_told(rows[0], "id"))
-        return number or (NOT_OURS if held is None else None)
+        return number or (None if given else NOT_OURS)
+
+
+def _given(held: Held | None) -> bool:
+    """Whether we gave it, or may have, and have not ended it since."""
+    return held is not None and held.state is State.ACTIVE and held.reference != NOT_OURS
 
 
 def _told(body: Any, name: str) -> Any:

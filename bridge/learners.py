@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -13,12 +13,12 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import Rules
-from bridge.domain.enrolments import LAST_LOOK, Held, State, Wanted, plan_access, too_many, wanted
+from bridge.domain.enrolments import LAST_LOOK, Held, Right, State, Wanted, plan_access, too_many, wanted
 from bridge.domain.identity import names_of
 from bridge.domain.lms import Account, Course, NewAccount, Tree
 from bridge.domain.offers import Item, Kind, Offers
 from bridge.errors import NotFound, Refused
-from bridge.giving import Giver
+from bridge.giving import NOT_OURS, Giver
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger, people
 from bridge.store.db import Store
@@ -56,6 +56,7 @@ class _Look:
 
     person: Person
     held: Mapping[Item, Held]
+    rights: Sequence[Right]
     wanted: Wanted
     troubles: dict[Item, str] = field(default_factory=dict)
     records: dict[Item, dict[str, Any]] = field(default_factory=dict)
@@ -67,6 +68,13 @@ class _Look:
     def reason(self) -> str:
         """All troubles in one message; "" when there is none."""
         return "; ".join(sorted(set(self.troubles.values())))
+
+    def begun(self) -> dict[int, datetime]:
+        """The seats whose days have begun, and when they run out: the learner can enter something that they give."""
+        active = {item for item, it in self.held.items() if it.state is State.ACTIVE and it.verified}
+        active |= {item for item, values in self.records.items() if values["state"] is State.ACTIVE}
+        seats = {right.seat for right in self.rights if right.item in active - set(self.troubles)}
+        return {seat: until for seat, until in self.wanted.begin.items() if seat in seats}
 
     @property
     def user_id(self) -> int:
@@ -119,12 +127,16 @@ class Learners:
             if person is None:
                 return None
             held = learning.held_by(connection, person_id)
-            look = _Look(person, held, wanted(learning.rights_of(connection, person_id), now))
+            rights = learning.rights_of(connection, person_id)
+        look = _Look(person, held, rights, wanted(rights, now))
         plan = plan_access(look.wanted.items, held)
         if plan.end:
             self._end(look, plan.end, now)
         if plan.give or plan.verify:
-            self._give(look, plan.give, plan.verify)
+            try:
+                self._give(look, plan.give, plan.verify)
+            except Refused as err:  # the moments to come are kept all the same
+                look.trouble({*plan.give, *plan.verify}, err)
         self._last_look(look, now)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
@@ -140,13 +152,18 @@ class Learners:
         now = self._now()
         person_id = look.person.id
         for item, values in sorted(look.records.items()):
-            learning.record_access(self._store, connection, person_id, item, now, **values)
+            self._record(connection, look, item, values, now)
             self._audit(connection, look, item, values, now)
         for item in sorted(set(look.troubles) - set(look.records)):
             learning.record_trouble(self._store, connection, person_id, item, look.troubles[item], now)
-        given = {item for item, values in look.records.items() if values["state"] is State.ACTIVE}
-        if given - set(look.troubles):
-            ledger.begin_days(connection, look.wanted.begin)
+        ledger.begin_days(connection, look.begun())
+
+    def _record(
+        self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime
+    ) -> None:
+        before = look.held.get(item)
+        anew = before is None or before.state is not values["state"]
+        learning.record_access(self._store, connection, look.person.id, item, now, anew=anew, **values)
 
     def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
         before = look.held.get(item)
@@ -177,11 +194,11 @@ class Learners:
         done = set(verify) & there
         if allowed:
             try:
-                user_id = self._ensure_account(look, allowed)
+                user_id, known = self._ensure_account(look, allowed)
             except Refused as err:
                 look.trouble(allowed, err)
             else:
-                done |= self._given(look, user_id, allowed)
+                done |= self._given(look, user_id, known)
                 there = self._giver.reachable(user_id, done) if done else set()
         for item in done:
             self._verified(look, item, item in there)
@@ -238,10 +255,14 @@ class Learners:
         with self._store.read() as connection:
             return ledger.is_our_product(connection, course_id)
 
-    def _given(self, look: _Look, user_id: int, items: Collection[Item]) -> set[Item]:
-        """Give; which of them Totara took."""
+    def _given(self, look: _Look, user_id: int, items: Mapping[Item, Mapping[str, Any]]) -> set[Item]:
+        """Give; which of them Totara took. What others gave before stays as it is."""
         done = set()
         for item in items:
+            if items[item].get("reference") == NOT_OURS:
+                look.records[item] = {}
+                done.add(item)
+                continue
             try:
                 reference = self._giver.give(user_id, item, look.wanted.items[item], look.held.get(item))
                 look.records[item] = {} if reference is None else {"reference": reference}
@@ -271,8 +292,10 @@ class Learners:
 
     # --- the account -----------------------------------------------------------------------------------------------
 
-    def _ensure_account(self, look: _Look, items: Collection[Item]) -> int:
+    def _ensure_account(self, look: _Look, items: Collection[Item]) -> tuple[int, Mapping[Item, Mapping[str, Any]]]:
         """The person's Totara user id, and the access to these items in doubt, both written down.
+
+        Of items that Totara refuses to tell of, nothing is.
 
         The address is reserved in our own database before Totara is asked, since nothing there keeps two accounts
         from having one address. An account that is there already and does not carry our key is somebody else's: an
@@ -280,12 +303,24 @@ class Learners:
         """
         person = look.person
         user_id = person.totara_id or self._find_or_make(person)
+        doubtful = self._before(look, user_id, items)
         with self._store.begin() as connection:
             if person.totara_id is None:
                 people.account_made(connection, person.id, user_id, self._now())
-            self._in_doubt(connection, look, {item: {"until": look.wanted.items[item]} for item in items})
+            self._in_doubt(connection, look, doubtful)
         look.person = replace(person, totara_id=user_id)
-        return user_id
+        return user_id, doubtful
+
+    def _before(self, look: _Look, user_id: int, items: Collection[Item]) -> dict[Item, dict[str, Any]]:
+        """What is to be written down of each item before it is given."""
+        told: dict[Item, dict[str, Any]] = {}
+        for item in items:
+            try:
+                before = self._giver.before(user_id, item, look.held.get(item))
+                told[item] = {"until": look.wanted.items[item], **before}
+            except Refused as err:
+                look.trouble([item], f"{item}: {err}")
+        return told
 
     def _find_or_make(self, person: Person) -> int:
         if person.reserved != person.email:
@@ -352,7 +387,7 @@ class Learners:
             except Refused as err:
                 look.trouble([item], f"{item}: {err}")
                 continue
-            ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now()}
+            ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now(), "reference": None}
             look.records[item] = {**ended, **told[item]}
 
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
@@ -373,12 +408,14 @@ class Learners:
         """Read completion while it can be read: Totara itself ends the enrolment at the moment it was told."""
         for item, until in look.wanted.items.items():
             held = look.held.get(item)
-            if until is None or held is None or held.state is not State.ACTIVE or item in look.records:
+            if until is None or until - LAST_LOOK > now or held is None or held.state is not State.ACTIVE:
                 continue
-            if until - LAST_LOOK <= now:
+            try:
                 completed = self._giver.completed(look.user_id, item)
-                if completed is not None and completed != held.completed:
-                    look.records[item] = {"state": State.ACTIVE, "completed": completed}
+            except Refused:  # it is for the books only
+                continue
+            if completed is not None and completed != held.completed:
+                look.records.setdefault(item, {"state": State.ACTIVE})["completed"] = completed
 
     def _in_doubt(self, connection: Connection, look: _Look, values: Mapping[Item, Mapping[str, Any]]) -> None:
         """Written down before Totara is told: should we die before the answer, the next look must not believe that
@@ -387,4 +424,4 @@ class Learners:
         now = self._now()
         for item, told in sorted(values.items()):
             doubtful = {"state": State.ACTIVE, "verified_at": None, **told}
-            learning.record_access(self._store, connection, look.person.id, item, now, **doubtful)
+            self._record(connection, look, item, doubtful, now)

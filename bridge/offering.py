@@ -124,14 +124,21 @@ class Offering:
             about = facts.get(key)
             meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
         if isinstance(number, str) and "bridge_gives" not in meta:
-            return Unresolved(line, f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's")
+            said = (
+                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or say "
+                "in the product's bridge_gives what it gives"
+            )
+            return Unresolved(line, said)
         try:
             offer = offer_from_meta(meta, self._offers.sellable, fallback)
         except ValueError as err:
             said = f"line {line.id} ({line.name!r}): product {line.product_id} can't be given: {err}"
             return Unresolved(line, said)
         if offer is None and not line.product_id and not seen:
-            said = f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order"
+            said = (
+                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: refund "
+                "it, or put a line of the right product beside it"
+            )
             return Unresolved(line, said)
         return Gives(line, offer or Offer())
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from bridge.store.db import Store, migrate
 from bridge.store.models import metadata
 from tests.postgres import Cluster, find_binaries
-from tests.world import World, logging_kept
+from tests.world import Offering, World, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
@@ -114,6 +114,18 @@ def make_world(database: str) -> Iterator[Callable[..., World]]:
 def world(make_world: Callable[..., World]) -> World:
     """A world as most tests want it."""
     return make_world()
+
+
+@pytest.fixture
+def offers(world: World, tmp_path: Path) -> Offering:
+    """Has the operator write the offers file, and the bridge begin anew with it."""
+
+    def write(text: str) -> None:
+        path = tmp_path / "offers.toml"
+        path.write_text(text, encoding="utf-8")
+        world.restart(orders={"offers_file": str(path)})
+
+    return write
 
 
 @pytest.fixture

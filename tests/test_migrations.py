@@ -186,6 +186,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "work": {"kind": "order", "key": "1001", "due_at": THEN, "hints": 2, "attempts": 1, "reason": "so"},
     "products": {"course_id": 7, "product_id": 50, "sent": {"a": 1}, "seen": {}, "held": {}, "retired": True},
     "pictures": {"name": "7.png", "fingerprint": "f", "body": b"\x89PNG", "mime": "image/png"},
+    "shelf": {"course_id": 7, "product_id": 50, "status": "publish", "verdict": "on sale", "read": True},
     "product_categories": {"category_id": 4, "term_id": 44, "sent": "s"},
     "notes": {"name": "sweep", "value": "2026-11-23T09:30:15+00:00", "at": THEN},
 }
@@ -295,11 +296,11 @@ def test_access_stands_as_it_stood(old: Store) -> None:
     assert same(found, expected)
     with old.begin() as connection:
         assert learning.held_by(connection, 3) == {
-            course(7): Held(course(7), State.ACTIVE, True, times=1, completed=True)
+            course(7): Held(course(7), State.ACTIVE, True, times=1, completed=True, since=THEN)
         }
         assert learning.held_by(connection, 5) == {
-            course(7): Held(course(7), State.SUSPENDED, False, completed=False),
-            course(8): Held(course(8), State.WANTED, False, trouble="closed"),
+            course(7): Held(course(7), State.SUSPENDED, False, completed=False, since=THEN),
+            course(8): Held(course(8), State.WANTED, False, trouble="closed", since=THEN),
         }
         assert learning.orders_of(connection, 5) == [1001, 1002]
 

@@ -207,7 +207,8 @@ def test_a_book_that_became_a_course_later_gives_it(counter: Counter, shop: Shop
 @pytest.mark.parametrize("sku", ["totara-course-", "totara-course-x", "totara-course-9-1"])
 def test_a_sku_that_only_looks_like_a_courses_needs_a_person(counter: Counter, sku: str) -> None:
     assert counter.reason(line(60, sku=sku, number=3)) == (
-        f"line 3 ('First steps') has the SKU '{sku}', which is no course's"
+        f"line 3 ('First steps') has the SKU '{sku}', which is no course's: correct the SKU, or say in the product's "
+        "bridge_gives what it gives"
     )
 
 
@@ -264,7 +265,7 @@ def test_a_line_of_a_deleted_product_is_known_again(counter: Counter, shop: Shop
 def test_a_line_of_a_product_that_was_deleted_unseen_is_told_to_a_person(counter: Counter, store: Store) -> None:
     sold(store, 30, 4)
     said = counter.reason(line(0, number=3), known=[seen(1, gives(7))])
-    assert said == "line 3 ('First steps') is of a product that was deleted before the bridge saw the order"
+    assert said.startswith("line 3 ('First steps') is of a product that was deleted before the bridge saw the order")
 
 
 def test_a_subscriptions_line_is_known_by_its_product_or_else_by_itself(counter: Counter) -> None:

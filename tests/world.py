@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import select, update
 from werkzeug.test import Client
 
+from bridge.sandbox.clock import Clock as WallClock
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.totara import Totara
 from bridge.settings import Settings
 from bridge.store import models
-from bridge.store.db import utc_now
 from bridge.wiring import Bridge
 from bridge.worker import Worker
+
+Offering = Callable[[str], None]  # takes the text of an offers file
 
 SECRET = "a-secret-of-the-shop-0123"
 
@@ -66,11 +68,12 @@ def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapp
 
 
 class World:
-    """The three of them. Deliveries and work are done when a test says so."""
+    """The three of them, on one clock that can be set. Deliveries and work are done when a test says so."""
 
     def __init__(self, database: str, **sections: Mapping[str, Any]) -> None:
-        self.shop = Shop()
-        self.totara = Totara()
+        self.clock = WallClock()
+        self.shop = Shop(now=self.clock)
+        self.totara = Totara(now=self.clock)
         self.totara.add_tenant("academy", "Academy")
         self.tenant_category = self.totara.tenant("academy").category_id
         self.served = [Served(self.shop.app).start(), Served(self.totara.app).start()]
@@ -85,9 +88,18 @@ class World:
     def new_bridge(self, **sections: Mapping[str, Any]) -> Bridge:
         """Another bridge on the same database: another process, as far as it knows."""
         shop, totara = self.served
-        made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}))
+        made = Bridge(settings_for(self.database, shop.url, totara.url, **{**self._sections, **sections}), self.now)
         self._bridges.append(made)
         return made
+
+    def restart(self, **sections: Mapping[str, Any]) -> None:
+        """The bridge again, with other settings: what it did not write down is forgotten."""
+        self.bridge = self.new_bridge(**sections)
+        self.web = Client(self.bridge.web())
+
+    def now(self) -> datetime:
+        """The moment it is for all three."""
+        return datetime.fromtimestamp(self.clock(), UTC)
 
     @property
     def worker(self) -> Worker:
@@ -127,6 +139,11 @@ class World:
         """Do everything that is owed now, and what follows from it."""
         return (worker or self.worker).drain()
 
+    def look(self, *orders: int) -> None:
+        """Have the bridge look at these orders, and do what follows from it."""
+        self.owe("order", *orders)
+        self.settle()
+
     def pass_time(self, seconds: float = 3600.0) -> None:
         """Let whatever waits for its time be due."""
         t = models.work
@@ -134,7 +151,7 @@ class World:
             connection.execute(
                 update(t)
                 .where(t.c.due_at.is_not(None))
-                .values(due_at=utc_now() - timedelta(seconds=1), lease_until=None, lease_owner=None)
+                .values(due_at=self.now() - timedelta(seconds=1), lease_until=None, lease_owner=None)
             )
         for breaker in self.bridge.breakers.values():
             breaker.note(True)
@@ -145,6 +162,17 @@ class World:
             (self.totara.users[user].email.lower(), course): enrolment.status
             for (user, course), enrolment in self.totara.enrolments.items()
         }
+
+    def user(self, address: str) -> int:
+        """The Totara account that has this address."""
+        found = self.totara.user_by_email(address)
+        assert found is not None, f"nobody has {address}"
+        return found.id
+
+    def told(self, order: int) -> str:
+        """The last note that the bridge wrote on an order; "" for none."""
+        ours = [note["note"] for note in self.shop.notes[order] if "Learning access" in note["note"]]
+        return ours[-1] if ours else ""
 
     def rows(self, table: str) -> list[Any]:
         """All rows of a table of the bridge."""

@@ -23,7 +23,8 @@ class Held:
     """An access we gave. ``verified`` tells that Totara was seen to let the learner in since the last doubt.
 
     ``until`` is the end that Totara was told, None for none; ``times`` how often it was given anew; ``completed`` what
-    was last read; ``reference`` Totara's id of what was made, where ending it needs one.
+    was last read; ``reference`` Totara's id of what was made, where ending it needs one; ``since`` when it came to be
+    as it is.
     """
 
     item: Item
@@ -34,6 +35,7 @@ class Held:
     completed: bool | None = None
     reference: int | None = None
     trouble: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
         if until is not None and until <= now:
             continue
         if right.days is not None:
-            begin.setdefault(right.seat, _counted(right, items, now))
+            if right.seat not in begin:
+                begin[right.seat] = _counted(right, [one.item for one in rights if one.seat == right.seat], items, now)
             until = lasting((until, begin[right.seat]))
         if until is not None:
             moments += [moment for moment in (until - LAST_LOOK, until) if moment > now]
@@ -93,9 +96,10 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
     return Wanted(items, begin, min(moments, default=None))
 
 
-def _counted(right: Right, items: Mapping[Item, datetime | None], now: datetime) -> datetime:
-    after = items.get(right.item) or now
-    return (max(after, now) + timedelta(days=right.days or 0)).replace(microsecond=0)
+def _counted(right: Right, alike: Sequence[Item], items: Mapping[Item, datetime | None], now: datetime) -> datetime:
+    """When the days of a seat run out: counted from the last end of anything that it gives."""
+    after = max([now, *(until for item in alike if (until := items.get(item)) is not None)])
+    return (after + timedelta(days=right.days or 0)).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)

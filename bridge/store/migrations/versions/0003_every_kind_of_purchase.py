@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -19,6 +19,7 @@ _MOMENT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     """Make the new tables, and carry over what the old ones hold."""
     _orders()
+    op.add_column("persons", sa.Column("language", sa.String(16), nullable=False, server_default=sa.text("''")))
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -45,7 +46,6 @@ def upgrade() -> None:
         "letters",
         sa.Column("person_id", _ID, nullable=False),
         sa.Column("fact", sa.String(160), nullable=False),
-        sa.Column("message_id", sa.String(64), nullable=False),
         sa.Column("begun_at", _MOMENT, nullable=False),
         sa.Column("sent_at", _MOMENT),
         sa.PrimaryKeyConstraint("person_id", "fact", name=op.f("pk_letters")),
@@ -92,6 +92,7 @@ def _purchases() -> None:
         sa.Column("subscription_id", sa.BigInteger()),
         sa.Column("product_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
         sa.Column("variation_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("name", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("offer", sa.JSON(), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("paid", sa.Integer(), nullable=False, server_default=sa.text("0")),
