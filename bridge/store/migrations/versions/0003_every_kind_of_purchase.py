@@ -18,16 +18,8 @@ _MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Make the new tables, and carry over what the old ones hold."""
-    with op.batch_alter_table("orders") as table:
-        table.add_column(sa.Column("stands", sa.String(16), nullable=False, server_default=sa.text("'waits'")))
-        table.add_column(sa.Column("payment", sa.String(64)))
-        table.add_column(sa.Column("refunds", sa.Integer(), nullable=False, server_default=sa.text("0")))
-        table.add_column(sa.Column("renews", sa.BigInteger()))
-        table.add_column(sa.Column("trouble", sa.Text()))
-        table.add_column(sa.Column("said", sa.Text()))
-        table.create_index("ix_orders_payment", ["payment"])
-    with op.batch_alter_table("persons") as table:
-        table.add_column(sa.Column("language", sa.String(16), nullable=False, server_default=sa.text("''")))
+    _orders()
+    op.add_column("persons", sa.Column("language", sa.String(16), nullable=False, server_default=sa.text("''")))
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -58,6 +50,28 @@ def upgrade() -> None:
         sa.Column("sent_at", _MOMENT),
         sa.PrimaryKeyConstraint("person_id", "fact", name=op.f("pk_letters")),
         sa.ForeignKeyConstraint(["person_id"], ["persons.id"], name=op.f("fk_letters_person_id")),
+    )
+
+
+def _orders() -> None:
+    """One by one, in place: SQLite would make the table anew for a batch, and can't while others point at it."""
+    for column in (
+        sa.Column("stands", sa.String(16), nullable=False, server_default=sa.text("'waits'")),
+        sa.Column("payment", sa.String(64)),
+        sa.Column("refunds", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("renews", sa.BigInteger()),
+        sa.Column("trouble", sa.Text()),
+        sa.Column("said", sa.Text()),
+    ):
+        op.add_column("orders", column)
+    op.create_index("ix_orders_payment", "orders", ["payment"])
+    # Seats that live were paid for; should the order be in question later, that is what is remembered of it.
+    op.execute(
+        "UPDATE orders SET stands = 'pays' WHERE id IN (SELECT p.order_id FROM purchases p "
+        "JOIN seats s ON s.purchase_id = p.id WHERE s.ended_at IS NULL)"
+    )
+    op.execute(
+        "UPDATE orders SET stands = 'ended' WHERE status IN ('cancelled', 'refunded', 'failed', 'trash', 'deleted')"
     )
 
 
