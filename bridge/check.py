@@ -14,7 +14,6 @@ from bridge.errors import BridgeError
 from bridge.letters.render import check_templates
 from bridge.store.db import schema_is_current
 from bridge.store.models import products
-from bridge.sync_jobs import TOPICS
 from bridge.totara_client import NEEDS
 from bridge.wiring import Bridge
 
@@ -44,6 +43,7 @@ def check(bridge: Bridge) -> list[Finding]:
             "see shop.url, and the key under WooCommerce > Settings > Advanced > REST API (read/write)",
         ),
         ("webhooks", _webhooks, "the key's user must be a shop manager; then `bridge webhooks install`"),
+        ("stripe", _stripe, "see [stripe]; a restricted key must be able to read what this names"),
         ("totara", _totara, "see totara.url and the credentials; Totara: Development > API > API clients"),
         ("tenant", _tenant, "see totara.tenant; Totara: Users > Tenants"),
         ("rules", _rules, "see [catalogue]"),
@@ -80,7 +80,7 @@ def _shop(bridge: Bridge) -> Iterator[Finding]:
 def _webhooks(bridge: Bridge) -> Iterator[Finding]:
     url = bridge.jobs.delivery_url
     ours = {hook["topic"]: hook["status"] for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
-    for topic in TOPICS:
+    for topic in bridge.jobs.topics():
         state = ours.get(topic)
         if state == "active":
             yield Finding("ok", "webhooks", f"{topic} is active")
@@ -102,6 +102,20 @@ def _webhooks(bridge: Bridge) -> Iterator[Finding]:
             "there is no secret to verify deliveries with",
             "run `bridge webhooks install`",
         )
+
+
+def _stripe(bridge: Bridge) -> Iterator[Finding]:
+    config = bridge.settings.stripe
+    if bridge.stripe is None:
+        yield Finding("note", "stripe", "is not configured: what the shop calls paid is taken as paid")
+        return
+    found = bridge.stripe.status()
+    mode = "live" if found.live else "test"
+    yield Finding("ok", "stripe", f"answers, in {mode} mode, by version {found.version}")
+    if not config.webhook_secrets:
+        said = "does not deliver: a dispute is seen only when the shop tells of its order"
+        mend = f"make a webhook endpoint for {bridge.settings.server.public_url}/webhooks/stripe in Stripe, and set "
+        yield Finding("problem", "stripe", said, f"{mend}stripe.webhook_secrets")
 
 
 def _totara(bridge: Bridge) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ class BridgeError(Exception):
 class Unavailable(BridgeError):
     """The other side can't answer now; try later, for as long as it takes.
 
-    ``system`` names who ("shop", "totara", "database"); ``retry_after`` is the wait in seconds it asked for, if any.
+    ``system`` names who ("shop", "totara", "stripe", "database"); ``retry_after`` is the wait in seconds it asked for,
+    if any.
     """
 
     def __init__(self, message: str, *, system: str, retry_after: float | None = None) -> None:

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 
 ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
-SWEEP, WATCH, CATALOGUE, RECONCILE, SEAL = "sweep", "watch", "catalogue", "reconcile", "seal"
+SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
+RECONCILE, SEAL = "reconcile", "seal"
 ALL = "all"  # the key of work that is about everything
 
 #: What each kind of work can't do without: while one of them is down, the work waits undisturbed.
 SYSTEMS: Mapping[str, frozenset[str]] = {
     ORDER: frozenset({"shop"}),
     SUBSCRIPTION: frozenset({"shop"}),
-    PAYMENT: frozenset(),
+    PAYMENT: frozenset({"stripe"}),
     LEARNER: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),
     SWEEP: frozenset({"shop"}),
+    PAYMENTS: frozenset({"stripe"}),
     WATCH: frozenset(),
     CATALOGUE: frozenset({"shop", "totara"}),
     RECONCILE: frozenset({"shop"}),

@@ -152,11 +152,18 @@ class Learners:
         now = self._now()
         person_id = look.person.id
         for item, values in sorted(look.records.items()):
-            learning.record_access(self._store, connection, person_id, item, now, **values)
+            self._record(connection, look, item, values, now)
             self._audit(connection, look, item, values, now)
         for item in sorted(set(look.troubles) - set(look.records)):
             learning.record_trouble(self._store, connection, person_id, item, look.troubles[item], now)
         ledger.begin_days(connection, look.begun())
+
+    def _record(
+        self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime
+    ) -> None:
+        before = look.held.get(item)
+        anew = before is None or before.state is not values["state"]
+        learning.record_access(self._store, connection, look.person.id, item, now, anew=anew, **values)
 
     def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
         before = look.held.get(item)
@@ -417,4 +424,4 @@ class Learners:
         now = self._now()
         for item, told in sorted(values.items()):
             doubtful = {"state": State.ACTIVE, "verified_at": None, **told}
-            learning.record_access(self._store, connection, look.person.id, item, now, **doubtful)
+            self._record(connection, look, item, doubtful, now)

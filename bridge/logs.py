@@ -41,6 +41,8 @@ def set_up(level: str = "info", form: str = "json") -> None:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     # And in one warning ("Failed to parse headers (url=…)") as well.
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+    # Below a warning, Stripe's library writes down whole answers, and with them who paid.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 def _drop_meta() -> list[structlog.types.Processor]:

@@ -10,6 +10,8 @@ DELIVERIES = Counter(
 WORK = Counter("bridge_work_total", "Work done by kind and outcome", ["kind", "outcome"])
 WORK_SECONDS = Histogram("bridge_work_seconds", "How long one piece of work took", ["kind"])
 CALLS = Histogram(
-    "bridge_calls_seconds", "Calls to the shop, to Totara and to the mail server", ["system", "call", "outcome"]
+    "bridge_calls_seconds",
+    "Calls to the shop, to Totara, to Stripe and to the mail server",
+    ["system", "call", "outcome"],
 )
 CATALOGUE = Counter("bridge_catalogue_changes_total", "Products changed by action", ["action"])

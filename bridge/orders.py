@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -48,11 +48,17 @@ from bridge.worker import Done
 class Payments(Protocol):
     """Whoever can tell whether an order was paid: nothing is believed because the shop says so."""
 
+    def covers(self, order: Order) -> bool:
+        """Whether it took this order's payment."""
+
     def judge(self, order: Order) -> tuple[Standing | None, str]:
         """What the payment means for the order (None: nothing against it), and why, in words."""
 
-    def orders_of(self, payment: str) -> list[int]:
-        """The orders that a payment is for, by whoever took it."""
+    def changed_since(self, moment: datetime) -> Iterator[str]:
+        """The payments that something happened to since then."""
+
+    def about(self, reference: str) -> tuple[frozenset[str], int | None]:
+        """Every name that a payment has, and the order that it says it is for."""
 
 
 @dataclass(frozen=True)
@@ -184,8 +190,13 @@ class Orders:
 
     def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
         """What the payment makes of the order's standing, and why."""
-        if self._payments is None or stands not in (Standing.PAYS, Standing.GRACE):
+        asked = self._payments is not None and self._payments.covers(order)
+        if self._payments is None or not asked or stands not in (Standing.PAYS, Standing.GRACE):
             return stands, ""
+        with self._store.read() as connection:
+            others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else []
+        if first := next((other for other in others if other != order.id), None):
+            return Standing.WAITS, f"its payment {order.transaction} is that of order {first} already"
         found, why = self._payments.judge(order)
         return found or stands, why
 
@@ -209,8 +220,8 @@ class Orders:
             trouble = ledger.payment_trouble(connection, subscription_id)
             unseen = subscription.parent_id and ledger.find_order(connection, subscription.parent_id) is None
         stands = subscribed(subscription)
-        if stands.gives and unseen and self._payments is not None:
-            self._work.mark_due(ORDER, subscription.parent_id)  # its payment first
+        if stands.gives and unseen and self._payments is not None:  # nobody has asked for its payment yet
+            self._work.mark_due(ORDER, subscription.parent_id)
             stands = Standing.WAITS
         elif stands.gives and trouble:
             stands = Standing.HELD if known else Standing.WAITS
@@ -419,7 +430,7 @@ class Orders:
         email = normal_email(contact.email)
         if not is_email(email):
             raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
-        return Contact(identity, email, contact.first_name, contact.last_name)
+        return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
 
     def _recipients(self, lines: Sequence[Line]) -> dict[int, list[Contact]]:
         """Line -> whom it was bought for, where its meta says so. Raises Refused for an address that is none."""

@@ -149,6 +149,50 @@ class Totara(Section):
         return self
 
 
+class Stripe(Section):
+    """The Stripe account that the shop is paid through. Without a key, no payment is looked at."""
+
+    secret_key: SecretStr = SecretStr("")
+    webhook_secrets: Annotated[list[SecretStr], NoDecode] = Field(default_factory=list)
+    tolerance_seconds: Seconds = 300.0
+    timeout_seconds: Seconds = 30.0
+    sweep_seconds: Seconds = 300.0
+    url: str = "https://api.stripe.com"
+
+    _url = field_validator("url")(_web_address)
+    _secrets = field_validator("webhook_secrets", mode="before")(_comma_list)
+
+    @property
+    def live(self) -> bool:
+        """Whether the key is for live mode: it says so itself."""
+        return self.secret_key.get_secret_value()[2:].startswith("_live_")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value().startswith("pk_"):
+            raise ValueError("is the publishable key; the secret or a restricted one (sk_…, rk_…) is needed")
+        if value and not re.fullmatch(r"[sr]k_(test|live)_[A-Za-z0-9_]{8,}", value.get_secret_value()):
+            raise ValueError("must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+        return value
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _signing(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if not all(re.fullmatch(r"whsec_[A-Za-z0-9+/=_-]{16,}", secret.get_secret_value()) for secret in value):
+            raise ValueError("each must be the signing secret of an endpoint: it begins with whsec_")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Stripe:
+        if self.webhook_secrets and not self.secret_key.get_secret_value():
+            raise ValueError("webhook_secrets need secret_key: what a delivery tells of is read from Stripe")
+        here = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
+        if self.url.startswith("http://") and (self.live or not here):
+            raise ValueError("url must be https: the key is sent to it")
+        return self
+
+
 class Orders(Section):
     """What counts as paid, and how orders are looked for."""
 
@@ -262,6 +306,7 @@ class Mail(Section):
     timeout_seconds: Seconds = 30.0
     language: str = "en"
     timezone: str = "UTC"
+    soon_days: float = Field(default=7.0, ge=0)
     templates: str = ""
 
     @field_validator("host")
@@ -372,6 +417,7 @@ class Settings(BaseSettings):
 
     shop: Shop
     totara: Totara
+    stripe: Stripe = Stripe()
     database: Database = Database()
     orders: Orders = Orders()
     catalogue: Catalogue = Catalogue()

@@ -26,9 +26,11 @@ from bridge.kinds import (
     ALL,
     CATALOGUE,
     LEARNER,
+    LETTERS,
     NOTE,
     ORDER,
     PAYMENT,
+    PAYMENTS,
     RECONCILE,
     SEAL,
     SUBSCRIPTION,
@@ -36,12 +38,14 @@ from bridge.kinds import (
     WATCH,
 )
 from bridge.learners import Learners
+from bridge.mail import Mailer
 from bridge.orders import Orders, Payments
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.learning import SeatReport
 from bridge.store.work import Claim, Work
+from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import WooClient
 from bridge.worker import Done, Handler
@@ -49,16 +53,22 @@ from bridge.worker import Done, Handler
 log = structlog.get_logger()
 
 #: The deliveries that together tell of every change of an order. order.created adds nothing to them, and
-#: payment_complete is silent for bank transfers and cash; the status action also covers what order.updated leaves out.
+#: payment_complete is silent for bank transfers and cash; the status action also covers what order.updated leaves out,
+#: and only the last one tells of an order that is deleted for good (all measured).
 TOPICS = (
     "order.updated",
     "order.deleted",
     "action.woocommerce_order_status_changed",
     "action.woocommerce_order_refunded",
+    "action.woocommerce_delete_order",
 )
 
-#: The same for subscriptions, where the shop has them; their "created" is not always sent, and never needed.
-SUBSCRIPTION_TOPICS = ("subscription.updated", "subscription.switched", "subscription.deleted")
+#: The same for subscriptions, where the shop has them.
+SUBSCRIPTION_TOPICS = (
+    "subscription.updated",
+    "subscription.deleted",
+    "action.woocommerce_subscription_status_changed",
+)
 
 
 class Catalogue(Protocol):
@@ -91,6 +101,7 @@ class Jobs:
         *,
         offers: Offers = NO_OFFERS,
         payments: Payments | None = None,
+        mailer: Mailer | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
@@ -113,12 +124,16 @@ class Jobs:
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
+            **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
+            **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
         }
 
     def _owe(self, connection: Connection, person_id: int) -> None:
         """What follows from a look at a learner."""
         if self._settings.orders.notes:
             self._work.mark(connection, NOTE, learning.orders_of(connection, person_id))
+        if LETTERS in self.handlers:
+            self._work.mark(connection, LETTERS, [person_id])
 
     # --- the order tells what was done -----------------------------------------------------------------------------
 
@@ -229,6 +244,21 @@ class Jobs:
             log.info("sweep found something", kind=kind, count=len(due))
         return len(due)
 
+    def sweep_payments(self) -> int:
+        """Owe a look at every payment that something happened to since the last sweep; how many those are."""
+        if self._payments is None:
+            return 0
+        begun = self._now()
+        with self._store.read() as connection:
+            last = ledger.read_note(connection, PAYMENTS)
+        start = datetime.fromisoformat(last[0]) if last else begun
+        overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
+        found = set(self._payments.changed_since(start - overlap))
+        self._work.mark_due(PAYMENT, *found)
+        with self._store.begin() as connection:
+            ledger.write_note(self._store, connection, PAYMENTS, begun.isoformat(), begun)
+        return len(found)
+
     def reconcile(self) -> int:
         """Owe a look at what nothing tells of: orders deleted for good, and refunds that were deleted. How many."""
         found, after = 0, 0
@@ -244,11 +274,13 @@ class Jobs:
 
     def look_at_payment(self, claim: Claim) -> Done | None:
         """A payment changed: owe a look at the order that it pays, found by our own books or by whoever took it."""
-        names = {claim.key}
+        names, told = frozenset({claim.key}), None
         with self._store.read() as connection:
-            due = ledger.orders_paid_by(connection, names)
+            due = set(ledger.orders_paid_by(connection, names))
         if not due and self._payments is not None:
-            due = self._payments.orders_of(claim.key)
+            names, told = self._payments.about(claim.key)
+            with self._store.read() as connection:
+                due = set(ledger.orders_paid_by(connection, names)) | ({told} if told else set())
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             self._work.mark(connection, ORDER, sorted(due))
@@ -285,7 +317,7 @@ class Jobs:
             log.warning("webhook was disabled by the shop, and is active again", webhook=hook["id"])
         if asleep:
             self._work.mark_due(SWEEP, ALL)
-        missing = sorted(set(TOPICS) - {hook["topic"] for hook in ours})
+        missing = sorted(set(self.topics()) - {hook["topic"] for hook in ours})
         if missing:
             return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (sweeps go on)"
         return ""
@@ -293,6 +325,10 @@ class Jobs:
     def _look_at_totara(self) -> str:
         self._totara.capabilities(again=True)
         return ""
+
+    def topics(self) -> tuple[str, ...]:
+        """The deliveries that the bridge wants of this shop."""
+        return (*TOPICS, *SUBSCRIPTION_TOPICS) if self._shop.sells_subscriptions() else TOPICS
 
     @property
     def delivery_url(self) -> str:
@@ -319,6 +355,7 @@ class Clock:
             CATALOGUE: settings.catalogue.every_seconds,
             RECONCILE: settings.orders.reconcile_seconds,
             SEAL: 60.0,
+            **({PAYMENTS: settings.stripe.sweep_seconds} if settings.stripe.secret_key else {}),
         }
         for kind, every in recurring.items():
             self._scheduler.add_job(

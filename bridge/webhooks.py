@@ -1,7 +1,8 @@
-"""The receiver. A delivery is a hint: it is verified, "look at order N" is written down, and only then answered 200.
+"""The receivers. A delivery is a hint: it is verified, "look at order N" is written down, and only then answered 200.
 
-It never calls anybody, and believes nothing of a body but which order it is about: WooCommerce builds bodies when it
-delivers them, not when things happen; delivery ids collide; bodies may be errors or empty (all measured).
+They never call anybody, and believe nothing of a body but which order or payment it is about: WooCommerce builds bodies
+when it delivers them, not when things happen; delivery ids collide; bodies may be errors or empty (all measured).
+Stripe's events come in any order, and more than once.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import re
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from stripe import SignatureVerificationError, WebhookSignature
 
 from bridge import metrics
 from bridge.errors import BadSignature, Unavailable
-from bridge.kinds import ORDER
-from bridge.sync_jobs import TOPICS
+from bridge.kinds import ORDER, PAYMENT, SUBSCRIPTION
+from bridge.stripe_client import matters, payment_of
+from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,9 +35,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PATH = "/webhooks/woocommerce"
+STRIPE_PATH = "/webhooks/stripe"
 MOST_BYTES = 1024 * 1024
 _PING = re.compile(rb"webhook_id=\d{1,19}")
-_ORDER_TOPICS = re.compile(r"order\.|action\.woocommerce_(order_|payment_complete$)")
+_ABOUT = {
+    SUBSCRIPTION: re.compile(r"subscription\.|action\.woocommerce_subscription_status_"),
+    ORDER: re.compile(r"order\.|action\.woocommerce_(order_|delete_order$|payment_complete$)"),
+}
 
 
 class Secrets:
@@ -69,40 +77,61 @@ def signed_by(secret: bytes, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
 
 
-def order_of(topic: str, body: bytes) -> int | None:
-    """The order a delivery is about, or None: a topic that isn't about orders, an error body, an empty list.
+def thing_of(topic: str, body: bytes) -> tuple[str, int] | None:
+    """What a delivery is about, as (kind of work, id); None for other topics, an error body, an empty list.
 
     Resources bring their ``id``; actions bring it as ``arg``, or something useless.
     """
-    if not _ORDER_TOPICS.match(topic):
+    kind = next((kind for kind, topics in _ABOUT.items() if topics.match(topic)), None)
+    if kind is None:
         return None
-    try:
-        parsed: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(parsed, dict):
-        return None
+    parsed = object_in(body)
     value = parsed.get("arg") if topic.startswith("action.") else parsed.get("id")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         value = int(value)
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
-    return value if good else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        return None
+    return kind, value
 
 
-class Receiver:
-    """``POST /webhooks/woocommerce`` as a plain WSGI application; all other paths are ``others``'s.
+def verify_stripe(secrets: Sequence[str], body: bytes, header: str, tolerance: float) -> None:
+    """Raises BadSignature unless one of the secrets signed exactly these bytes, at most ``tolerance`` seconds ago.
+
+    https://docs.stripe.com/webhooks/signature - while a secret is rolled, Stripe signs with the old one as well.
+    """
+    for secret in secrets:
+        try:
+            WebhookSignature.verify_header(body, header, secret, max(1, int(tolerance)))
+        except (SignatureVerificationError, ValueError, TypeError):
+            continue  # ValueError: no UTF-8; TypeError: a signature that isn't even ASCII
+        return
+    raise BadSignature("no configured secret signed this delivery, or not lately")
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; an empty one if there is none."""
+    try:
+        parsed: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+class Door(ABC):
+    """``POST`` to one path as a plain WSGI application; all other paths are ``others``'s.
 
     A view of the framework's would cost more than all that is done here. ``mark(kind, key)`` must be durable on return.
     """
 
-    def __init__(self, others: WSGIApplication, secrets: Secrets, mark: Callable[[str, str], None]) -> None:
+    path: str
+
+    def __init__(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> None:
         self._others = others
-        self._secrets = secrets
         self._mark = mark
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
-        if environ.get("PATH_INFO") != PATH:
+        if environ.get("PATH_INFO") != self.path:
             return self._others(environ, start_response)
         status, words = self._answer(environ)
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(words)))]
@@ -117,24 +146,22 @@ class Receiver:
         body = body_of(environ)
         if body is None:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too large"
-        signature = environ.get("HTTP_X_WC_WEBHOOK_SIGNATURE", "")
-        if not signature and _PING.fullmatch(body):
-            # Sent unsigned when a webhook is made; anything but 200 has it repeated after every delivery.
-            metrics.DELIVERIES.labels("ping", "answered").inc()
-            return HTTPStatus.OK, b"pong"
-        return self._take(environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower(), body, signature)
+        return self._delivered(environ, body)
 
-    def _take(self, topic: str, body: bytes, signature: str) -> tuple[HTTPStatus, bytes]:
-        label = topic if topic in TOPICS else "other"
+    @abstractmethod
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        """A delivery of good size: the answer to it."""
+
+    def _note(
+        self, label: str, body: bytes, find: Callable[[bytes], tuple[str, str] | None]
+    ) -> tuple[HTTPStatus, bytes]:
+        """Owe a look at what ``find`` sees in the body. It raises BadSignature for what nobody of ours has sent."""
         try:
-            self._secrets.verify(body, signature)
-            order = order_of(topic, body)
-            if order is not None:
-                self._mark(ORDER, str(order))
+            thing = find(body)
+            if thing is not None:
+                self._mark(*thing)
         except BadSignature:
-            metrics.DELIVERIES.labels("unsigned", "refused").inc()
-            log.warning("delivery refused: bad signature", bytes=len(body))
-            return HTTPStatus.UNAUTHORIZED, b"bad signature"
+            return self._refused(body)
         except Unavailable as err:
             metrics.DELIVERIES.labels(label, "unavailable").inc()
             log.error("delivery not taken", problem=str(err))
@@ -143,8 +170,76 @@ class Receiver:
             # As text: whoever serves this without our logging would see the values of variables, and so people.
             log.error("delivery not taken", trace=traceback.format_exc())
             return HTTPStatus.INTERNAL_SERVER_ERROR, b"failed"
-        metrics.DELIVERIES.labels(label, "noted" if order else "nothing to note").inc()
+        metrics.DELIVERIES.labels(label, "noted" if thing else "nothing to note").inc()
         return HTTPStatus.OK, b"noted"
+
+    def _refused(self, body: bytes) -> tuple[HTTPStatus, bytes]:
+        metrics.DELIVERIES.labels("unsigned", "refused").inc()
+        log.warning("delivery refused: bad signature", path=self.path, bytes=len(body))
+        return HTTPStatus.UNAUTHORIZED, b"bad signature"
+
+
+class Receiver(Door):
+    """``POST /webhooks/woocommerce``."""
+
+    path = PATH
+
+    def __init__(self, others: WSGIApplication, secrets: Secrets, mark: Callable[[str, str], None]) -> None:
+        super().__init__(others, mark)
+        self._secrets = secrets
+
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        signature = environ.get("HTTP_X_WC_WEBHOOK_SIGNATURE", "")
+        if not signature and _PING.fullmatch(body):
+            # Sent unsigned when a webhook is made; anything but 200 has it repeated after every delivery.
+            metrics.DELIVERIES.labels("ping", "answered").inc()
+            return HTTPStatus.OK, b"pong"
+        topic = environ.get("HTTP_X_WC_WEBHOOK_TOPIC", "").lower()
+
+        def find(body: bytes) -> tuple[str, str] | None:
+            self._secrets.verify(body, signature)
+            thing = thing_of(topic, body)
+            return None if thing is None else (thing[0], str(thing[1]))
+
+        return self._note(topic if topic in (*TOPICS, *SUBSCRIPTION_TOPICS) else "other", body, find)
+
+
+class StripeReceiver(Door):
+    """``POST /webhooks/stripe``, signed by any of ``secrets``; ``live`` is the mode of our key.
+
+    An endpoint for live mode that is given to a bridge with a test key, or the reverse, is no reason for Stripe to try
+    again: it is answered 200 and told in the log.
+    """
+
+    path = STRIPE_PATH
+
+    def __init__(
+        self,
+        others: WSGIApplication,
+        secrets: Sequence[str],
+        mark: Callable[[str, str], None],
+        *,
+        live: bool,
+        tolerance: float = 300.0,
+    ) -> None:
+        super().__init__(others, mark)
+        self._secrets = secrets
+        self._live = live
+        self._tolerance = tolerance
+
+    def _delivered(self, environ: WSGIEnvironment, body: bytes) -> tuple[HTTPStatus, bytes]:
+        try:
+            verify_stripe(self._secrets, body, environ.get("HTTP_STRIPE_SIGNATURE", ""), self._tolerance)
+        except BadSignature:
+            return self._refused(body)
+        event = object_in(body)
+        label = str(event["type"]) if matters(event) else "stripe.other"
+        if event.get("livemode") is not self._live:
+            metrics.DELIVERIES.labels(label, "other mode").inc()
+            log.warning("delivery of stripe ignored: its mode is not that of our key", live=self._live)
+            return HTTPStatus.OK, b"of the other mode"
+        payment = payment_of(event)
+        return self._note(label, body, lambda _: None if payment is None else (PAYMENT, payment))
 
 
 def body_of(environ: WSGIEnvironment) -> bytes | None:

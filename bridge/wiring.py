@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -18,17 +19,22 @@ from bridge.http import Breaker, Wire
 from bridge.kinds import SYSTEMS
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
+from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.group import GroupMarker
 from bridge.store.work import Work
+from bridge.stripe_client import StripeClient
 from bridge.sync_jobs import Clock, Jobs
 from bridge.totara_client import TotaraClient
-from bridge.webhooks import Receiver, Secrets
+from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
@@ -63,7 +69,7 @@ class Bridge:
         config = self.settings.work
         return {
             name: Breaker(name, failures=config.breaker_failures, seconds=config.breaker_seconds)
-            for name in ("shop", "totara", "mail")
+            for name in ("shop", "totara", "stripe", "mail")
         }
 
     def _wire(self, system: str, timeout: float) -> Wire:
@@ -92,6 +98,16 @@ class Bridge:
             ws_token=config.ws_token.get_secret_value(),
             tenant=config.tenant,
             learner_role=config.learner_role,
+        )
+
+    @cached_property
+    def stripe(self) -> StripeClient | None:
+        """Stripe, where it is configured."""
+        config = self.settings.stripe
+        if not config.secret_key:
+            return None
+        return StripeClient(
+            config.secret_key.get_secret_value(), self._wire("stripe", config.timeout_seconds), url=config.url
         )
 
     @cached_property
@@ -146,6 +162,8 @@ class Bridge:
             self.totara,
             self.catalogue,
             offers=self.offers,
+            payments=StripePayments(self.stripe) if self.stripe else None,
+            mailer=self.mailer,
             now=self.now,
         )
 
@@ -177,5 +195,12 @@ class Bridge:
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
+        if self.settings.stripe.webhook_secrets:
+            app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
         app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
         return app
+
+    def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
+        config = self.settings.stripe
+        signed = [secret.get_secret_value() for secret in config.webhook_secrets]
+        return StripeReceiver(others, signed, mark, live=config.live, tolerance=config.tolerance_seconds)

@@ -7,6 +7,7 @@ orders and customers come as values of :mod:`bridge.domain`. Behaviour described
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from bridge.woo_rows import SYSTEM, ProductFacts, read_moment, read_order, read_
 
 PAGE = 100  # the most that a list gives, and that a batch takes
 MOST_PAGES = 10_000
+PLUGINS_SECONDS = 600.0  # for how long what the shop has installed is remembered
 
 #: What an error's code means to the caller; a code that isn't here is judged by its status.
 ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
@@ -101,6 +103,8 @@ class WooClient:
         self.url = url.rstrip("/")
         self._wire = wire
         self._api = _PooledAPI(self.url, key, secret, wire)
+        self._subscribes = False
+        self._asked_at = float("-inf")
 
     # --- the one way in --------------------------------------------------------------------------------------
 
@@ -157,11 +161,8 @@ class WooClient:
 
     def subscriptions_modified_after(self, moment: datetime) -> Iterator[list[tuple[int, datetime]]]:
         """The same of subscriptions; none where WooCommerce Subscriptions is not installed."""
-        try:
+        if self.sells_subscriptions():
             yield from self._modified_after("subscriptions", moment)
-        except NotFound as err:
-            if err.code != "rest_no_route":
-                raise
 
     def _modified_after(self, what: str, moment: datetime, **params: Any) -> Iterator[list[tuple[int, datetime]]]:
         """The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's
@@ -207,18 +208,28 @@ class WooClient:
         """The order's refunds; one of an amount only, or one made by setting the status by hand, names no lines."""
         return [read_refund(row) for page in self._pages(f"orders/{order_id}/refunds", "refunds") for row in page]
 
+    def sells_subscriptions(self) -> bool:
+        """Whether WooCommerce Subscriptions is installed; asked again after some minutes."""
+        if time.monotonic() - self._asked_at > PLUGINS_SECONDS:
+            try:
+                self._get("subscriptions/statuses", "subscription statuses")
+                self._subscribes = True
+            except NotFound as err:
+                if err.code != "rest_no_route":
+                    raise
+                self._subscribes = False
+            self._asked_at = time.monotonic()
+        return self._subscribes
+
     def subscriptions(self, order_id: int) -> list[Subscription]:
         """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed.
 
         The order itself does not tell that it is one's.
         """
-        try:
-            pages = self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
-            return [read_subscription(row) for page in pages for row in page]
-        except NotFound as err:
-            if err.code == "rest_no_route":
-                return []
-            raise
+        if not self.sells_subscriptions():
+            return []
+        pages = self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
+        return [read_subscription(row) for page in pages for row in page]
 
     def get_subscription(self, subscription_id: int) -> Subscription:
         """The subscription as it is now. Raises NotFound once it has been deleted for good, by the shop's own word."""

@@ -103,6 +103,7 @@ def read_order(row: Any) -> Order:
         transaction=meta.get("_stripe_intent_id", "") or str(row.get("transaction_id") or ""),
         refunds=len(row.get("refunds") or ()),
         renews=int(renews) if renews.isdigit() else 0,
+        number=str(row.get("number") or ""),
     )
 
 

@@ -74,6 +74,7 @@ def test_the_rules_read_no_clock_no_network_and_no_database(name: str) -> None:
         ("bridge.woo_rows", ("bridge.errors", "bridge.domain")),
         ("bridge.woo_client", ("bridge.errors", "bridge.http", "bridge.domain", "bridge.woo_rows")),
         ("bridge.totara_client", ("bridge.errors", "bridge.http", "bridge.domain")),
+        ("bridge.stripe_client", ("bridge.errors", "bridge.http", "bridge.domain")),
         ("bridge.letters.render", ("bridge.errors", "bridge.domain", "bridge.letters")),
         ("bridge.mail", ("bridge.errors", "bridge.metrics", "bridge.http", "bridge.domain", "bridge.letters")),
         ("bridge.settings", ("bridge.errors", "bridge.domain")),
@@ -84,8 +85,9 @@ def test_what_lies_below_does_not_know_what_lies_above(name: str, allowed: tuple
 
 
 def test_the_clients_do_not_know_each_other() -> None:
-    assert "bridge.totara_client" not in imported_by(MODULES["bridge.woo_client"])
-    assert "bridge.woo_client" not in imported_by(MODULES["bridge.totara_client"])
+    clients = {"bridge.totara_client", "bridge.woo_client", "bridge.stripe_client"}
+    for name in clients:
+        assert not imported_by(MODULES[name]) & clients
 
 
 @pytest.mark.parametrize("name", below("bridge.store"))

@@ -32,6 +32,7 @@ NEEDED = {
     "BRIDGE_TOTARA_CLIENT_SECRET": "SECRETOFTHECLIENT",
     "BRIDGE_TOTARA_WS_TOKEN": "SECRETTOKEN",
     "BRIDGE_SHOP_WEBHOOK_SECRETS": "SECRET-of-the-hooks-1,SECRET-of-the-hooks-2",
+    "BRIDGE_STRIPE_SECRET_KEY": "sk_test_SECRETOFSTRIPE",
     "BRIDGE_DATABASE_URL": "postgresql://bridge:SECRETPASSWORD@db/bridge",
 }
 #: With letters.
@@ -156,14 +157,17 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "server.public_url": "https://bridge.example", "orders.paid_statuses": "completed", "catalogue.images": "false",
         "orders.notes": "false", "orders.unconfirmed_cash": "waits", "catalogue.shop_owns": "name",
         "catalogue.visibility": "audience", "catalogue.categories": "none", "catalogue.max_change": "0.5",
-        "orders.grace_days": "3", "orders.brake_share": "0.5", "orders.gift_meta": "to",
-        "orders.offers_file": str(OFFERS), "log.level": "debug", "log.format": "text", "shop.webhook_secrets": "0123456789abcdef",
+        "orders.grace_days": "3", "mail.soon_days": "3", "orders.brake_share": "0.5", "orders.gift_meta": "to",
+        "orders.offers_file": str(OFFERS),
+        "log.level": "debug", "log.format": "text", "shop.webhook_secrets": "0123456789abcdef",
         "catalogue.allow": '[{"shortname": "A*"}]', "catalogue.deny": '[{"category": 7}]',
         "catalogue.prices": '[{"shortname": "*", "price": "1.00"}]', "shop.language": "fr",
         "shop.consumer_key": "ck_x", "shop.consumer_secret": "cs_x", "totara.client_id": "other",
         "totara.client_secret": "other", "totara.ws_token": "other", "mail.host": "mail.example",
         "mail.security": "tls", "mail.from_address": "x@example.org", "mail.reply_to": "x@example.org",
         "mail.language": "fr", "mail.timezone": "Europe/Brussels",
+        "stripe.secret_key": "rk_live_0123456789", "stripe.webhook_secrets": "whsec_0123456789abcdef",
+        "stripe.url": "https://other.example",
     }.get(f"{section}.{name}", "7")  # fmt: skip
     given = NEEDED | MAIL
     before, after = load(environ=given), load(environ=given | {env_name(section, name): good})
@@ -280,6 +284,9 @@ def test_no_secret_is_shown_by_the_settings() -> None:
         {"BRIDGE_DATABASE_URL": "mysql://root:SECRETPASSWORD@db/x"},
         {"BRIDGE_SHOP_URL": "https://user:SECRETPASSWORD@shop.example.org"},
         {"BRIDGE_SHOP_WEBHOOK_SECRETS": "SECRET&"},
+        {"BRIDGE_STRIPE_SECRET_KEY": "pk_test_SECRETKEY"},
+        {"BRIDGE_STRIPE_SECRET_KEY": "SECRETKEY"},
+        {"BRIDGE_STRIPE_WEBHOOK_SECRETS": "whsec_SECRET"},
         {"BRIDGE_TOTARA_CLIENT_ID": ""},
         {"BRIDGE_SERVER_THREADS": "many"},
         {"BRIDGE_SHOP_ULR": "SECRETPASSWORD"},
@@ -346,6 +353,13 @@ def test_no_secret_in_the_file_is_told_by_a_problem(nowhere: Path) -> None:
         ("BRIDGE_SERVER_BIND", ":8080", "must be HOST:PORT"),
         ("BRIDGE_SERVER_BIND", "127.0.0.1:99999", "must be HOST:PORT"),
         ("BRIDGE_SERVER_PUBLIC_URL", "bridge.example", "must be a web address"),
+        ("BRIDGE_STRIPE_SECRET_KEY", "pk_live_0123456789", "is the publishable key"),
+        ("BRIDGE_STRIPE_SECRET_KEY", "sk_0123456789", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_"),
+        ("BRIDGE_STRIPE_SECRET_KEY", "sk_live_0123 56789", "must begin with sk_test_"),
+        ("BRIDGE_STRIPE_WEBHOOK_SECRETS", "0123456789abcdef0123", "it begins with whsec_"),
+        ("BRIDGE_STRIPE_WEBHOOK_SECRETS", "whsec_0123456789abcdef,short", "it begins with whsec_"),
+        ("BRIDGE_STRIPE_TOLERANCE_SECONDS", "0", "greater than 0"),
+        ("BRIDGE_STRIPE_URL", "api.stripe.com", "must be a web address"),
         ("BRIDGE_LOG_LEVEL", "trace", "'debug', 'info', 'warning' or 'error'"),
         ("BRIDGE_MAIL_HOST", "smtps://smtp.example.org", "must be a name such as smtp.example.org"),
         ("BRIDGE_MAIL_HOST", "smtp..example.org", "must be a name such as smtp.example.org"),
@@ -389,6 +403,35 @@ def test_totara_needs_a_way_in_that_can_do_what_is_wanted(given: dict[str, str],
     (problem,) = problems_of(NEEDED | given)
     assert problem.startswith("totara: ")
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"BRIDGE_STRIPE_SECRET_KEY": "", "BRIDGE_STRIPE_WEBHOOK_SECRETS": "whsec_0123456789abcdef"},
+            "webhook_secrets need secret_key",
+        ),
+        ({"BRIDGE_STRIPE_URL": "http://stripe.example"}, "url must be https"),
+        (
+            {"BRIDGE_STRIPE_URL": "http://127.0.0.1:1", "BRIDGE_STRIPE_SECRET_KEY": "sk_live_0123456789"},
+            "url must be https",
+        ),
+    ],
+)
+def test_what_does_not_go_together_for_stripe_is_told(given: dict[str, str], says: str) -> None:
+    (problem,) = problems_of(NEEDED | given)
+    assert problem.startswith("stripe: ")
+    assert says in problem
+
+
+def test_stripe_is_off_without_a_key_and_its_key_tells_the_mode() -> None:
+    assert not load(environ=NEEDED | {"BRIDGE_STRIPE_SECRET_KEY": ""}).stripe.secret_key
+    for key, live in (("sk_live_", True), ("rk_live_", True), ("sk_test_", False), ("rk_test_", False)):
+        stripe = load(environ=NEEDED | {"BRIDGE_STRIPE_SECRET_KEY": f"{key}_live_0123456789"}).stripe
+        assert stripe.live is live
+    local = {"BRIDGE_STRIPE_URL": "http://127.0.0.1:8083"}
+    assert load(environ=NEEDED | local).stripe.url == "http://127.0.0.1:8083"
 
 
 @pytest.mark.parametrize(
@@ -531,10 +574,14 @@ def test_the_example_file_loads_as_it_is_when_the_needed_values_are_in_the_envir
 
 def test_the_example_file_holds_no_secret_and_no_working_address() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for name in ("consumer_key", "consumer_secret", "client_secret", "ws_token", "password"):
+    for name in (
+        "consumer_key", "consumer_secret", "client_secret", "ws_token", "secret_key", "webhook_secrets", "password",
+    ):  # fmt: skip
         assert not re.search(rf"^{name} *=", text, re.MULTILINE), f"{name} is set"
     for address in re.findall(r"https?://([^/\"\s:]+)", text):
-        assert address.endswith((".example", "example.org", "example.com", "127.0.0.1", "localhost")), address
+        assert address.endswith(
+            (".example", "example.org", "example.com", "127.0.0.1", "localhost", "api.stripe.com")
+        ), address
 
 
 def test_every_example_of_a_rule_in_the_file_is_a_good_rule() -> None:

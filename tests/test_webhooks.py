@@ -27,7 +27,7 @@ from bridge.sandbox.server import Served
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.models import work as table
-from bridge.webhooks import MOST_BYTES, Secrets, order_of, signed_by
+from bridge.webhooks import MOST_BYTES, Secrets, signed_by, thing_of
 from bridge.webhooks import Receiver as WebReceiver
 from bridge.wiring import SECRET_NOTE, Bridge
 from tests.world import SECRET, World, settings_for
@@ -37,7 +37,7 @@ RECORDED = sorted(SAMPLES.glob("*.json"))
 LAB_SECRET = "lab-webhook-secret"
 PATH = "/webhooks/woocommerce"
 
-#: What a delivery of each topic is about: the order in this field of its body, nothing, or a ping.
+#: What a delivery of each topic is about: the order or subscription in this field of its body, nothing, or a ping.
 TOPICS = {
     "order.created": "id",
     "order.updated": "id",
@@ -51,9 +51,9 @@ TOPICS = {
     "product.created": None,
     "product.updated": None,
     "product.deleted": None,
-    "subscription.created": None,
-    "subscription.updated": None,
-    "subscription.deleted": None,
+    "subscription.created": "id",
+    "subscription.updated": "id",
+    "subscription.deleted": "id",
 }
 #: Signed errors in place of the order: the webhook's user lost the right, or the shop had no route at that moment.
 NO_ORDER_IN_IT = {
@@ -162,7 +162,7 @@ def test_a_recorded_delivery_is_taken_and_its_order_becomes_due(lab: Receiver, p
     else:
         number = recorded["body_json"][field]
         assert isinstance(number, int)
-        assert lab.due() == [f"order {number}"]
+        assert lab.due() == [f"{'subscription' if topic.startswith('subscription.') else 'order'} {number}"]
     assert answer.data == (b"noted" if topic else b"pong")
 
 
@@ -374,7 +374,7 @@ def test_a_kept_secret_that_the_database_could_not_tell_is_read_again_at_once() 
         ("action.woocommerce_order_refunded", '{"id":8}', None),
         ("order.updated", '{"arg":8}', None),
         ("subscription.updated", "[]", None),
-        ("subscription.updated", '{"id":8}', None),
+        ("action.woocommerce_delete_order", '{"action":"x","arg":8}', 8),
         ("product.updated", '{"id":8}', None),
         ("customer.updated", '{"id":8}', None),
         ("coupon.updated", '{"id":8}', None),
@@ -416,7 +416,7 @@ def test_a_kept_secret_that_the_database_could_not_tell_is_read_again_at_once() 
 def test_which_order_a_delivery_is_about(lab: Receiver, topic: str, body: str, order: int | None) -> None:
     with lab.bridge.store.begin() as connection:
         connection.execute(table.delete())
-    assert order_of(topic, body.encode()) == order
+    assert thing_of(topic, body.encode()) == (None if order is None else ("order", order))
     answer = lab.post(topic, body.encode())
     assert answer.status_code == 200
     assert lab.due() == ([] if order is None else [f"order {order}"])

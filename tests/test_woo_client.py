@@ -28,7 +28,8 @@ from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Breaker, Wire
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
-from bridge.woo_client import ERRORS, PAGE, WooClient, judge, read_moment, read_order
+from bridge.woo_client import ERRORS, PAGE, WooClient, judge
+from bridge.woo_rows import read_moment, read_order
 from tests.world import Clock
 
 ROOT = Path(__file__).parent.parent
@@ -785,7 +786,7 @@ def test_the_subscriptions_of_an_order_are_read() -> None:
     subscription = shop.subscribe(number)
     with Served(shop.app) as served:
         one = client(served.url)
-        assert [row["id"] for row in one.subscriptions(number)] == [subscription]
+        assert [found.id for found in one.subscriptions(number)] == [subscription]
         with pytest.raises(NotFound):
             one.subscriptions(999)
 
@@ -796,7 +797,7 @@ def test_refunds_are_read_with_their_lines(shop: Shop, served: Served) -> None:
     line = client(served.url).get_order(number).lines[0].id
     shop.refund(number, "10.00", {line: 1})
     (refund,) = client(served.url).refunds(number)
-    assert [row["quantity"] for row in refund["line_items"]] == [-1]
+    assert (refund.amount, refund.units) == ("10.00", {line: 1})
 
 
 def test_a_customer_is_found_or_not(shop: Shop, served: Served) -> None:

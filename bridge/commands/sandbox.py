@@ -16,10 +16,10 @@ from bridge.commands.common import as_json, in_words, out
 @click.command()
 @click.option("--tour", is_flag=True, help="Go through it step by step, check each step, and end.")
 @click.option("--json", "json_", is_flag=True, help="With --tour: print the outcome as JSON.")
-@click.option("--port", default=8080, show_default=True, help="The bridge's port; shop and Totara take the next two.")
+@click.option("--port", default=8080, show_default=True, help="The bridge's port; the others take the next three.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here.")
 def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
-    """Run the bridge with an embedded shop and an embedded Totara beside it.
+    """Run the bridge with an embedded shop, Totara and Stripe beside it.
 
     Needs no settings. Open the shop's page, buy a course, and see the enrolment appear in Totara's page. Taken ports
     are replaced by free ones. Shop and Totara forget everything when it ends.
@@ -43,7 +43,8 @@ def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
         out.print()
         out.print(f"  [bold]The shop[/]    {town.shop_url}/   buy a course here")
         out.print(f"  [bold]Totara[/]      {town.totara_url}/   and see the enrolment here")
-        out.print(f"  [bold]The bridge[/]  {town.url}/readyz   its log follows; Ctrl-C ends all three")
+        out.print(f"  [bold]Stripe[/]      {town.stripe_url}/   refund or dispute a payment here")
+        out.print(f"  [bold]The bridge[/]  {town.url}/readyz   its log follows; Ctrl-C ends all of them")
         out.print()
         while not stopping.wait(0.5):
             if not town.alive():

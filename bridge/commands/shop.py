@@ -12,14 +12,13 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from bridge.catalogue import CatalogueSync, Outcome
+from bridge.catalogue import CatalogueSync, Outcome, Plan
 from bridge.commands.common import as_json, as_table, holding, out, with_bridge
 from bridge.commands.orders import json_option
-from bridge.domain.catalogue import FIELDS, Totals, too_much
+from bridge.domain.catalogue import FIELDS, too_much
 from bridge.kinds import ALL, CATALOGUE, WATCH
 from bridge.store import ledger
 from bridge.store.db import utc_now
-from bridge.sync_jobs import TOPICS
 from bridge.wiring import SECRET_NOTE, Bridge
 
 
@@ -44,7 +43,7 @@ def install_webhooks(bridge: Bridge, *, rotate: bool = False) -> list[tuple[str,
     url = bridge.jobs.delivery_url
     ours = {hook["topic"]: hook for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
     done = []
-    for topic in TOPICS:
+    for topic in bridge.jobs.topics():
         hook = ours.get(topic)
         if hook is None:
             bridge.shop.create_webhook(name=f"Learning bridge: {topic}", topic=topic, url=url, secret=secret)
@@ -150,7 +149,8 @@ def _with_progress(bridge: Bridge, json_: bool) -> Iterator[CatalogueSync]:
         yield CatalogueSync(bridge.settings, bridge.store, bridge.shop, bridge.totara, progress=show)
 
 
-def _print_plan(sync: CatalogueSync, totals: Totals, bridge: Bridge, json_: bool) -> None:
+def _print_plan(sync: CatalogueSync, plan: Plan, bridge: Bridge, json_: bool) -> None:
+    totals = plan.totals
     stop = too_much(
         totals, share=bridge.settings.catalogue.max_change, count=bridge.settings.catalogue.max_change_count
     )
@@ -187,8 +187,7 @@ def catalogue_plan(bridge: Bridge, json_: bool) -> None:
       bridge catalogue plan
     """
     with holding(bridge, CATALOGUE, ALL, only_look=True), _with_progress(bridge, json_) as sync:
-        totals = sync.plan()
-        _print_plan(sync, totals, bridge, json_)
+        _print_plan(sync, sync.plan(afresh=True), bridge, json_)
 
 
 @catalogue.command("apply")
@@ -205,11 +204,11 @@ def catalogue_apply(bridge: Bridge, named: str | None, anyway: bool, json_: bool
       bridge catalogue apply --plan 1f0c2a7b9e44
     """
     with holding(bridge, CATALOGUE, ALL), _with_progress(bridge, json_) as sync:
-        totals = sync.plan()
+        plan = sync.plan(afresh=True)
         if named and named != sync.fingerprint():
             click.echo(f"bridge: the plan is {sync.fingerprint()} by now; nothing was changed", err=True)
             sys.exit(1)
-        outcome = sync.apply(totals, anyway=anyway)
+        outcome = sync.apply(plan, anyway=anyway)
     _print_outcome(outcome, json_)
     sys.exit(1 if outcome.troubles else 0)
 

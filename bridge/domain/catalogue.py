@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -79,14 +81,22 @@ class Rule(BaseModel):
 
     def __str__(self) -> str:
         """As a person would write it."""
+        return self.words
+
+    @cached_property
+    def words(self) -> str:
+        """As a person would write it, put together once: every course that is judged tells its rule."""
         words = ", ".join(f"{name} {value}" for name, value in self.conditions.items())
         return f"{words} only" if self.category is not None and not self.subtree else words
 
+    @cached_property
+    def asked(self) -> Sequence[Callable[[Any, Course, Tree], bool | None]]:
+        """What is asked of a course: whether it meets each of the conditions that are given."""
+        return [answer for name, answer in _CONDITIONS.items() if getattr(self, name) is not None]
+
     def matches(self, course: Course, tree: Tree) -> bool | None:
         """Whether the course meets every condition; None when a condition can't be told from what Totara shows."""
-        answers = [
-            answer(self, course, tree) for name, answer in _CONDITIONS.items() if getattr(self, name, None) is not None
-        ]
+        answers = [answer(self, course, tree) for answer in self.asked]
         if False in answers:
             return False
         return None if None in answers else True
@@ -116,8 +126,13 @@ def _in_category(rule: Rule, course: Course, tree: Tree) -> bool | None:
 
 
 def _like(pattern: str, value: str | None) -> bool | None:
+    return None if value is None else _compiled(pattern).match(value.casefold()) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
     # "[" is a sign like any other here; fnmatch would begin a set with it.
-    return None if value is None else fnmatchcase(value.casefold(), pattern.casefold().replace("[", "[[]"))
+    return re.compile(translate(pattern.casefold().replace("[", "[[]")))
 
 
 _CONDITIONS: Mapping[str, Callable[[Any, Course, Tree], bool | None]] = {
@@ -226,9 +241,12 @@ def wanted_product(
     return Wanted(course.id, fields)
 
 
+_as_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps with options makes an encoder for every call
+
+
 def digest(value: Any) -> str:
     """A short hash of a field's value, to tell "the same as before" without keeping the text."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(_as_json(value).encode()).hexdigest()[:16]
 
 
 def digests(fields: Mapping[str, Any]) -> dict[str, str]:

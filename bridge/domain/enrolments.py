@@ -23,7 +23,8 @@ class Held:
     """An access we gave. ``verified`` tells that Totara was seen to let the learner in since the last doubt.
 
     ``until`` is the end that Totara was told, None for none; ``times`` how often it was given anew; ``completed`` what
-    was last read; ``reference`` Totara's id of what was made, where ending it needs one.
+    was last read; ``reference`` Totara's id of what was made, where ending it needs one; ``since`` when it came to be
+    as it is.
     """
 
     item: Item
@@ -34,6 +35,7 @@ class Held:
     completed: bool | None = None
     reference: int | None = None
     trouble: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Contact:
     email: str
     first_name: str = ""
     last_name: str = ""
+    language: str = ""
 
 
 def normal_email(address: str) -> str:

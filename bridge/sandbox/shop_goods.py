@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ from bridge.sandbox.shop_hooks import outgoing
 from bridge.sandbox.shop_shapes import (
     Json,
     decimal_text,
+    entries,
     links,
     merge_meta,
     new_category,
@@ -87,10 +88,11 @@ class Goods(World):
         status: str = "publish",
         type: str = "simple",
         parent: int = 0,
+        meta: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> int:
         """A product as the staff makes it: virtual, as courses are. ``parent`` is a grouped product to put
-        it in.
+        it in, ``meta`` its custom fields.
         """
         given = {
             "name": name,
@@ -102,6 +104,7 @@ class Goods(World):
         }
         if type in ("variable", "variable-subscription", "grouped"):
             given |= {"virtual": False, "regular_price": ""}
+        fields["meta_data"] = [*fields.get("meta_data", ()), *entries(meta or {})]
         one = self.create_product(given | fields)
         if parent:
             self.products[parent]["grouped_products"].append(one)

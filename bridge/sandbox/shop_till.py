@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +39,12 @@ PAYMENTS: dict[str, tuple[tuple[str, str], str, bool]] = {
 
 
 class Till(Orders):
-    """Where orders come from: the checkout, and REST."""
+    """Where orders come from: the checkout, and REST.
+
+    ``gateway`` takes an order's payment (its id, total and currency) and gives the names of intent and charge.
+    """
+
+    gateway: Callable[[int, str, str], tuple[str, str]] | None = None
 
     def place_order(
         self,
@@ -155,8 +160,9 @@ class Till(Orders):
         one = order["id"]
         order |= {"payment_method": method, "payment_method_title": title}
         if method.startswith("stripe") and payment != "declined":
-            order["transaction_id"] = f"ch_sandbox{one}"
-            intent = [{"key": "_stripe_intent_id", "value": f"pi_sandbox{one}"}]
+            paid = self.gateway(one, order["total"], order["currency"]) if self.gateway else None
+            intent_id, order["transaction_id"] = paid or (f"pi_sandbox{one}", f"ch_sandbox{one}")
+            intent = [{"key": "_stripe_intent_id", "value": intent_id}]
             merge_meta(order["meta_data"], intent, self._new_meta)
             if complete:
                 self.add_note(one, f"Payment via {title} ({order['transaction_id']}).")

@@ -58,6 +58,10 @@ class Tour:
             self.officer,
             self.seats,
             self.cancelled,
+            self.bundle,
+            self.part_refunded,
+            self.subscription,
+            self.disputed,
             self.restarted,
             self.nobody_was_disturbed,
         ):
@@ -230,6 +234,55 @@ class Tour:
         self._shop.set_status(order, "completed")
         self._begins("carl@cancelled.example", "VAL")
         return "suspended, then active again"
+
+    def bundle(self) -> str:
+        """A bundle gives two courses, set by the shop's staff in the product's own meta; nothing is given twice."""
+        gives = ", ".join(f"course:{self._town.ids[code]}" for code in ("HS1", "HS2"))
+        product = self._shop.add_product("Classification, complete", price="300.00", meta={"bridge_gives": gives})
+        self._shop.place_order([(product, 1)], email="bea@bundle.example", first_name="Bea", last_name="Bundle")
+        self._begins("bea@bundle.example", "HS1")
+        return f"{self._begins('bea@bundle.example', 'HS2')}, and HS1"
+
+    def part_refunded(self) -> str:
+        """Two of five seats are refunded: open seats go, and whoever learns is left alone."""
+        order = self._buy("INTRO", 5, email="parts@company.example", first_name="Paul", company="Parts Ltd")
+        line = self._shop.orders[order]["line_items"][0]["id"]
+        self._note(order, "5 ×")
+        self._shop.refund(order, lines={line: 2})
+        return self._note(order, "3 × open seat")
+
+    def _note(self, order: int, words: str) -> str:
+        return str(
+            self._until(
+                f"a note with the words {words!r}",
+                lambda: next((n["note"] for n in self._shop.notes.get(order, []) if words in n["note"]), None),
+            )
+        )
+
+    def subscription(self) -> str:
+        """A subscription's renewal fails: access goes on for the days of grace, then rests. Paid after all: back."""
+        product = self._shop.add_product(
+            "Learning pass", type="subscription", period="month", price="15.00", sku="learning-pass",
+            meta={"bridge_gives": f"course:{self._town.ids['VAL']}"},
+        )  # fmt: skip
+        who = "sam@subscriber.example"
+        customer = self._shop.add_customer(who, "Sam", "Subscriber")
+        order = self._shop.place_order([(product, 1)], customer_id=customer, email=who)
+        self._begins(who, "VAL")
+        (subscription,) = self._shop.subscriptions_of(order)
+        renewal = self._shop.renew(subscription, "declined")
+        self._until("access at rest after the days of grace", lambda: self._access(who, "VAL") == "suspended")
+        self._shop.pay_order(renewal)
+        return f"suspended, then again: {self._begins(who, 'VAL')}"
+
+    def disputed(self) -> str:
+        """The buyer's bank takes a payment back: access rests while it is in dispute, and is back when that is won."""
+        order = self._buy("HS2", email="dan@dispute.example", first_name="Dan", last_name="Dispute")
+        self._begins("dan@dispute.example", "HS2")
+        dispute = self._town.stripe.dispute(self._shop.orders[order]["transaction_id"])
+        self._until("access at rest", lambda: self._access("dan@dispute.example", "HS2") == "suspended")
+        self._town.stripe.win(dispute["id"])
+        return f"suspended, then again: {self._begins('dan@dispute.example', 'HS2')}"
 
     def restarted(self) -> str:
         """The bridge is killed while somebody buys, and started again: the order was not lost."""

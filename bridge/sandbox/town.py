@@ -17,6 +17,7 @@ import requests
 from bridge.errors import BridgeError
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
+from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.world import seed_academy
 from bridge.settings import Settings, load
@@ -43,6 +44,7 @@ shortname = "TRANSIT"
 price = "240.00"
 [orders]
 sweep_seconds = 5
+grace_days = 0.00005  # about four seconds, so that a person can watch it end
 [work]
 watch_seconds = 5
 breaker_seconds = 2
@@ -69,22 +71,26 @@ def free_port(wanted: int) -> int:
 
 
 class Town:
-    """A shop, a Totara and a bridge, with everything they keep in one folder. Use as a context."""
+    """A shop, a Totara, a Stripe and a bridge, with everything they keep in one folder. Use as a context."""
 
     def __init__(self, folder: Path | None = None, *, port: int = 8080, quiet: bool = False) -> None:
         self._made = None if folder else tempfile.TemporaryDirectory(prefix="bridge-sandbox-")
         self.folder = folder or Path(self._made.name if self._made else "")
         self.folder.mkdir(parents=True, exist_ok=True)
         key, secret, client_secret, token = ("".join((p, secrets.token_hex(16))) for p in ("ck_", "cs_", "", ""))
-        self.shop = Shop(consumer_key=key, consumer_secret=secret)
+        self.shop = Shop(consumer_key=key, consumer_secret=secret, subscriptions=True, bundles=True)
+        self.stripe = Stripe()
+        self.shop.gateway = self.stripe.take
         self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=False)
         self.ids = seed_academy(self.totara)
-        self._ports = [free_port(port + n) for n in range(3)]
+        self._ports = [free_port(port + n) for n in range(4)]
         self._served: list[Served] = []
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
-        bridge, shop, totara = (f"http://127.0.0.1:{number}" for number in self._ports)
-        self.url, self.shop_url, self.totara_url = bridge, shop, totara
+        bridge, shop, totara, stripe = (f"http://127.0.0.1:{number}" for number in self._ports)
+        self.url, self.shop_url, self.totara_url, self.stripe_url = bridge, shop, totara, stripe
+        signing = f"whsec_{secrets.token_hex(16)}"
+        self.stripe.events.add_endpoint(f"{bridge}/webhooks/stripe", live=self.stripe.live, secret=signing)
         config = self.folder / "bridge.toml"
         config.write_text(CONFIG, encoding="utf-8")
         self._environment = {
@@ -96,6 +102,9 @@ class Town:
             "BRIDGE_SHOP_CONSUMER_KEY": key,
             "BRIDGE_SHOP_CONSUMER_SECRET": secret,
             "BRIDGE_SHOP_WEBHOOK_SECRETS": secrets.token_urlsafe(24),
+            "BRIDGE_STRIPE_URL": stripe,
+            "BRIDGE_STRIPE_SECRET_KEY": SANDBOX_KEY,
+            "BRIDGE_STRIPE_WEBHOOK_SECRETS": signing,
             "BRIDGE_TOTARA_URL": totara,
             "BRIDGE_TOTARA_CLIENT_ID": "sandbox-client",
             "BRIDGE_TOTARA_CLIENT_SECRET": client_secret,
@@ -112,6 +121,7 @@ class Town:
         self._served = [
             Served(self.shop.app, self._ports[1]).start(),
             Served(self.totara.app, self._ports[2]).start(),
+            Served(self.stripe.app, self._ports[3]).start(),
         ]
         try:
             self.start_bridge()
@@ -120,10 +130,12 @@ class Town:
             self.__exit__()
             raise
         self.shop.start_queue(every=1.0)
+        self.stripe.events.start(every=1.0)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.shop.stop_queue()
+        self.stripe.events.stop()
         self.stop_bridge()
         for served in self._served:
             served.stop()

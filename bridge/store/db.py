@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, bindparam, create_engine, event, func
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
@@ -150,35 +149,6 @@ def _sqlite_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later can't wait for another writer: take the lock at once.
     if not connection.get_execution_options().get("reads_only"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-# --- statements --------------------------------------------------------------------------------------------------
-
-
-def upsert(
-    store: Store,
-    connection: Connection,
-    table: Table,
-    key: Sequence[str],
-    row: Mapping[str, Any],
-    keep: Collection[str] = (),
-) -> None:
-    """Insert a row or bring it up to date; columns in ``keep`` stay as they are once they are set."""
-    connection.execute(upserting(store.is_sqlite, table, tuple(key), tuple(row), frozenset(keep)), dict(row))
-
-
-@lru_cache(maxsize=256)
-def upserting(
-    is_sqlite: bool, table: Table, key: tuple[str, ...], columns: tuple[str, ...], keep: frozenset[str]
-) -> Any:
-    """The statement, built once for each set of columns: building costs more than running."""
-    insertion = (sqlite if is_sqlite else postgresql).insert(table).values({name: bindparam(name) for name in columns})
-    set_ = {
-        name: func.coalesce(table.c[name], insertion.excluded[name]) if name in keep else insertion.excluded[name]
-        for name in columns
-        if name not in key
-    }
-    return insertion.on_conflict_do_update(index_elements=[table.c[name] for name in key], set_=set_)
 
 
 # --- migrations ------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
-from bridge.store.db import Store, upsert
+from bridge.store.db import Store
 from bridge.store.ledger import subscriptions_of
-from bridge.store.models import access, accounts, order_subscriptions, purchase_items, purchases, seats
+from bridge.store.models import access, accounts, letters, order_subscriptions, purchase_items, purchases, seats
+from bridge.store.upsert import upsert
 
 _SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 _RIGHTS = (
@@ -64,26 +65,25 @@ _HELD = select(
     access.c.completed,
     access.c.reference,
     access.c.trouble,
+    access.c.since,
 ).where(access.c.person_id == bindparam("person"))
 
 
 def held_by(connection: Connection, person_id: int) -> dict[Item, Held]:
     """The access we gave the person, or tried to give, by item."""
     rows = connection.execute(_HELD, {"person": person_id})
-    return {
-        (item := Item(Kind(kind), number)): Held(
-            item, State(state), verified, until, times, completed, reference, trouble
-        )
-        for kind, number, state, verified, until, times, completed, reference, trouble in rows
-    }
+    return {(item := Item(Kind(kind), number)): Held(item, State(state), *rest) for kind, number, state, *rest in rows}
 
 
 def record_access(
-    store: Store, connection: Connection, person_id: int, item: Item, now: datetime, **values: Any
+    store: Store, connection: Connection, person_id: int, item: Item, now: datetime, *, anew: bool, **values: Any
 ) -> None:
-    """Write down what became of an access: ``state``, ``until``, ``verified_at``, ``completed``, ``trouble`` …"""
+    """Write down what became of an access: ``state``, ``until``, ``verified_at``, ``completed``, ``trouble`` …
+
+    ``anew`` tells that it stands so since now, and not as before.
+    """
     row = {"person_id": person_id, "kind": item.kind, "item_id": item.id, "since": now, **values}
-    upsert(store, connection, access, ("person_id", "kind", "item_id"), row)
+    upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=() if anew else ("since",))
 
 
 def record_trouble(
@@ -237,3 +237,46 @@ def report(connection: Connection, order_id: int) -> list[SeatReport]:
         )
         for row in rows
     ]
+
+
+# --- letters -------------------------------------------------------------------------------------------------------
+
+
+def told(connection: Connection, person_id: int) -> dict[str, bool]:
+    """What the person was written about, by the fact's key -> whether the mail server is known to have taken it."""
+    query = select(letters.c.fact, letters.c.sent_at.is_not(None)).where(letters.c.person_id == person_id)
+    return dict(connection.execute(query).all())
+
+
+def begin_letters(store: Store, connection: Connection, person_id: int, facts: Collection[str], now: datetime) -> None:
+    """Write down that the person is being written about these facts."""
+    rows = [{"person_id": person_id, "fact": fact, "begun_at": now} for fact in sorted(facts)]
+    connection.execute(store.insert(letters).on_conflict_do_nothing(), rows)
+
+
+def letters_sent(connection: Connection, person_id: int, facts: Collection[str], now: datetime) -> None:
+    """Write down that the mail server has taken the letters about these facts."""
+    mine = (letters.c.person_id == person_id, letters.c.fact.in_(sorted(facts)))
+    connection.execute(update(letters).where(*mine).values(sent_at=now))
+
+
+def last_of_each(connection: Connection, person_id: int) -> dict[Item, Any]:
+    """Of each item the person's seat that ended, or will end, last: why, until when, and what it was sold as."""
+    query = (
+        select(
+            purchase_items.c.kind,
+            purchase_items.c.item_id,
+            purchases.c.name,
+            purchases.c.order_id,
+            purchases.c.held,
+            purchases.c.until,
+            purchases.c.grace_until,
+            seats.c.until.label("seat_until"),
+            seats.c.ended_at,
+            seats.c.ended_why,
+        )
+        .select_from(_SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id))
+        .where(seats.c.person_id == person_id)
+        .order_by(seats.c.ended_at.asc().nulls_last(), seats.c.id)
+    )
+    return {Item(Kind(row.kind), row.item_id): row for row in connection.execute(query)}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 from bridge.domain.enrolments import State
 from bridge.domain.offers import Offer, offer_from_json
 from bridge.domain.purchases import Line, Role, Seat, SeatPlan
-from bridge.store.db import Store, upsert, upserting
+from bridge.store.db import Store
 from bridge.store.models import (
     access,
     accounts,
@@ -29,6 +29,7 @@ from bridge.store.models import (
     seats,
     subscriptions,
 )
+from bridge.store.upsert import upsert, upserting
 
 # --- orders and subscriptions ----------------------------------------------------------------------------------------
 
@@ -219,6 +220,7 @@ def record_purchase(
         "line_id": line.id,
         "product_id": line.product_id,
         "variation_id": line.variation_id,
+        "name": line.name,
         "offer": offer.as_json(),
         **values,
     }

@@ -105,6 +105,7 @@ persons = _table(
     Column("email", String(254), nullable=False),
     Column("first_name", String(100), nullable=False),
     Column("last_name", String(100), nullable=False),
+    Column("language", String(16), nullable=False, server_default=text("''")),
     Column("created_at", Moment, nullable=False),
     CheckConstraint("(customer_id IS NULL) <> (guest_email IS NULL)", name="one_identity"),
 )
@@ -164,6 +165,7 @@ purchases = _table(
     Column("subscription_id", BigInteger, ForeignKey("subscriptions.id")),
     Column("product_id", BigInteger, nullable=False, server_default=text("0")),
     Column("variation_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("name", Text, nullable=False, server_default=text("''")),  # what it was called when it was sold
     Column("offer", JSON, nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("paid", Integer, nullable=False, server_default=text("0")),  # units that are paid for and not refunded
@@ -245,7 +247,6 @@ letters = _table(
     "letters",
     Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
     Column("fact", String(160), primary_key=True),
-    Column("message_id", String(64), nullable=False),
     Column("begun_at", Moment, nullable=False),
     Column("sent_at", Moment),
 )
@@ -271,8 +272,8 @@ product_categories = _table(
     Column("sent", String(16), nullable=False),
 )
 
-# What the last reading found, and what would follow from it; rebuilt by every plan, so that a catalogue of any size
-# is handled a hundred at a time.
+# What the last reading found, and what follows from it (see store/shelf.py). Kept from run to run, so that a run works
+# out and writes down only what has moved, and read in pieces, so that a catalogue of any size takes the same memory.
 shelf = _table(
     "shelf",
     Column("course_id", BigInteger, primary_key=True, autoincrement=False),
@@ -281,10 +282,12 @@ shelf = _table(
     Column("read", Boolean, nullable=False, server_default=text("false")),
     Column("denied", Boolean, nullable=False, server_default=text("false")),
     Column("verdict", Text),
-    Column("wanted", JSON(none_as_null=True)),
+    Column("wanted", JSON(none_as_null=True)),  # NULL: may not be sold; else what the action needs of the product
     Column("action", String(16)),
     Column("reason", Text),
     Column("fields", JSON(none_as_null=True)),
+    Column("digest", String(32)),  # of the course and of all that decides about it, when it was last looked at
+    Column("settled", Boolean, nullable=False, server_default=text("false")),  # nothing was to do, nothing has moved
 )
 Index("ix_shelf_action", shelf.c.action)
 

@@ -28,6 +28,7 @@ class Person:
     last_name: str
     totara_id: int | None = None
     reserved: str | None = None
+    language: str = ""
 
 
 _PERSON = select(
@@ -39,6 +40,7 @@ _PERSON = select(
     persons.c.last_name,
     accounts.c.totara_id,
     accounts.c.email,
+    persons.c.language,
 ).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
@@ -70,6 +72,7 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
     if isinstance(who, int):
         return who
     contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
+    contact |= {"language": who.language[:16]} if who.language else {}
     identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
     person = find_person(connection, who.identity)
     if person is None:
@@ -85,7 +88,7 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
                 raise LookupError("the person vanished while being written")
             reserve_account(store, connection, int(made), who.email)
             return int(made)
-    if person.totara_id is None and (person.email, person.first_name, person.last_name) != tuple(contact.values()):
+    if person.totara_id is None and any(getattr(person, name) != value for name, value in contact.items()):
         connection.execute(update(persons).where(persons.c.id == person.id).values(contact))
         reserve_account(store, connection, person.id, who.email)
     return person.id

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -26,6 +26,8 @@ def upgrade() -> None:
         table.add_column(sa.Column("trouble", sa.Text()))
         table.add_column(sa.Column("said", sa.Text()))
         table.create_index("ix_orders_payment", ["payment"])
+    with op.batch_alter_table("persons") as table:
+        table.add_column(sa.Column("language", sa.String(16), nullable=False, server_default=sa.text("''")))
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -52,7 +54,6 @@ def upgrade() -> None:
         "letters",
         sa.Column("person_id", _ID, nullable=False),
         sa.Column("fact", sa.String(160), nullable=False),
-        sa.Column("message_id", sa.String(64), nullable=False),
         sa.Column("begun_at", _MOMENT, nullable=False),
         sa.Column("sent_at", _MOMENT),
         sa.PrimaryKeyConstraint("person_id", "fact", name=op.f("pk_letters")),
@@ -77,6 +78,7 @@ def _purchases() -> None:
         sa.Column("subscription_id", sa.BigInteger()),
         sa.Column("product_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
         sa.Column("variation_id", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("name", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.Column("offer", sa.JSON(), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("paid", sa.Integer(), nullable=False, server_default=sa.text("0")),
@@ -213,21 +215,23 @@ def _audit() -> None:
         sa.ForeignKeyConstraint(["audit_id"], ["audit.id"], name=op.f("fk_audit_seals_audit_id")),
         sa.UniqueConstraint("audit_id", name=op.f("uq_audit_seals_audit_id")),
     )
-    if op.get_bind().dialect.name == "postgresql":
+    _only_added_to()
+
+
+def _only_added_to() -> None:
+    """Triggers that refuse to alter what was written into the audit log."""
+    said = "the audit log is only ever added to"
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    if postgresql:
         op.execute(
             "CREATE FUNCTION bridge_only_added_to() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'the audit log is only ever added to'; END $$"
+            f"$$ BEGIN RAISE EXCEPTION '{said}'; END $$"
         )
+    does = "EXECUTE FUNCTION bridge_only_added_to()" if postgresql else f"BEGIN SELECT RAISE(ABORT, '{said}'); END"
     for table in ("audit", "audit_seals"):
         for event in ("UPDATE", "DELETE"):
-            name = f"{table}_no_{event.lower()}"
-            if op.get_bind().dialect.name == "postgresql":
-                op.execute(
-                    f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
-                    "FOR EACH ROW EXECUTE FUNCTION bridge_only_added_to()"
-                )
-            else:
-                op.execute(
-                    f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
-                    "BEGIN SELECT RAISE(ABORT, 'the audit log is only ever added to'); END"
-                )
+            op.execute(f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} FOR EACH ROW {does}")
+    if not postgresql:  # INSERT OR REPLACE deletes without a word to the triggers
+        for table, key in (("audit", "id"), ("audit_seals", "number"), ("audit_seals", "audit_id")):
+            there = f"EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})"  # noqa: S608  names of ours
+            op.execute(f"CREATE TRIGGER {table}_no_replace_{key} BEFORE INSERT ON {table} WHEN {there} {does}")
