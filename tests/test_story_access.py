@@ -235,6 +235,24 @@ def test_a_gifts_mistyped_address_can_be_corrected_while_nobody_has_it(world: Wo
     assert world.parked() == {}
 
 
+def test_a_gift_to_no_address_is_parked_and_the_rest_of_the_order_is_given(world: World) -> None:
+    present, own = world.course("ONE"), world.course("TWO")
+    order = world.shop.place_order(
+        [gift(world.sell(present), "nia at guest"), (world.sell(own), 1)], email="uncle@b.test"
+    )
+    world.look(order)
+    assert world.access() == {("uncle@b.test", own): "active"}
+    reason = world.parked()[f"order {order}"]
+    assert f"line {world.shop.orders[order]['line_items'][0]['id']}" in reason
+    assert "correct it in the shop" in reason
+    assert "nia" not in reason
+    meta = world.shop.orders[order]["line_items"][0]["meta_data"]
+    next(entry for entry in meta if entry["key"] == "_bridge_gift_to")["value"] = "nia@guest.test"
+    world.look(order)
+    assert world.access() == {("uncle@b.test", own): "active", ("nia@guest.test", present): "active"}
+    assert world.parked() == {}
+
+
 # --- accounts --------------------------------------------------------------------------------------------------------
 
 
