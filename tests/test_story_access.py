@@ -298,3 +298,23 @@ def test_an_account_deleted_in_totara_is_told_and_no_second_one_is_made(world: W
     assert f"Totara user {user} was deleted in Totara" in world.parked()["learner 1"]
     assert f"Totara user {user} was deleted in Totara" in world.told(order)
     assert len(world.totara.users) == before
+
+
+@pytest.mark.parametrize("gives", ["course", "audience", "program"])
+def test_with_a_deleted_account_its_access_is_gone_and_its_end_needs_nobody(
+    world: World, offers: Offering, gives: str
+) -> None:
+    number = {
+        "course": lambda: world.course("ONE"),
+        "audience": lambda: world.totara.add_audience("Club"),
+        "program": lambda: world.totara.add_program("Officer", shortname="OFF"),
+    }[gives]()
+    offers(f'[[offer]]\nsku = "IT"\ngives = ["{gives}:{number}"]')
+    order = world.shop.place_order([(world.shop.add_product("It", sku="IT", price="9.00"), 1)], email="a@b.test")
+    world.look(order)
+    world.totara.delete_user(world.totara.users[world.user("a@b.test")])
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert [row.state for row in world.rows("access")] == ["suspended"]
+    assert world.parked() == {}
+    assert "access ended" in world.told(order)
