@@ -9,6 +9,7 @@ import pytest
 
 from tests.world import Offering, World
 
+
 def ends(world: World, address: str, course: int) -> datetime | None:
     """When Totara itself ends an enrolment."""
     moment = world.totara.enrolments[world.user(address), course].timeend

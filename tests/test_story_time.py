@@ -10,7 +10,6 @@ from bridge.domain.enrolments import LAST_LOOK
 from tests.world import Offering, World
 
 
-
 def midnight(day: datetime) -> datetime:
     """The beginning of a day in UTC."""
     return datetime.combine(day.date(), time(), UTC)
@@ -286,9 +285,7 @@ def test_days_for_two_courses_add_up_to_the_later_of_what_is_there(world: World,
     assert ends(world, "a@b.test", one) == ends(world, "a@b.test", two) == both
 
 
-def test_an_end_is_kept_although_something_else_of_the_learner_needs_a_person(
-    world: World, offers: Offering
-) -> None:
+def test_an_end_is_kept_although_something_else_of_the_learner_needs_a_person(world: World, offers: Offering) -> None:
     course, officers = world.course("ONE"), world.totara.add_audience("Officers")
     offers(f'[[offer]]\nsku = "IT"\ngives = ["course:{course}", "audience:{officers}"]\ndays = 30')
     order = world.shop.place_order([(world.shop.add_product("It", sku="IT", price="9.00"), 1)], email="a@b.test")
