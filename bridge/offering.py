@@ -125,8 +125,8 @@ class Offering:
             meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
         if isinstance(number, str) and "bridge_gives" not in meta:
             said = (
-                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or say "
-                "in the product's bridge_gives what it gives"
+                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or "
+                "say in the product's bridge_gives what it gives"
             )
             return Unresolved(line, said)
         try:
@@ -136,8 +136,8 @@ class Offering:
             return Unresolved(line, said)
         if offer is None and not line.product_id and not seen:
             said = (
-                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: refund "
-                "it, or put a line of the right product beside it"
+                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: "
+                "refund it, or put a line of the right product beside it"
             )
             return Unresolved(line, said)
         return Gives(line, offer or Offer())

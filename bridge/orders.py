@@ -16,7 +16,6 @@ from bridge.domain.purchases import (
     Buyer,
     Choice,
     Gives,
-    Line,
     Order,
     Role,
     SeatPlan,
