@@ -252,9 +252,9 @@ class Orders:
             whose = subscription.buyer
             if subscription.recipient_id:
                 whose = Buyer(subscription.recipient_id, "")
-            recipients = self._recipients(subscription.lines)
-            buyer = self._who_buys(whose, source, row.person_id if row else None)
-            look = replace(look, buyer=buyer, recipients=recipients)
+            look, nowhere = self._addressed(look)
+            unresolved += nowhere
+            look = replace(look, buyer=self._who_buys(whose, source, row.person_id if row else None))
         look, plan = self._planned(look)
         if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
             self._others_first(subscription)
