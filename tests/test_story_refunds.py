@@ -102,6 +102,15 @@ def test_then_the_seats_of_those_who_never_began(world: World) -> None:
     assert world.parked() == {}
 
 
+def test_an_open_seat_goes_before_any_of_somebody_who_never_began(world: World) -> None:
+    order = company(world, world.sell(world.course("ONE")), 4, "a@b.test", "c@b.test", "d@b.test")
+    begin(world, "d@b.test")
+    refund(world, order, 2)
+    assert len(active(world) - {"d@b.test"}) == 1
+    assert all(seat.person_id is not None for seat in world.rows("seats") if seat.ended_at is None)
+    assert world.parked() == {}
+
+
 def test_a_seat_in_use_is_never_picked_but_laid_out_for_a_person(world: World) -> None:
     order = company(world, world.sell(world.course("ONE")), 4, "a@b.test", "c@b.test", "d@b.test")
     begin(world, "a@b.test", "c@b.test")
@@ -213,6 +222,7 @@ def test_a_deleted_refund_is_found_by_reconciling_and_gives_the_same_people_thei
 
 def test_one_of_two_deleted_refunds_gives_its_seats_back_only(world: World) -> None:
     order = company(world, world.sell(world.course("ONE")), 4, "a@b.test", "c@b.test")
+    before = {seat.id: seat.person_id for seat in world.rows("seats")}
     refund(world, order, 1)
     made = refund(world, order, 2)
     assert live(world) == 1
@@ -221,6 +231,7 @@ def test_one_of_two_deleted_refunds_gives_its_seats_back_only(world: World) -> N
     world.settle()
     assert live(world) == 3
     assert active(world) == {"a@b.test", "c@b.test"}
+    assert {seat.id: seat.person_id for seat in world.rows("seats")} == before
 
 
 def test_a_refund_deleted_after_the_line_was_reduced_gives_no_more_than_is_paid_for(world: World) -> None:
