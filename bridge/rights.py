@@ -27,6 +27,7 @@ NOBODY = 999_999_999  # the id of no user
 ROLE = "give it to the service account's role (Totara: Users > Permissions > Define roles), at system level"
 ALLOW_ROLE = f"{ROLE}, and let the role assign Learner (Define roles > Allow role assignments)"
 WITNESSES = 5
+COMPLETION = "core_completion_get_course_completion_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,12 @@ def used(store: Store, offers: Offers) -> Used:
 
 
 def why_unseen(store: Store, totara: TotaraClient, user_id: int) -> str:
-    """Why a learner whom Totara has just enrolled is not seen in the course, as far as that can be told."""
+    """Why a learner whom Totara has just enrolled is not seen in the course, as far as that can be told.
+
+    Totara shows nobody's courses either to whom it shows no accounts (measured on 17.3).
+    """
+    if not _first_accounts_seen(totara):
+        return f"Totara shows no learner's courses: the service account lacks {named.VIEW_USERS}"
     known = used(store, Offers({}, {}))
     others = {user: courses for user, courses in known.witnesses.items() if user != user_id}
     there = _participants(totara, Used(witnesses=others)).there
@@ -161,7 +167,7 @@ def _functions_for(items: Collection[Item]) -> set[str]:
 
 def _accounts(totara: TotaraClient, known: Used) -> Iterator[Right]:
     """The first accounts of the site are shown, or not; the guest's with its address, or not."""
-    seen = {int(row["id"]): row.get("email") for row in _first_accounts(totara) if int(row["id"]) in FIRST_ACCOUNTS}
+    seen = _first_accounts_seen(totara)
     if not seen:
         yield Right(named.VIEW_USERS, False, "accounts are not shown: no learner's account can be recognised")
         yield Right(named.VIEW_IDENTITY, None, f"can't be told without {named.VIEW_USERS}")
@@ -175,6 +181,12 @@ def _accounts(totara: TotaraClient, known: Used) -> Iterator[Right]:
     }
     unknown = "can't be told: the site's guest account is not shown"
     yield Right(named.VIEW_IDENTITY, shown, unknown if shown is None else said[shown])
+
+
+def _first_accounts_seen(totara: TotaraClient) -> dict[int, str | None]:
+    """Those of the first accounts that are shown, with their addresses."""
+    rows = {int(row["id"]): row.get("email") for row in _first_accounts(totara)}
+    return {number: email for number, email in rows.items() if number in FIRST_ACCOUNTS}
 
 
 def _first_accounts(totara: TotaraClient) -> list[dict[str, Any]]:
@@ -244,7 +256,10 @@ def _words(what: str, there: bool | None, untold: str) -> str:
 
 
 def _entering(totara: TotaraClient, known: Used) -> Iterator[Right]:
-    yield _participants(totara, known)
+    if _first_accounts_seen(totara):
+        yield _participants(totara, known)
+    else:
+        yield Right(named.VIEW_PARTICIPANTS, None, f"can't be told without {named.VIEW_USERS}")
 
 
 def _participants(totara: TotaraClient, known: Used) -> Right:
@@ -269,15 +284,15 @@ def _participants(totara: TotaraClient, known: Used) -> Right:
 
 def _enrolled(totara: TotaraClient, user_id: int, course_id: int) -> bool:
     """Whether somebody is still enrolled, as completion tells, which needs another right."""
-    try:
-        return totara.completed(user_id, course_id) is not None
-    except Refused:
+    if not totara.has(COMPLETION):
         return False
+    code = _code(partial(totara.web_service, COMPLETION, courseid=course_id, userid=user_id))
+    return code in ("", "nocriteriaset")  # whoever is not enrolled is told so before the criteria are looked at
 
 
 def _completion(totara: TotaraClient, known: Used) -> Iterator[Right]:
     """Of somebody else, in a course that is sold: refused for want of the right before anything else is looked at."""
-    if not totara.has("core_completion_get_course_completion_status"):
+    if not totara.has(COMPLETION):
         return
     code = _completion_code(totara, list(known.courses)[:1])
     told = {"cannotviewreport": False, "nocourse": None, "invalidrecordunknown": None}.get(code, True)
@@ -287,9 +302,9 @@ def _completion(totara: TotaraClient, known: Used) -> Iterator[Right]:
 
 
 def _completion_code(totara: TotaraClient, courses: Collection[int]) -> str:
-    code, function = "nocourse", "core_completion_get_course_completion_status"
+    code = "nocourse"
     for course, user in ((course, user) for course in courses for user in reversed(FIRST_ACCOUNTS)):
-        code = _code(partial(totara.web_service, function, courseid=course, userid=user))
+        code = _code(partial(totara.web_service, COMPLETION, courseid=course, userid=user))
         if code != "invalidrecordunknown":
             break
     return code

@@ -121,7 +121,9 @@ def test_a_function_that_is_not_allowed_is_named(world: World) -> None:
 # --- orders --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("capability", [named.ENROL, named.ASSIGN_ROLE, named.CREATE_USERS, named.VIEW_PARTICIPANTS])
+@pytest.mark.parametrize(
+    "capability", [named.ENROL, named.ASSIGN_ROLE, named.CREATE_USERS, named.VIEW_PARTICIPANTS, named.VIEW_USERS]
+)
 def test_an_order_that_fails_for_a_right_says_which_and_goes_on_by_itself_when_it_is_given_back(
     world: World, capability: str
 ) -> None:
