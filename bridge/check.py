@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
-
-from bridge.domain.catalogue import Rules
+from bridge import check_offers, check_totara
 from bridge.errors import BridgeError
+from bridge.findings import Finding, Look
 from bridge.letters.render import check_templates
 from bridge.store.db import schema_is_current
-from bridge.store.models import products
-from bridge.totara_client import NEEDS
 from bridge.wiring import Bridge
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried. ``level`` is ok, note or problem; a problem comes with what to do about it."""
-
-    level: str
-    what: str
-    said: str
-    mend: str = ""
-
-
-Look = Callable[[Bridge], Iterator[Finding]]
 LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
@@ -44,15 +28,21 @@ def check(bridge: Bridge) -> list[Finding]:
         ),
         ("webhooks", _webhooks, "the key's user must be a shop manager; then `bridge webhooks install`"),
         ("stripe", _stripe, "see [stripe]; a restricted key must be able to read what this names"),
-        ("totara", _totara, "see totara.url and the credentials; Totara: Development > API > API clients"),
-        ("tenant", _tenant, "see totara.tenant; Totara: Users > Tenants"),
-        ("rules", _rules, "see [catalogue]"),
-        ("courses on sale", _sold, "see `bridge catalogue plan`"),
+        (
+            "totara",
+            check_totara.connection,
+            "see totara.url and the credentials; Totara: Development > API > API clients",
+        ),
+        ("rights", check_totara.capabilities, "see the service account's role and web service in Totara"),
+        ("tenant", check_totara.tenant, "see totara.tenant; Totara: Users > Tenants"),
+        ("rules", check_totara.rules, "see [catalogue]"),
+        ("courses on sale", check_totara.sold, "see `bridge catalogue plan`"),
+        ("offers", check_offers.offers, "see the offers file"),
         ("letters", _letters, "see [mail]; then `bridge mail test ADDRESS`"),
     ]
     for what, look, mend in looks:
         try:
-            findings += look(bridge)
+            findings.extend(look(bridge))
         except BridgeError as err:
             findings.append(Finding("problem", what, str(err), mend))
     return findings
@@ -116,87 +106,6 @@ def _stripe(bridge: Bridge) -> Iterator[Finding]:
         said = "does not deliver: a dispute is seen only when the shop tells of its order"
         mend = f"make a webhook endpoint for {bridge.settings.server.public_url}/webhooks/stripe in Stripe, and set "
         yield Finding("problem", "stripe", said, f"{mend}stripe.webhook_secrets")
-
-
-def _totara(bridge: Bridge) -> Iterator[Finding]:
-    can = bridge.totara.capabilities(again=True)
-    ways = [name for name, there in (("GraphQL API", can.graphql), ("web services", can.web_services)) if there]
-    yield Finding("ok", "totara", f"answers by {' and '.join(ways) or 'nothing'}")
-    for purpose, names in NEEDS.items():
-        there = [name for name in names if can.can(name)]
-        if there:
-            yield Finding("ok", "totara", f"can {purpose} ({there[0]})")
-        else:
-            mend = f"allow {names[0]} in the web service of totara.ws_token"
-            yield Finding("problem", "totara", f"can't {purpose} on this site", mend)
-    tree = bridge.totara.tree()
-    yield Finding("ok", "totara", f"shows {len(tree)} course categories")
-
-
-def _tenant(bridge: Bridge) -> Iterator[Finding]:
-    tenant = bridge.settings.totara.tenant
-    if not tenant:
-        said = "none is configured: customers become users of the whole site, and see what site users see"
-        yield Finding("note", "tenant", said, "set totara.tenant if the site has tenants")
-        return
-    there = bridge.totara.tenant_exists()
-    if there is None:
-        said = f"whether {tenant} exists can't be told: it needs the API client and core_webservice_get_site_info"
-        yield Finding("note", "tenant", said)
-    elif there:
-        yield Finding("ok", "tenant", f"{tenant} exists, and accounts can be made in it")
-    else:
-        yield Finding("problem", "tenant", f"{tenant} does not exist", "see totara.tenant; Totara: Users > Tenants")
-
-
-def _rules(bridge: Bridge) -> Iterator[Finding]:
-    rules = Rules(bridge.settings.catalogue.allow, bridge.settings.catalogue.deny)
-    for name in rules.unknown_categories(bridge.totara.tree()):
-        said = f"a rule names the category {name!r}, which Totara does not show"
-        yield Finding("problem", "rules", said, "give the category's id or name in [catalogue]")
-
-
-def _sold(bridge: Bridge) -> Iterator[Finding]:
-    with bridge.store.read() as connection:
-        query = select(products.c.course_id).where(products.c.retired.is_(False)).order_by(products.c.course_id)
-        sold = [course for (course,) in connection.execute(query)]
-    if not sold:
-        yield Finding(
-            "note",
-            "courses on sale",
-            "none yet",
-            "set [[catalogue.allow]] rules, then `bridge catalogue plan`",
-        )
-        return
-    rules = Rules(bridge.settings.catalogue.allow, bridge.settings.catalogue.deny)
-    tree = bridge.totara.tree()
-    good = 0
-    blind = False
-    for start in range(0, len(sold), 100):
-        part = sold[start : start + 100]
-        found = bridge.totara.find_courses(part)
-        for course_id in part:
-            course = found.get(course_id)
-            if course is None:
-                yield Finding(
-                    "problem",
-                    "courses on sale",
-                    f"course {course_id} is not in Totara",
-                    "bridge catalogue apply",
-                )
-                continue
-            blind = blind or course.visible is None
-            verdict = rules.judge(bridge.jobs.learners.as_judged(course), tree)
-            if verdict.selected:
-                good += 1
-            else:
-                said = f"course {course_id} is on sale but {verdict.reason}"
-                yield Finding("problem", "courses on sale", said, "run `bridge catalogue apply`, or mend the course")
-    if blind:
-        said = "whether a course is hidden can't be read, and hidden ones may be sold"
-        mend = "give the service account moodle/course:update, or take moodle/course:viewhiddencourses from it"
-        yield Finding("problem", "courses on sale", said, mend)
-    yield Finding("ok", "courses on sale", f"{good} of {len(sold)} can be given")
 
 
 def _letters(bridge: Bridge) -> Iterator[Finding]:

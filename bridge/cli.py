@@ -21,6 +21,11 @@ COMMANDS = {
     "resync": "bridge.commands.orders:resync",
     "status": "bridge.commands.orders:status",
     "parked": "bridge.commands.orders:parked",
+    "explain": "bridge.commands.explain:explain",
+    "seats": "bridge.commands.seats:seats",
+    "brake": "bridge.commands.brake:brake",
+    "reconcile": "bridge.commands.orders:reconcile",
+    "audit": "bridge.commands.audit:audit",
     "mail": "bridge.commands.mail:mail",
     "sandbox": "bridge.commands.sandbox:sandbox",
 }

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.domain.enrolments import Held, State
 from bridge.domain.offers import Item, Kind
 from bridge.errors import NotFound, Refused, Unsupported
-from bridge.totara_client import TotaraClient
+from bridge.totara_client import PAGE, TotaraClient
 
 #: What is not ours: it was there before us, and stays when our reason for it ends.
 NOT_OURS = 0
@@ -161,6 +161,40 @@ class Giver:
 def _given(held: Held | None) -> bool:
     """Whether we gave it, or may have, and have not ended it since."""
     return held is not None and held.state is State.ACTIVE and held.reference != NOT_OURS
+
+
+def audiences_there(totara: TotaraClient, ids: Collection[int]) -> set[int]:
+    """Those of the audiences that Totara has. Raises Refused where that can't be told."""
+    found = set()
+    for number in sorted(ids):
+        try:
+            totara.web_service("core_cohort_get_cohort_members", cohortids=[number])
+            found.add(number)
+        except NotFound:
+            continue
+    return found
+
+
+def static_audiences(totara: TotaraClient) -> set[int] | None:
+    """The static audiences of the site; None where they can't be told from dynamic ones, as on 17."""
+    document = (
+        "query($q: core_cohort_static_cohorts_query) { core_cohort_static_cohorts(query: $q) "
+        "{ next_cursor items { id } } }"
+    )
+    found: set[int] = set()
+    cursor = ""
+    for _ in range(1_000):
+        pagination: Mapping[str, Any] = {"cursor": cursor} if cursor else {"limit": PAGE}
+        query = {"pagination": pagination, "sort": [{"column": "id", "direction": "ASC"}]}
+        try:
+            page = totara.graphql("core_cohort_static_cohorts", document, {"q": query})
+        except Refused:
+            return None
+        found |= {int(row["id"]) for row in _told(page, "items")}
+        cursor = str(page.get("next_cursor") or "")
+        if not cursor:
+            break
+    return found
 
 
 def _told(body: Any, name: str) -> Any:

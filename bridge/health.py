@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import prometheus_client
 from flask import Blueprint, Response, jsonify
@@ -13,12 +15,17 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from bridge.errors import BridgeError, Unavailable
+from bridge.kinds import LEARNER, ORDER, SUBSCRIPTION
 from bridge.store import ledger
 from bridge.store.db import Store, schema_is_current, utc_now
 from bridge.store.work import Work
 
 #: Work that has been owed for longer than this is held up by something.
 OLD = timedelta(minutes=5)
+
+#: What was parked within this time tells of the next order, if it is more than half of all, and not just a few.
+LATELY = timedelta(hours=1)
+FEW = 3
 
 
 def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
@@ -30,10 +37,9 @@ def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
             watch = ledger.read_note(connection, "watch")
             catalogue = ledger.read_note(connection, "catalogue")
         counts = work.counts()
+        found = _one_reason(work, now := utc_now())
     except Unavailable as err:
         return [str(err)]
-    found: list[str] = []
-    now = utc_now()
     fresh = timedelta(seconds=3 * watch_seconds + 60)
     if watch is None or now - watch[1] > fresh:
         found.append("no worker has looked at the shop and at Totara lately: is `bridge work` or `bridge run` running?")
@@ -47,6 +53,25 @@ def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
             f"{catalogue[0]['unresolved']} products are on sale that give nothing: see `bridge catalogue plan`"
         )
     return found
+
+
+def _one_reason(work: Work, now: datetime) -> list[str]:
+    """Whether most of one kind was parked lately for one and the same reason: then so will the next be."""
+    found = []
+    for kind in (ORDER, SUBSCRIPTION, LEARNER):
+        settled, reasons = work.lately(kind, now - LATELY)
+        total = settled + len(reasons)
+        shapes = Counter(map(_shape, reasons))
+        for shape, count in shapes.most_common(1):
+            if count >= FEW and count * 2 > total:
+                last = next(reason for reason in reversed(reasons) if _shape(reason) == shape)
+                found.append(f"{count} of the last {total} {kind}s were parked for the same reason: {last}")
+    return found
+
+
+def _shape(reason: str) -> str:
+    """A reason without the ids in it."""
+    return re.sub(r"\d+", "N", reason)
 
 
 class WorkCollector:

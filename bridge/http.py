@@ -50,6 +50,8 @@ class Breaker:
         self._failed = 0
         self._open_until = 0.0
         self._lock = threading.Lock()
+        #: Called after the first call that goes well after one that did not.
+        self.on_recovery: Callable[[], None] = lambda: None
 
     @property
     def ready(self) -> bool:
@@ -69,9 +71,12 @@ class Breaker:
     def note(self, ok: bool) -> None:
         """After a call."""
         with self._lock:
+            recovered = ok and self._failed > 0
             self._failed = 0 if ok else self._failed + 1
             if self._failed >= self._allowed:
                 self._open_until = self._clock() + self._seconds
+        if recovered:
+            self.on_recovery()
 
 
 class Wire:

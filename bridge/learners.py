@@ -19,6 +19,7 @@ from bridge.domain.lms import Account, Course, NewAccount, Tree
 from bridge.domain.offers import Item, Kind, Offers
 from bridge.errors import NotFound, Refused
 from bridge.giving import NOT_OURS, Giver
+from bridge.rights import why_unseen
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger, people
 from bridge.store.db import Store
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 BRAKE = "brake"  # the note that says until when a person lets access end
+BRAKED = "so much access would end at once that a person has to say so: `bridge brake release` lets it end"
 
 
 class Recent:
@@ -277,11 +279,7 @@ class Learners:
         before = look.held.get(item)
         anew = before is None or before.state is not State.ACTIVE or before.times == 0
         if not there:
-            look.trouble(
-                [item],
-                f"{item}: Totara user {look.user_id} is enrolled but can't enter: is the course hidden, or in another "
-                "tenant?",
-            )
+            look.trouble([item], f"{item}: {why_unseen(self._store, self._totara, look.user_id)}")
         look.records.setdefault(item, {}).update(
             state=State.ACTIVE,
             until=look.wanted.items[item],
@@ -366,8 +364,7 @@ class Learners:
     def _end(self, look: _Look, items: Collection[Item], now: datetime) -> None:
         """End access without deleting anything. Completion can't be read any more afterwards."""
         if self._braked(look, items, now):
-            said = "so much access would end at once that a person has to say so: `bridge brake release` lets it end"
-            look.trouble(items, said)
+            look.trouble(items, BRAKED)
             return
         told: dict[Item, dict[str, Any]] = {}
         for item in items:

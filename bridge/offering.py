@@ -63,33 +63,43 @@ class Offering:
         lines: Sequence[Line],
         known: Sequence[Purchase],
         subscriptions: Collection[Subscription],
+        *,
+        given: bool = True,
     ) -> tuple[list[Gives], list[Unresolved]]:
+        """What each line gives, in their order, and the lines of which nobody can tell.
+
+        What a line was sold with stays. Only while nothing was ``given`` for it, a subscription found since takes it.
+        """
         remembered = {one.key: one.offer for one in known}
         results: list[Gives | Unresolved] = []
         unsure: list[Line] = []
         for line in lines:
             key = line.id if source.kind == "order" else key_of(line, known)
             kept = remembered.get(key)
-            if kept is not None and (kept.items or kept.by_subscription):
+            if kept is not None and (kept.by_subscription or (kept.items and (given or not subscriptions))):
                 results.append(Gives(line, kept))
             else:
                 unsure.append(line)
         if unsure:
-            results += self._resolved(unsure, set(remembered), subscriptions)
+            results += self._resolved(unsure, remembered, subscriptions)
         results = [_not_too_many(result) for result in results]
         order = {line.id: n for n, line in enumerate(lines)}
         gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
         return without_repeats(gives), [one for one in results if isinstance(one, Unresolved)]
 
     def _resolved(
-        self, lines: Sequence[Line], seen: Collection[Hashable], subscriptions: Collection[Subscription]
+        self, lines: Sequence[Line], seen: Mapping[Hashable, Offer], subscriptions: Collection[Subscription]
     ) -> list[Gives | Unresolved]:
-        """What these lines give, by the operator's file, the products' meta, and the catalogue."""
+        """What these lines give, by their subscription, the operator's file, the products' meta, and the catalogue."""
         products = {product for line in lines for product in line.product if product}
         with self._store.read() as connection:
             courses = ledger.courses_of_products(connection, products) if products else {}
             subscribed_to = ledger.subscribed_products(connection, [one.id for one in subscriptions])
         subscribed_to |= {line.product for one in subscriptions for line in one.lines if line.product_id}
+        # Bought by plan and for good on one order: the line without the plan is the one for good.
+        subscribed_to -= {line.product for line in lines if _has_plan(line)}
+        # Once the product was deleted only the name is left of it.
+        subscribed_names = {line.name for one in subscriptions for line in one.lines if not line.product_id}
         asked = [
             line
             for line in lines
@@ -99,10 +109,12 @@ class Offering:
 
         def one(line: Line) -> Gives | Unresolved:
             about = facts.get((line.product_id, 0))
-            plan = line.meta.get("_wcsatt_scheme", "0") not in ("", "0")
             of_type = about is not None and about.type in ("subscription", "variable-subscription")
-            if subscriptions and (line.product in subscribed_to or plan or of_type):
+            gone = not line.product_id and line.name in subscribed_names
+            if subscriptions and (line.product in subscribed_to or gone or _has_plan(line) or of_type):
                 return Gives(line, Offer(by_subscription=True))
+            if (kept := seen.get(line.id)) is not None and kept.items:
+                return Gives(line, kept)
             return self._one(line, line.id in seen or line.product in seen, courses, facts)
 
         return [one(line) for line in lines]
@@ -125,8 +137,8 @@ class Offering:
             meta |= {name: word for name, word in about.meta.items() if word.strip()} if about else {}
         if isinstance(number, str) and "bridge_gives" not in meta:
             said = (
-                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or say "
-                "in the product's bridge_gives what it gives"
+                f"line {line.id} ({line.name!r}) has the SKU {line.sku!r}, which is no course's: correct the SKU, or "
+                "say in the product's bridge_gives what it gives"
             )
             return Unresolved(line, said)
         try:
@@ -136,11 +148,16 @@ class Offering:
             return Unresolved(line, said)
         if offer is None and not line.product_id and not seen:
             said = (
-                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: refund "
-                "it, or put a line of the right product beside it"
+                f"line {line.id} ({line.name!r}) is of a product that was deleted before the bridge saw the order: "
+                "refund it, or put a line of the right product beside it"
             )
             return Unresolved(line, said)
         return Gives(line, offer or Offer())
+
+
+def _has_plan(line: Line) -> bool:
+    """Whether the line was bought by a plan of a product that may also be bought for good."""
+    return line.meta.get("_wcsatt_scheme", "0") not in ("", "0")
 
 
 def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:

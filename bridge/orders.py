@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,8 +42,11 @@ from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
-from bridge.woo_client import WooClient
+from bridge.woo_client import A_SUBSCRIPTION, WooClient
 from bridge.worker import Done
+
+#: How often something waits for another thing that is to be looked at before it.
+MOST_WAITS = 5
 
 
 class Payments(Protocol):
@@ -121,7 +125,9 @@ class Orders:
         source = Source("order", order_id)
         try:
             order = self._shop.get_order(order_id)
-        except NotFound:
+        except NotFound as err:
+            if err.code == A_SUBSCRIPTION:
+                return Done(lambda connection: self._work.mark(connection, SUBSCRIPTION, [order_id]))
             return self._is_gone(source, claim.attempts)
         if order.status in ("checkout-draft", "auto-draft"):
             return None
@@ -129,19 +135,22 @@ class Orders:
             row = ledger.find_order(connection, order_id)
             known = ledger.purchases_of(connection, source)
             subscriptions = ledger.subscriptions_of(connection, order_id)
+        was_paid = row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
         stands = standing(
             order,
             self._settings.paid_statuses,
             unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
-            was_paid=row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD),
+            was_paid=was_paid,
         )
         stands, trouble = self._paid_for(order, stands)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
         found: list[Subscription] = []
-        if stands.gives and {line.id for line in order.lines} - {one.key for one in known}:
+        # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
+        # since the checkout makes the order before the subscription.
+        if {line.id for line in order.lines} - {one.key for one in known} or (stands.gives and not was_paid):
             found = self._shop.subscriptions(order_id)
             subscriptions = sorted({*subscriptions, *(one.id for one in found)})
-        gives, unresolved = self._offering.of(source, order.lines, known, found)
+        gives, unresolved = self._offering.of(source, order.lines, known, found, given=was_paid)
         counts = (
             paid_units(order.lines, refunds)
             if stands is not Standing.ENDED
@@ -242,9 +251,12 @@ class Orders:
             whose = subscription.buyer
             if subscription.recipient_id:
                 whose = Buyer(subscription.recipient_id, "")
+            recipients = self._recipients(subscription.lines)
             buyer = self._who_buys(whose, source, row.person_id if row else None)
-            look = replace(look, buyer=buyer)
+            look = replace(look, buyer=buyer, recipients=recipients)
         look, plan = self._planned(look)
+        if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
+            self._others_first(subscription)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
@@ -259,6 +271,23 @@ class Orders:
         reasons = [line.reason for line in unresolved] if stands.gives else []
         return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
 
+    def _others_first(self, subscription: Subscription) -> None:
+        """Before somebody's seat ends: whether the customer has another subscription of which we have not heard.
+
+        A line may have been switched into one of its own, and nobody shall be without access in between. Raises
+        Unavailable if so, having owed a look at it.
+        """
+        customer = subscription.buyer.customer_id
+        others = self._shop.subscriptions_of_customer(customer) if customer else []
+        others = [one for one in others if one.id != subscription.id and subscribed(one).gives]
+        with self._store.read() as connection:
+            seen = ledger.seen_subscriptions(connection, [one.id for one in others])
+        unseen = [one.id for one in others if one.id not in seen or seen[one.id][0] != one.modified]
+        if unseen:
+            self._work.mark_due(SUBSCRIPTION, *unseen)
+            first = ", ".join(map(str, unseen))
+            raise Unavailable(f"subscription {first} of the same customer has to be looked at first", system="shop")
+
     # --- both ------------------------------------------------------------------------------------------------------
 
     def _is_gone(self, source: Source, attempts: int) -> Done:
@@ -267,7 +296,7 @@ class Orders:
             find = ledger.find_order if source.kind == "order" else ledger.find_subscription
             row = find(connection, source.id)
             known = ledger.purchases_of(connection, source)
-        if row is None and attempts < 5:
+        if row is None and attempts < MOST_WAITS:
             raise Unavailable(f"{source} can't be read yet", system="shop")
         look = Look(source, "deleted", Standing.ENDED, (), {}, {}, known, why=f"the {source.kind} was deleted")
 
@@ -321,6 +350,7 @@ class Orders:
         known = {one.key: one for one in look.known}
         ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
         moved: set[int] = set()
+        quantity, paid = _per_purchase(look)
         for gift in look.gives:
             key = look.keys[gift.line.id]
             state = self._state(look, gift.offer, known.get(key), now)
@@ -333,8 +363,8 @@ class Orders:
                 look.source,
                 line,
                 gift.offer,
-                quantity=gift.line.quantity,
-                paid=look.units[gift.line.id],
+                quantity=quantity[key],
+                paid=paid[key],
                 **state,
             )
             if key in known and not known[key].stands_as(**state):
@@ -456,6 +486,17 @@ class Orders:
             )
 
         return words
+
+
+def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
+    """Units bought and units paid for: a subscription may have two lines of one product."""
+    quantity: Counter[Hashable] = Counter()
+    paid: Counter[Hashable] = Counter()
+    for gift in look.gives:
+        key = look.keys[gift.line.id]
+        quantity[key] += gift.line.quantity
+        paid[key] += look.units[gift.line.id]
+    return quantity, paid
 
 
 def _summed(wants: Sequence[Want]) -> list[Want]:

@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import digest
-from bridge.domain.notes import NOTE_MARK, order_note
+from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
 from bridge.domain.offers import NO_OFFERS, Item, Kind, Offers
 from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import (
@@ -40,6 +40,7 @@ from bridge.kinds import (
 from bridge.learners import Learners
 from bridge.mail import Mailer
 from bridge.orders import Orders, Payments
+from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
@@ -69,6 +70,8 @@ SUBSCRIPTION_TOPICS = (
     "subscription.deleted",
     "action.woocommerce_subscription_status_changed",
 )
+
+LOOK_AGAIN = timedelta(seconds=10)
 
 
 class Catalogue(Protocol):
@@ -113,6 +116,7 @@ class Jobs:
         self._payments = payments
         self.orders = Orders(settings, store, work, shop, totara, offers, payments, now)
         self.learners = Learners(settings, store, totara, offers, self._owe, now)
+        self._rights = RightsWatch(store, work, totara, offers, now)
         self.handlers: Mapping[str, Handler] = {
             ORDER: self.orders.settle_order,
             SUBSCRIPTION: self.orders.settle_subscription,
@@ -120,7 +124,7 @@ class Jobs:
             LEARNER: self.learners.settle,
             NOTE: self.write_note,
             SWEEP: _plain(self.sweep),
-            WATCH: _plain(self.watch),
+            WATCH: self._watch_turn,
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
@@ -160,23 +164,38 @@ class Jobs:
         note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
         # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
         content = digest([note.text, note.meta])[:8]
-        if (row.note_written or "").startswith(content):
-            return None
-        mark = content + digest([content, row.note_written])[:8]
-        text = f"{note.text} {NOTE_MARK.format(mark)}"
-        begun = row.note_begun == mark
-        if not begun:
-            with self._store.begin() as connection:
-                ledger.set_order(connection, order_id, note_begun=mark)
         try:
-            self._shop.set_order_meta(order_id, note.meta)
-            if not (begun and any(NOTE_MARK.format(mark) in old for old in self._shop.order_notes(order_id))):
-                self._shop.add_order_note(order_id, text)
+            written = row.note_written or ""
+            if written == ledger.FORGOTTEN:
+                written = self._mended(order_id, note)
+            elif written.startswith(content):
+                return None
+            else:
+                self._shop.set_order_meta(order_id, note.meta)
+            if not written.startswith(content):
+                written = self._noted(order_id, note, content + digest([content, written or None])[:8], row.note_begun)
         except NotFound as err:
             if err.code != "woocommerce_rest_shop_order_invalid_id":
                 raise Unavailable(f"no note can be written: {err}", system="shop") from err
             return None  # deleted meanwhile; its own turn will come
-        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=mark))
+        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=written))
+
+    def _mended(self, order_id: int, note: OrderNote) -> str:
+        """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
+        there = self._shop.order_meta(order_id)
+        if any(there.get(key) != value for key, value in note.meta.items()):
+            self._shop.set_order_meta(order_id, note.meta)
+        return next((mark for text in self._shop.order_notes(order_id) if (mark := mark_of(text))), "")
+
+    def _noted(self, order_id: int, note: OrderNote, mark: str, begun: str | None) -> str:
+        """Write the note, unless it was begun before and is there; its mark."""
+        if begun != mark:
+            with self._store.begin() as connection:
+                ledger.set_order(connection, order_id, note_begun=mark)
+        elif any(mark_of(old) == mark for old in self._shop.order_notes(order_id)):
+            return mark
+        self._shop.add_order_note(order_id, f"{note.text} {NOTE_MARK.format(mark)}")
+        return mark
 
     def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
         """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
@@ -218,15 +237,21 @@ class Jobs:
         yield ORDER, self._shop.orders_modified_after(start)
         yield ORDER, self._shop.orders_modified_after(start, binned=True)
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
+        yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start, binned=True)
 
     def look_again(self, kind: str, numbers: Collection[int]) -> int:
-        """Owe a look at these orders or subscriptions, and at the access of everybody on their seats; how many."""
+        """Owe a look at these orders or subscriptions, at the access of everybody on their seats, and at the notes in
+        the shop, which are compared with what it has; how many people.
+        """
         with self._store.begin() as connection:
             of = learning.learners_of if kind == ORDER else learning.subscribers_of
             learners = sorted({person for number in numbers for person in of(connection, number)})
             learning.doubt(connection, learners)
             self._work.mark(connection, LEARNER, learners)
             self._work.mark(connection, kind, sorted(numbers))
+            noted = numbers if kind == ORDER else [o for n in numbers for o in ledger.newest_order(connection, n)]
+            ledger.forget_notes(connection, noted)
+            self._work.mark(connection, NOTE, noted)
         self._store.bell.ring()
         return len(learners)
 
@@ -260,16 +285,31 @@ class Jobs:
         return len(found)
 
     def reconcile(self) -> int:
-        """Owe a look at what nothing tells of: orders deleted for good, and refunds that were deleted. How many."""
+        """Owe a look at what nothing tells of: what was deleted for good, and refunds that were deleted. How many."""
         found, after = 0, 0
         while True:
             with self._store.read() as connection:
                 page = ledger.orders_that_matter(connection, after)
             if not page:
-                return found
+                return found + self._missing_subscriptions()
             there = self._shop.orders_there(list(page))
             due = [number for number, refunded in page.items() if refunded or number not in there]
             self._work.mark_due(ORDER, *due)
+            found, after = found + len(due), max(page)
+
+    def _missing_subscriptions(self) -> int:
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = ledger.subscriptions_that_matter(connection, after)
+            if not page:
+                return found
+            try:
+                there = self._shop.subscriptions_there(page)
+            except NotFound:  # the plugin is off: each of them waits until it is on again
+                return found
+            due = [number for number in page if number not in there]
+            self._work.mark_due(SUBSCRIPTION, *due)
             found, after = found + len(due), max(page)
 
     def look_at_payment(self, claim: Claim) -> Done | None:
@@ -293,21 +333,30 @@ class Jobs:
         while audit.seal(self._store) == 1000:
             pass
 
-    def watch(self) -> None:
+    def _watch_turn(self, _claim: Claim) -> Done | None:
+        """While a system is away, look again soon: nobody should wait for the clock once it is back."""
+        return None if self.watch() else Done(lambda connection: None, again_at=self._now() + LOOK_AGAIN)
+
+    def watch(self) -> bool:
         """See whether orders would get through, write it down for ``/readyz``, and mend what can be mended.
+
+        Returns whether both systems answered.
 
         WooCommerce disables a webhook after seven failed deliveries, tells nobody, and what happened meanwhile is
         never delivered: it is switched on again here, and a sweep is owed.
         """
         found: dict[str, str] = {}
-        for name, look in (("shop", self._look_at_shop), ("totara", self._look_at_totara)):
+        answered = True
+        for name, look in (("shop", self._look_at_shop), ("totara", self._rights.look)):
             try:
                 found[name] = look()
             except BridgeError as err:
                 found[name] = str(err)
+                answered = answered and not isinstance(err, Unavailable)
         now = self._now()
         with self._store.begin() as connection:
             ledger.write_note(self._store, connection, "watch", found, now)
+        return answered
 
     def _look_at_shop(self) -> str:
         ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
@@ -320,10 +369,6 @@ class Jobs:
         missing = sorted(set(self.topics()) - {hook["topic"] for hook in ours})
         if missing:
             return f"no webhook for {', '.join(missing)}: run `bridge webhooks install` (sweeps go on)"
-        return ""
-
-    def _look_at_totara(self) -> str:
-        self._totara.capabilities(again=True)
         return ""
 
     def topics(self) -> tuple[str, ...]:

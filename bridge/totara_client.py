@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from bridge.domain import rights
 from bridge.domain.identity import throwaway_password
 from bridge.domain.lms import SITE_COURSE, Account, Category, Course, CourseImage, NewAccount, Tree
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
@@ -29,6 +30,11 @@ MAX_VARIABLES = 900
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
 PAGE = 100
 
+#: The accounts that every site begins with: the guest's and the first administrator's. Whoever may see accounts sees
+#: them, so they tell "there is no such account" from "you are shown none", which Totara answers alike.
+FIRST_ACCOUNTS = (1, 2)
+FIRST_USERNAMES = ("guest", "admin")
+
 # --- answers and what they mean ----------------------------------------------------------------------------------
 
 #: What a web service's errorcode means to the caller. Everything else is Refused with that code.
@@ -36,14 +42,27 @@ WS_ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "invalidtoken": (Unauthorized, "the web service token is not valid"),
     "accessexception": (
         Unsupported,
-        "the function is not in the token's service, or the account may not use REST",
+        f"the function is not in the token's service, or the account may not use REST ({rights.USE_REST})",
     ),
     "invalidrecordunknown": (NotFound, "Totara has no such record, or no such function"),
     "nopermissions": (Refused, "the service account lacks a capability"),
-    "requireloginerror": (Refused, "the service account may not enter the course"),
+    "requireloginerror": (
+        Refused,
+        f"the service account may not enter the course: it lacks {rights.VIEW_COURSES} or, for a hidden course, "
+        f"{rights.VIEW_HIDDEN}",
+    ),
     "errorcoursecontextnotvalid": (Refused, "the service account may not enter one of the courses"),
     "wsnoinstance": (Refused, "the course has no enabled manual enrolment"),
-    "wsusercannotassign": (Refused, "the service account may not assign the learner role in the course"),
+    "wsusercannotassign": (
+        Refused,
+        "the service account may not assign the learner role in the course: it lacks "
+        f"{rights.ASSIGN_ROLE}, or its role is not allowed to assign Learner",
+    ),
+    "cannotviewreport": (Refused, f"the service account lacks {rights.VIEW_COMPLETION}"),
+    "error:cannotupdateassignment": (
+        Refused,
+        f"the service account lacks {rights.ASSIGN_PROGRAMS}, or the program has expired",
+    ),
     "codingerror": (Refused, "the user does not exist or is deleted"),
     "invalidparameter": (
         Refused,
@@ -85,6 +104,24 @@ GQL_ERRORS: Sequence[tuple[str, type[Unavailable] | type[Refused], str, str]] = 
         "Totara has no tenant with the configured idnumber",
     ),
     ("There was a problem finding a single user", NotFound, "nouser", "no such user, or it may not be seen"),
+    (
+        "You do not have capabilities to create a user for the tenant",
+        Refused,
+        "nopermissions",
+        f"the service account lacks {rights.CREATE_USERS}, or tenants are switched off in Totara",
+    ),
+    (
+        "You do not have capabilities to create a user",
+        Refused,
+        "nopermissions",
+        f"the service account lacks {rights.CREATE_USERS}",
+    ),
+    (
+        "You do not have capabilities to view users",
+        Refused,
+        "nopermissions",
+        f"the service account lacks {rights.VIEW_USERS}",
+    ),
     ("You do not have capabilities", Refused, "nopermissions", "the service account lacks a capability"),
     ("Multiple users returned", Refused, "severalusers", "several users have the address"),
     (
@@ -103,6 +140,8 @@ def judge_ws(function: str, body: Any) -> Any:
         return body
     code = str(body.get("errorcode", ""))
     kind, meaning = WS_ERRORS.get(code, (Refused, f"errorcode {code or 'missing'}"))
+    if code == "nopermissions" and (capability := rights.missing_for(function, str(body.get("message", "")))):
+        meaning = f"the service account lacks {capability}"
     message = f"Totara refused {function}: {meaning}"
     if issubclass(kind, Unavailable):
         raise kind(message, system=SYSTEM)
@@ -490,25 +529,36 @@ class TotaraClient:
         core_user_get_users compares with LIKE, so that ``_`` and ``%`` in an address match anything: its answer is
         compared again here. The GraphQL reference is case-sensitive; a site with nothing else is asked for the
         address in lower case only, which is how the bridge itself writes addresses.
+
+        Raises Refused if there may be one whose address is not shown to us: it must not be taken for nobody's.
         """
         if self.has("core_user_get_users"):
             body = self._read("core_user_get_users", criteria=[{"key": "email", "value": email}])
             rows = _all("core_user_get_users", body, "users")["users"]
+            if any(row.get("email") is None for row in rows):
+                raise Refused(
+                    f"Totara shows no e-mail addresses: the service account lacks {rights.VIEW_IDENTITY}",
+                    code="nopermissions",
+                )
             return [_account(row) for row in rows if str(row.get("email", "")).lower() == email.lower()]
         return self._graphql_account({"email": email.lower()})
 
     def find_account(self, user_id: int) -> Account | None:
-        """The account with this id, or None once it has been deleted (or may not be seen)."""
+        """The account with this id, or None once it has been deleted.
+
+        Raises Refused where no account is shown to us: ours must not be taken for deleted then.
+        """
         if self.has("core_user_get_users_by_field"):
-            rows = self._read("core_user_get_users_by_field", field="id", values=[user_id])
-            return next((_account(row) for row in rows if int(row.get("id", 0)) == user_id), None)
+            rows = self._read("core_user_get_users_by_field", field="id", values=[user_id, *FIRST_ACCOUNTS])
+            return next((_account(row) for row in _others(rows) if int(row.get("id", 0)) == user_id), None)
         return next(iter(self._graphql_account({"id": str(user_id)})), None)
 
     def find_account_by_username(self, username: str) -> Account | None:
-        """The account with exactly this username."""
+        """The account with exactly this username. Raises Refused where no account is shown to us."""
         if self.has("core_user_get_users_by_field"):
-            rows = self._read("core_user_get_users_by_field", field="username", values=[username])
-            return next((_account(row) for row in rows if row.get("username") == username), None)
+            values = list(dict.fromkeys((username, *FIRST_USERNAMES)))
+            rows = self._read("core_user_get_users_by_field", field="username", values=values)
+            return next((_account(row) for row in _others(rows) if row.get("username") == username), None)
         return next(iter(self._graphql_account({"username": username})), None)
 
     def _graphql_account(self, reference: Mapping[str, str]) -> list[Account]:
@@ -536,21 +586,26 @@ class TotaraClient:
             code="nolookup",
         )
 
+    def own_username(self) -> str:
+        """The service account's username, "" where it is not told, or is not to be found under it."""
+        if not self.has("core_webservice_get_site_info"):
+            return ""
+        name = str(self._read("core_webservice_get_site_info").get("username") or "")
+        return name if name and self.find_account_by_username(name) is not None else ""
+
     def tenant_exists(self) -> bool | None:
         """Whether the configured tenant is there; None when it can't be told.
 
         No call lists tenants. But Totara looks at the tenant before it looks at the username (measured on 17.3), so
         that asking for an account under the service account's own name, which is taken, tells, and never makes one.
         """
-        if not (self.tenant and self._client[0] and self.has("core_webservice_get_site_info")):
-            return None
-        taken = str(self._read("core_webservice_get_site_info").get("username") or "")
-        if not taken or self.find_account_by_username(taken) is None:
+        if not (self.tenant and self._client[0] and (taken := self.own_username())):
             return None
         try:
             self.create_account(NewAccount(taken, "nobody@invalid.invalid", "Nobody", "Nobody"))
         except Refused as err:
-            return {"badtenant": False, "duplicateusername": True}.get(err.code)
+            # Rights in the tenant are looked at after the tenant, and before the username.
+            return {"badtenant": False, "duplicateusername": True, "nopermissions": True}.get(err.code)
         return None
 
     def create_account(self, new: NewAccount) -> int:
@@ -752,6 +807,14 @@ def _graphql_course(row: Mapping[str, Any]) -> Course:
         idnumber=row.get("idnumber"),
         language=row.get("lang") or "",
     )
+
+
+def _others(rows: Any) -> list[dict[str, Any]]:
+    """The accounts of an answer. Raises Refused when there is none, not even one of those that every site has."""
+    if not rows:
+        said = f"Totara shows no accounts: the service account lacks {rights.VIEW_USERS}"
+        raise Refused(said, code="nopermissions")
+    return list(rows)
 
 
 def _account(row: Mapping[str, Any]) -> Account:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,9 +15,10 @@ from flask import Flask
 
 from bridge.catalogue import CatalogueSync
 from bridge.domain.offers import Offers
+from bridge.errors import Unavailable
 from bridge.health import health
 from bridge.http import Breaker, Wire
-from bridge.kinds import SYSTEMS
+from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.payments import StripePayments
@@ -168,7 +170,9 @@ class Bridge:
         )
 
     def worker(self) -> Worker:
-        """A worker, not started."""
+        """A worker, not started. What its calls tell of a system that is back is heeded at once."""
+        for name, breaker in self.breakers.items():
+            breaker.on_recovery = partial(self._recovered, name)
         return Worker(
             self.work,
             self.jobs.handlers,
@@ -177,6 +181,14 @@ class Bridge:
             threads=self.settings.work.threads,
             poll=self.settings.work.poll_seconds,
         )
+
+    def _recovered(self, system: str) -> None:
+        """Have the watch look again, if what it wrote down last is that this system is away."""
+        with suppress(Unavailable):
+            with self.store.read() as connection:
+                note = ledger.read_note(connection, "watch")
+            if note and note[0].get(system):
+                self.work.mark_due(WATCH, ALL)
 
     def clock(self) -> Clock:
         """The clock, not started."""

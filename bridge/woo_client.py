@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from requests.auth import HTTPBasicAuth
@@ -19,11 +19,24 @@ from woocommerce import API
 from bridge.domain.purchases import Buyer, Order, Refund, Subscription
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Wire
-from bridge.woo_rows import SYSTEM, ProductFacts, read_moment, read_order, read_product, read_refund, read_subscription
+from bridge.woo_rows import (
+    SYSTEM,
+    ProductFacts,
+    is_subscription,
+    read_moment,
+    read_order,
+    read_product,
+    read_refund,
+    read_subscription,
+)
+
+T = TypeVar("T")
 
 PAGE = 100  # the most that a list gives, and that a batch takes
 MOST_PAGES = 10_000
-PLUGINS_SECONDS = 600.0  # for how long what the shop has installed is remembered
+A_SUBSCRIPTION = "a subscription"  # the code of a NotFound: the number is no order's
+#: For so many seconds a shop is believed to be without WooCommerce Subscriptions before an order has it asked again.
+WITHOUT_SUBSCRIPTIONS = 300.0
 
 #: What an error's code means to the caller; a code that isn't here is judged by its status.
 ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
@@ -103,8 +116,7 @@ class WooClient:
         self.url = url.rstrip("/")
         self._wire = wire
         self._api = _PooledAPI(self.url, key, secret, wire)
-        self._subscribes = False
-        self._asked_at = float("-inf")
+        self._without_subscriptions = float("-inf")  # until when, by this process's own clock
 
     # --- the one way in --------------------------------------------------------------------------------------
 
@@ -137,12 +149,16 @@ class WooClient:
         """The order as it is now. Raises NotFound once it has been deleted for good; one in the bin is found.
 
         Only WooCommerce's own word for that counts: a 404 without it is a proxy's, or WooCommerce being updated, and
-        must not end anybody's access.
+        must not end anybody's access. The shop answers a subscription's number as if it were an order's: that is
+        NotFound with the code A_SUBSCRIPTION.
         """
         try:
-            return read_order(self._get(f"orders/{order_id}", "order"))
+            row = self._get(f"orders/{order_id}", "order")
+            if isinstance(row, Mapping) and is_subscription(row):
+                raise NotFound(f"{order_id} is the number of a subscription", code=A_SUBSCRIPTION)
+            return read_order(row)
         except NotFound as err:
-            if err.code != "woocommerce_rest_shop_order_invalid_id":
+            if err.code not in ("woocommerce_rest_shop_order_invalid_id", A_SUBSCRIPTION):
                 raise Unavailable(f"the shop can't be asked for order {order_id}: {err}", system=SYSTEM) from err
             raise
 
@@ -159,10 +175,23 @@ class WooClient:
         """
         return self._modified_after("orders", moment, **({"status": "trash"} if binned else {}))
 
-    def subscriptions_modified_after(self, moment: datetime) -> Iterator[list[tuple[int, datetime]]]:
+    def subscriptions_modified_after(
+        self, moment: datetime, *, binned: bool = False
+    ) -> Iterator[list[tuple[int, datetime]]]:
         """The same of subscriptions; none where WooCommerce Subscriptions is not installed."""
-        if self.sells_subscriptions():
-            yield from self._modified_after("subscriptions", moment)
+        yield from self._if_there(
+            self._modified_after("subscriptions", moment, **({"status": "trash"} if binned else {}))
+        )
+
+    def _if_there(self, pages: Iterator[T]) -> Iterator[T]:
+        """What WooCommerce Subscriptions answers; nothing where it is not installed, which is remembered."""
+        try:
+            yield from pages
+            self._without_subscriptions = float("-inf")
+        except NotFound as err:
+            if err.code != "rest_no_route":
+                raise
+            self._without_subscriptions = time.monotonic() + WITHOUT_SUBSCRIPTIONS
 
     def _modified_after(self, what: str, moment: datetime, **params: Any) -> Iterator[list[tuple[int, datetime]]]:
         """The time is sent as UTC without a Z and with dates_are_gmt: both together would shift it by the shop's
@@ -209,27 +238,39 @@ class WooClient:
         return [read_refund(row) for page in self._pages(f"orders/{order_id}/refunds", "refunds") for row in page]
 
     def sells_subscriptions(self) -> bool:
-        """Whether WooCommerce Subscriptions is installed; asked again after some minutes."""
-        if time.monotonic() - self._asked_at > PLUGINS_SECONDS:
-            try:
-                self._get("subscriptions/statuses", "subscription statuses")
-                self._subscribes = True
-            except NotFound as err:
-                if err.code != "rest_no_route":
-                    raise
-                self._subscribes = False
-            self._asked_at = time.monotonic()
-        return self._subscribes
+        """Whether WooCommerce Subscriptions is installed."""
+        try:
+            self._get("subscriptions/statuses", "subscription statuses")
+        except NotFound as err:
+            if err.code != "rest_no_route":
+                raise
+            return False
+        return True
 
     def subscriptions(self, order_id: int) -> list[Subscription]:
         """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed.
 
-        The order itself does not tell that it is one's.
+        The order itself does not tell that it is one's. A shop that was seen to be without the plugin is not asked by
+        every order: the next sweep asks again.
         """
-        if not self.sells_subscriptions():
+        if time.monotonic() < self._without_subscriptions:
             return []
-        pages = self._pages(f"orders/{order_id}/subscriptions", "subscriptions")
+        pages = self._if_there(self._pages(f"orders/{order_id}/subscriptions", "subscriptions"))
         return [read_subscription(row) for page in pages for row in page]
+
+    def subscriptions_of_customer(self, customer_id: int) -> list[Subscription]:
+        """All subscriptions of a registered customer but those in the bin."""
+        pages = self._pages("subscriptions", "subscriptions", customer=customer_id)
+        return [read_subscription(row) for page in pages for row in page]
+
+    def subscriptions_there(self, subscription_ids: Sequence[int]) -> set[int]:
+        """Those of up to a hundred subscriptions that are there, and not in the bin. Raises NotFound without the
+        plugin: then nothing is known.
+        """
+        rows = self._get("subscriptions", "subscriptions", include=list(subscription_ids), per_page=PAGE, _fields="id")
+        if not isinstance(rows, list):
+            raise Unavailable("the shop answered subscriptions without a list", system=SYSTEM)
+        return {int(row["id"]) for row in rows}
 
     def get_subscription(self, subscription_id: int) -> Subscription:
         """The subscription as it is now. Raises NotFound once it has been deleted for good, by the shop's own word."""
@@ -249,10 +290,15 @@ class WooClient:
         data = {"meta_data": [{"key": key, "value": value} for key, value in meta.items()]}
         self._wire.reading(lambda: self._call("PUT", f"orders/{order_id}", "order meta", data, _fields="id"))
 
+    def order_meta(self, order_id: int) -> dict[str, str]:
+        """An order's meta by key, as far as its values are texts."""
+        row = self._get(f"orders/{order_id}", "order meta", _fields="id,meta_data")
+        return {str(m["key"]): m["value"] for m in row["meta_data"] if isinstance(m["value"], str)}
+
     def order_notes(self, order_id: int) -> list[str]:
-        """The texts of an order's private notes."""
+        """The texts of an order's private notes, the newest first."""
         rows = self._get(f"orders/{order_id}/notes", "notes", type="internal")
-        return [str(row["note"]) for row in rows]
+        return [str(row["note"]) for row in sorted(rows, key=lambda row: int(row["id"]), reverse=True)]
 
     def add_order_note(self, order_id: int, note: str) -> None:
         """Write a private note. Not idempotent: whoever is not sure whether it was written looks first."""
@@ -299,6 +345,16 @@ class WooClient:
             if err.code not in ("woocommerce_rest_product_variation_invalid_id", "woocommerce_rest_product_invalid_id"):
                 raise Unavailable(f"variation {variation_id} can't be read: {err}", system=SYSTEM) from err
             return None
+
+    def is_product(self, product_id: int) -> bool:
+        """Whether a product, or a variation, has this id; one in the bin does not count."""
+        try:
+            row = self._get(f"products/{product_id}", "product", _fields="id,status")
+        except NotFound as err:
+            if err.code != "woocommerce_rest_product_invalid_id":
+                raise Unavailable(f"product {product_id} can't be read: {err}", system=SYSTEM) from err
+            return False
+        return bool(row.get("status") != "trash")
 
     # --- products ------------------------------------------------------------------------------------------------
 

@@ -107,6 +107,12 @@ def read_order(row: Any) -> Order:
     )
 
 
+def is_subscription(row: Mapping[str, Any]) -> bool:
+    """Whether what orders/NUMBER answered is a subscription: only those keep caches of the orders that they have."""
+    keys = (str(entry.get("key")) for entry in row.get("meta_data") or ())
+    return any(key.startswith("_subscription_") and key.endswith("_order_ids_cache") for key in keys)
+
+
 def read_refund(row: Mapping[str, Any]) -> Refund:
     """A refund. Its quantities are negative, and say in ``_refunded_item_id`` of which line of the order."""
     units: dict[int, int] = {}

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import responses
+from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from bridge.cli import main
 from bridge.store.db import Store, migrate
 from bridge.store.models import metadata
 from tests.postgres import Cluster, find_binaries
-from tests.world import Offering, World, logging_kept
+from tests.world import Offering, Run, World, environment, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
@@ -126,6 +128,19 @@ def offers(world: World, tmp_path: Path) -> Offering:
         world.restart(orders={"offers_file": str(path)})
 
     return write
+
+
+@pytest.fixture
+def bridge_command(world: World) -> Run:
+    """Runs `bridge …` with the world's settings."""
+
+    def run(*arguments: str, **more: str) -> Result:
+        # As wide as a terminal of somebody who reads tables, and without a colour.
+        settings = {**environment(world, **more), "COLUMNS": "200", "NO_COLOR": "1"}
+        with logging_kept():
+            return CliRunner().invoke(main, list(arguments), env=settings, catch_exceptions=False)
+
+    return run
 
 
 @pytest.fixture

@@ -81,19 +81,19 @@ def test_an_entry_is_there_only_if_what_it_tells_of_is(store: Store) -> None:
 
 def test_a_trail_tells_what_happened_to_each_in_order(store: Store) -> None:
     with store.begin() as connection:
-        entries: list[tuple[int, str, dict[str, Any]]] = [
+        abouts: list[tuple[int, str, dict[str, Any]]] = [
             (2, "third", {"order_id": 5}),
             (0, "first", {"order_id": 5, "person_id": 7}),
             (1, "second", {"subscription_id": 6}),
             (1, "other", {"order_id": 6, "person_id": 5}),
         ]
-        for minutes, event, about in entries:
+        for minutes, event, about in abouts:
             note(connection, event, "so", THEN + timedelta(minutes=minutes), **about)
     with store.read() as connection:
-        assert [row.event for row in trail(connection, order_id=5)] == ["first", "third"]
-        assert [row.event for row in trail(connection, person_id=7)] == ["first"]
-        assert [row.event for row in trail(connection, order_id=5, subscription_id=6)] == ["first", "second", "third"]
-        assert trail(connection, person_id=99) == []
+        assert [row.event for row in trail(connection, orders=[5])] == ["first", "third"]
+        assert [row.event for row in trail(connection, persons=[7])] == ["first"]
+        assert [row.event for row in trail(connection, orders=[5], subscriptions=[6])] == ["first", "second", "third"]
+        assert trail(connection, persons=[99]) == []
 
 
 def test_a_trail_of_nothing_is_empty(store: Store) -> None:

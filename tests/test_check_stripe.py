@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bridge.check import Finding, check
+from bridge.check import check
+from bridge.findings import Finding
 from bridge.sandbox.server import Served
 from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from bridge.stripe_client import VERSION

@@ -176,6 +176,16 @@ def test_the_subscriptions_of_an_order_and_the_list_look_as_recorded(world: Worl
     assert world.get("subscriptions/statuses") == recorded("subscription-statuses")["body"]
 
 
+def test_a_subscriptions_number_is_answered_among_the_orders_too(world: World, card: int) -> None:
+    fake, real = world.get(f"orders/{card}"), recorded("order-that-is-a-subscription")["body"]
+    assert list(fake) == list(real)
+    assert same_shape({**fake, "line_items": []}, {**real, "line_items": []})  # one is of a variation
+    assert fake["parent_id"] and real["parent_id"]
+    caches = [{m["key"] for m in found["meta_data"] if m["key"].endswith("_order_ids_cache")} for found in (fake, real)]
+    assert caches[0] == caches[1] != set()
+    assert card not in [order["id"] for order in world.get("orders")]
+
+
 def test_a_switch_leaves_the_subscription_its_id_and_a_new_line(world: World) -> None:
     shop = world.shop
     world.listen("subscription.switched")

@@ -331,7 +331,9 @@ def test_a_plan_that_was_chosen_on_an_ordinary_product_is_a_subscription(
 
 def test_a_deleted_product_on_a_subscription_does_not_stand_for_all_others(counter: Counter) -> None:
     gone = subscription(line(0, number=71))
-    assert "was deleted before" in counter.reason(line(0), subscriptions=[gone])
+    assert counter.offer(line(0), subscriptions=[gone]).by_subscription  # of the same name
+    another = replace(line(0), name="Another thing")
+    assert "was deleted before" in counter.reason(another, subscriptions=[gone])
 
 
 # --- bundles and too much ------------------------------------------------------------------------------------------

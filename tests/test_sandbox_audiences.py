@@ -82,7 +82,7 @@ def test_what_can_not_be_added_is_a_warning_and_the_rest_is_added(site: Site) ->
     unknown = [{"cohortid": site.gold, "userid": site.anna}, {"cohortid": 99, "userid": site.anna}]
     assert site.ws("core_cohort_delete_cohort_members", members=unknown)["errorcode"] == "invalidrecordunknown"
     assert site.totara.members_of(site.gold) == {site.anna}
-    assert site.ws("core_cohort_get_cohorts", cohortids=[99])["errorcode"] == "invalidrecordunknown"
+    assert site.ws("core_cohort_get_cohorts", cohortids=[99]) == []  # measured on 17.3
 
 
 def test_the_audience_of_a_tenant_is_not_changed(site: Site) -> None:
@@ -252,7 +252,6 @@ def test_a_suspended_account_says_so_everywhere_and_keeps_its_enrolments() -> No
         ("may_view_audiences", "core_cohort_get_cohort_members", {"cohortids": [1]}),
         ("may_assign_audiences", "core_cohort_delete_cohort_members", {"members": [{"cohortid": 2, "userid": 4}]}),
         ("may_manage_audiences", "core_cohort_delete_cohorts", {"cohortids": [2]}),
-        ("may_assign_programs", "totara_program_assignment_create", {"programid": 1, "typeid": 5, "items": [4]}),
         ("may_assign_programs", "totara_program_assignment_delete", {"assignment_id": 1}),
     ],
 )
@@ -265,6 +264,9 @@ def test_without_the_right_nothing_is_told_and_nothing_done(
     setattr(site.totara, right, False)
     answer = site.ws(function, **parameters)
     assert (answer["exception"], answer["errorcode"]) == ("required_capability_exception", "nopermissions")
+    create = {"programid": program, "typeid": 5, "items": [4]}
+    if right == "may_assign_programs":  # this one has a word of its own for it
+        assert site.ws("totara_program_assignment_create", **create)["errorcode"] == "error:cannotupdateassignment"
     assert site.totara.members_of(site.gold) == site.totara.program_learners(program) == {site.anna}
 
 

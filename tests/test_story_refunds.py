@@ -251,7 +251,7 @@ def test_an_order_that_ends_suspends_everybody_on_it_and_deletes_nothing(world: 
     ENDS[how](world, order)
     world.look(order)
     assert active(world) == set()
-    assert {status for status in world.access().values()} == {"suspended"}
+    assert set(world.access().values()) == {"suspended"}
     assert {user.id for user in world.totara.live_users()} >= people
     assert live(world) == 0
     assert world.parked() == {}

@@ -838,7 +838,9 @@ def test_the_recorded_answer_to_a_wildcard_is_filtered(wire: responses.RequestsM
 
     wire.add_callback(responses.POST, WS, answer)
     assert one.find_accounts("ann_@members.example") == []
-    assert one.find_accounts("ANNA@members.example") == [Account(6, "anna", "anna@members.example", "manual", False)]
+    assert one.find_accounts("ANNA@members.example") == [
+        Account(6, "anna", "anna@members.example", "manual", False, True)
+    ]
 
 
 def test_a_username_is_found_exactly(site: Site) -> None:

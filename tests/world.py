@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from click.testing import Result
 from sqlalchemy import select, update
 from werkzeug.test import Client
 
@@ -70,9 +71,9 @@ def settings_for(database: str, shop_url: str, totara_url: str, **sections: Mapp
 class World:
     """The three of them, on one clock that can be set. Deliveries and work are done when a test says so."""
 
-    def __init__(self, database: str, **sections: Mapping[str, Any]) -> None:
+    def __init__(self, database: str, *, subscriptions: bool = False, **sections: Mapping[str, Any]) -> None:
         self.clock = WallClock()
-        self.shop = Shop(now=self.clock)
+        self.shop = Shop(now=self.clock, subscriptions=subscriptions)
         self.totara = Totara(now=self.clock)
         self.totara.add_tenant("academy", "Academy")
         self.tenant_category = self.totara.tenant("academy").category_id
@@ -80,6 +81,8 @@ class World:
         self.database = database
         self.restricted = self.totara.add_category("Enforcement (restricted)")
         self.public = self.totara.add_category("Public")
+        self.suspensions: list[tuple[str, int]] = []  # (address, course), in the order in which Totara was told
+        self._sees_suspensions()
         self._sections = sections
         self._bridges: list[Bridge] = []
         self.bridge = self.new_bridge()
@@ -96,6 +99,17 @@ class World:
         """The bridge again, with other settings: what it did not write down is forgotten."""
         self.bridge = self.new_bridge(**sections)
         self.web = Client(self.bridge.web())
+
+    def _sees_suspensions(self) -> None:
+        enrol = self.totara.enrol
+
+        def seen(user: int, course: int, **how: Any) -> None:
+            before = self.totara.enrolments.get((user, course))
+            enrol(user, course, **how)
+            if before and before.status == "active" and self.totara.enrolments[user, course].status == "suspended":
+                self.suspensions.append((self.totara.users[user].email.lower(), course))
+
+        self.totara.enrol = seen  # type: ignore[method-assign, assignment]
 
     def now(self) -> datetime:
         """The moment it is for all three."""
@@ -189,6 +203,36 @@ class World:
             bridge.store.close()
         for served in self.served:
             served.stop()
+
+
+def environment(world: World, **more: str) -> dict[str, str]:
+    """The settings of the world, as the environment of a process."""
+    shop, totara = world.served
+    rules = {
+        "BRIDGE_CATALOGUE_ALLOW": '[{"shortname": "*"}]',
+        "BRIDGE_CATALOGUE_DENY": '[{"category": "Enforcement (restricted)"}]',
+        "BRIDGE_CATALOGUE_PRICES": '[{"shortname": "*", "price": "100.00"}]',
+    }
+    return {
+        "BRIDGE_DATABASE_URL": world.database,
+        "BRIDGE_SHOP_URL": shop.url,
+        "BRIDGE_SHOP_CONSUMER_KEY": "ck_sandbox",
+        "BRIDGE_SHOP_CONSUMER_SECRET": "cs_sandbox",
+        "BRIDGE_SHOP_WEBHOOK_SECRETS": SECRET,
+        "BRIDGE_TOTARA_URL": totara.url,
+        "BRIDGE_TOTARA_CLIENT_ID": "sandbox-client",
+        "BRIDGE_TOTARA_CLIENT_SECRET": "sandbox-client-secret",
+        "BRIDGE_TOTARA_WS_TOKEN": "sandbox-ws-token",
+        "BRIDGE_TOTARA_TENANT": "academy",
+        "BRIDGE_WORK_READ_TRIES": "1",
+        "BRIDGE_LOG_LEVEL": "warning",
+        **rules,
+        **more,
+    }
+
+
+#: Runs ``bridge …`` with a world's settings.
+Run = Callable[..., Result]
 
 
 @contextmanager

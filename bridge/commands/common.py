@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +22,57 @@ from bridge import logs
 from bridge.errors import BridgeError, ConfigError
 from bridge.settings import Settings, load
 from bridge.store.db import schema_is_current
+from bridge.store.ledger import Source
 from bridge.store.work import Claim
 from bridge.wiring import Bridge
 
 out = Console()
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "operator"
+
+
+def _name(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not 0 < len(value.strip()) <= 64:
+        raise click.BadParameter("a name of one to 64 letters")
+    return value.strip()
+
+
+def _without_address(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if "@" in value:
+        raise click.BadParameter("the audit log holds no addresses: name people by their numbers")
+    return " ".join(value.split())[:500]
+
+
+by_option = click.option(
+    "--by", metavar="NAME", default=_login, callback=_name, help="Who decided, for the audit log; else your login name."
+)
+
+
+def why_option(default: str) -> Callable[[Any], Any]:
+    """--why, for the audit log."""
+    text = "Why, for the audit log. Numbers of persons, no names or addresses."
+    return click.option("--why", metavar="TEXT", default=default, callback=_without_address, help=text)
+
+
+json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
+
+
+class _SourceType(click.ParamType[Source]):
+    name = "order"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Source:
+        found = re.fullmatch(r"(?:(order|subscription):)?([1-9][0-9]{0,17})", str(value).strip().lower())
+        if not found:
+            self.fail("give an order's number, or subscription:45", param, ctx)
+        return Source("subscription" if found[1] == "subscription" else "order", int(found[2]))
+
+
+SOURCE = _SourceType()
 
 
 def as_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Operators' commands about orders and what is owed: resync, status, parked."""
+"""Operators' commands about orders and what is owed: resync, reconcile, status, parked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 import click
 from rich.markup import escape
 
-from bridge.commands.common import as_json, as_table, out, with_bridge
+from bridge.commands.common import as_json, as_table, holding, out, with_bridge
+from bridge.commands.common import json_option as json_option  # for the others, who know it by this module
+from bridge.commands.seats import print_seats
+from bridge.errors import NotFound
 from bridge.health import problems
-from bridge.kinds import LEARNER, ORDER
+from bridge.kinds import ALL, LEARNER, ORDER, RECONCILE, SUBSCRIPTION
+from bridge.seating import LaidOut, lay_out
 from bridge.store import learning, ledger
 from bridge.store.db import utc_now
+from bridge.store.ledger import Source
 from bridge.store.work import Parked
 from bridge.wiring import Bridge
-
-json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
 
 
 @click.command()
@@ -24,27 +27,57 @@ json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, fo
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
-    help="Every order modified since this moment (UTC).",
+    help="Every order and subscription modified since this moment (UTC).",
+)
+@click.option(
+    "--subscription",
+    "subscription_ids",
+    type=click.IntRange(min=1),
+    metavar="ID",
+    multiple=True,
+    help="A subscription, by its number.",
 )
 @with_bridge
-def resync(bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None) -> None:
-    """Have orders looked at again, and their learners' access verified in Totara.
+def resync(
+    bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None, subscription_ids: tuple[int, ...]
+) -> None:
+    """Have orders looked at again, their learners' access verified in Totara, and their notes in the shop.
 
     Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is.
 
     \b
     Examples:
       bridge resync 1041 1042
+      bridge resync --subscription 45
       bridge resync --since 2026-11-01
     """
-    if bool(order_ids) == bool(since):
-        raise click.UsageError("give either order numbers or --since")
+    if bool(order_ids or subscription_ids) == bool(since):
+        raise click.UsageError("give either numbers of orders or of subscriptions, or --since")
     if since:
         found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
-        click.echo(f"{found} orders are due")
+        click.echo(f"{found} orders and subscriptions are due")
         return
-    learners = bridge.jobs.look_again(ORDER, order_ids)
-    click.echo(f"{len(order_ids)} orders and {learners} learners are due")
+    learners = bridge.jobs.look_again(ORDER, order_ids) if order_ids else 0
+    learners += bridge.jobs.look_again(SUBSCRIPTION, subscription_ids) if subscription_ids else 0
+    things = [f"{len(order_ids)} orders"] if order_ids else []
+    things += [f"{len(subscription_ids)} subscriptions"] if subscription_ids else []
+    click.echo(f"{', '.join(things)} and {learners} learners are due")
+
+
+@click.command()
+@with_bridge
+def reconcile(bridge: Bridge) -> None:
+    """Look for what nothing tells of, now and not only once a day: orders and refunds that were deleted for good.
+
+    Marks them due; a worker does the rest.
+
+    \b
+    Example:
+      bridge reconcile
+    """
+    with holding(bridge, RECONCILE, ALL):
+        found = bridge.jobs.reconcile()
+    click.echo(f"{found} orders are due")
 
 
 @click.command()
@@ -60,7 +93,7 @@ def status(bridge: Bridge, json_: bool) -> None:
     found = problems(bridge.store, bridge.work, watch_seconds=bridge.settings.work.watch_seconds)
     counts = bridge.work.counts()
     with bridge.store.read() as connection:
-        totals = dict(ledger.counts(connection))
+        totals = dict(ledger.counts(connection, utc_now()))
     if json_:
         as_json({"ready": not found, "problems": found, "work": counts, "ledger": totals})
     else:
@@ -127,23 +160,38 @@ def parked_list(bridge: Bridge, json_: bool) -> None:
 @json_option
 @with_bridge
 def parked_show(bridge: Bridge, kind: str, key: str, json_: bool) -> None:
-    """Show one parked thing, and which orders it concerns.
+    """Show one parked thing, and which orders it concerns. Where seats have to be chosen, these are laid out.
 
     \b
-    Example:
+    Examples:
       bridge parked show learner 17
+      bridge parked show order 1041
     """
     item = _find(bridge, kind, key)
     concerned: list[int] = []
     with bridge.store.read() as connection:
         if kind == LEARNER:
             concerned = learning.orders_of(connection, int(key))
+    choices = _choices(bridge, item)
     if json_:
-        as_json({**_as_dict(item), "orders": concerned})
+        as_json({**_as_dict(item), "orders": concerned, "choices": [choice.as_dict() for choice in choices]})
         return
     for name, value in {**_as_dict(item), "orders": ", ".join(map(str, concerned)) or None}.items():
         if value is not None:
             out.print(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}", highlight=False)
+    print_seats(choices)
+
+
+def _choices(bridge: Bridge, item: Parked) -> list[LaidOut]:
+    """The purchases of which somebody has to choose the seats that go."""
+    if item.kind not in (ORDER, SUBSCRIPTION):
+        return []
+    source = Source("order" if item.kind == ORDER else "subscription", int(item.key))
+    try:
+        with bridge.store.read() as connection:
+            return [one for one in lay_out(connection, source, utc_now()) if one.to_go]
+    except NotFound:  # parked before it could be written down
+        return []
 
 
 @parked.command("retry")

@@ -75,6 +75,7 @@ class Tree:
     def __init__(self, categories: Iterable[Category]) -> None:
         self._by_id = {category.id: category for category in categories}
         self._paths: dict[int, tuple[Category, ...]] = {}
+        self._tenants = {one.parent for one in self._by_id.values() if one.name in SYSTEM_CATEGORIES and one.parent}
 
     def __iter__(self) -> Iterator[Category]:
         return (c for c in self._by_id.values() if not self.is_system(c.id))
@@ -101,6 +102,14 @@ class Tree:
         """Whether the path is known up to the top."""
         path = self.path(category_id)
         return bool(path) and path[0].parent == 0
+
+    def tenant_home(self, category_id: int) -> Category | None:
+        """The category of the tenant that a category lies in, None for the site's own.
+
+        No call tells which category is a tenant's. But Totara keeps its containers at the top and inside of every
+        tenant's category, and nowhere else (measured on 17.3).
+        """
+        return next((place for place in self.path(category_id) if place.id in self._tenants), None)
 
     def is_system(self, category_id: int) -> bool:
         """Whether it is one of Totara's own, or lies inside one."""

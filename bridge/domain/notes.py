@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,13 @@ from bridge.domain.offers import Item
 
 #: Ends every note: by it a note is known again, however the shop escapes the text.
 NOTE_MARK = "[bridge {}]"
+_MARK = re.compile(r"\[bridge ([0-9a-f]{16})\]")
+
+
+def mark_of(text: str) -> str:
+    """The mark of a note of ours, as the shop has it; "" for somebody else's."""
+    found = _MARK.findall(text)
+    return str(found[-1]) if found else ""
 
 
 class SeatStands(Protocol):

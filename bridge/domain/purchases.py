@@ -230,6 +230,7 @@ class Seat:
     person: int | None
     live: bool
     role: Role | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +291,9 @@ def plan_seats(
 
     Seats that are too many go in this order: open ones, those of people who never began (``idle``, by seat id), then
     those in use, of which all go or none: to pick one is for a person. Seats given back are those that were taken,
-    first. A seat once taken stays with its person. Without ``grow`` nothing new is given. With ``carry`` people whose
-    seats end move to the seats that begin: a subscription was switched.
+    first, and of these the last to end: what a person chose to go stays away when the rest comes back. A seat once
+    taken stays with its person. Without ``grow`` nothing new is given. With ``carry`` people whose seats end move to
+    the seats that begin: a subscription was switched.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
     whole = SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
@@ -314,7 +316,7 @@ def _plan_one(
         end, undecided = _which_go(key, live, len(live) - want.seats, idle)
         stay = [seat for seat in live if seat not in end]
         return SeatPlan(take=_taken(stay, want.takers) if grow else (), end=end, undecided=undecided)
-    revive = sorted((seat for seat in mine if not seat.live), key=lambda seat: seat.person is None)[:missing]
+    revive = sorted((seat for seat in mine if not seat.live), key=_back_first)[:missing]
     there = [*live, *revive]
     take = _taken(there, want.takers)
     seated = {seat.person for seat in there} | {taker.person for _, taker in take}
@@ -322,6 +324,10 @@ def _plan_one(
     first = max((seat.unit for seat in mine), default=0) + 1
     give = [NewSeat(key, first + n, waiting[n] if n < len(waiting) else None) for n in range(missing - len(revive))]
     return SeatPlan(give=tuple(give), take=take, revive=tuple(revive))
+
+
+def _back_first(seat: Seat) -> tuple[bool, float]:
+    return seat.person is None, -seat.ended.timestamp() if seat.ended else 0.0
 
 
 def _taken(seats: Sequence[Seat], takers: Sequence[Taker]) -> tuple[tuple[Seat, Taker], ...]:

@@ -62,7 +62,9 @@ def _order_matches(order: Json, search: str) -> bool:
 
 
 def get_order(shop: Shop, one: int) -> Answer:
-    """One order."""
+    """One order. A subscription's number is answered too, with the subscription as if it were an order."""
+    if one in shop.subscriptions:
+        return Answer(shop.show_subscription_as_order(one))
     return Answer(shop.show_order(one))
 
 

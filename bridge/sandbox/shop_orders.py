@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -288,7 +288,10 @@ class Orders(Bundles):
     def _forget_in_lines(self, gone: set[int]) -> None:
         every = [line for order in self.orders.values() for line in order["line_items"]]
         every += [line for refunds in self.refunds.values() for r in refunds for line in r["line_items"]]
-        for line in every:
+        self._forget(gone, every)
+
+    def _forget(self, gone: set[int], lines: Iterable[Json]) -> None:
+        for line in lines:
             if line["product_id"] in gone or line["variation_id"] in gone:
                 line |= {"product_id": 0, "variation_id": 0, "sku": None}
 

@@ -141,8 +141,11 @@ class Subscriptions(Plans):
             found = self._subscription(one)
             if status and status != found["status"]:
                 found |= self._dates_for(found, status)
+            changed = status not in ("", found["status"])
             found |= {"status": status or found["status"], **fields, **self._moment("modified")}
             self.hooks.fire("subscription.updated", one)
+            if changed:
+                self.hooks.fire("action.woocommerce_subscription_status_changed", one)
 
     def _dates_for(self, found: Json, status: str) -> Json:
         now = stamp(self.now()) or ""
@@ -263,6 +266,10 @@ class Subscriptions(Plans):
                 if found["parent_id"] == order_id and found["status"] != "trash":
                     self.trash_subscription(one)
 
+    def _forget_in_lines(self, gone: set[int]) -> None:
+        super()._forget_in_lines(gone)
+        self._forget(gone, [line for found in self.subscriptions.values() for line in found["line_items"]])
+
     # --- how they are shown -------------------------------------------------------------------------------
 
     def _subscription(self, one: int, status: int = 404) -> Json:
@@ -281,12 +288,15 @@ class Subscriptions(Plans):
             return found
 
     def subscriptions_of(self, order_id: int) -> list[int]:
-        """The subscriptions an order belongs to in any way: those it began, renews, switches or follows."""
+        """The subscriptions an order belongs to in any way: those it began, renews, switches or follows. None of
+        those in the bin.
+        """
         with self.lock:
             order = self._order(order_id)
             named = {str(meta_of(order, key)) for key in (*RELATIONS.values(), RESUBSCRIBE)}
-            begun = [one for one, found in self.subscriptions.items() if found["parent_id"] == order_id]
-            return begun + [one for one in self.subscriptions if str(one) in named and one not in begun]
+            there = {one: found for one, found in self.subscriptions.items() if found["status"] != "trash"}
+            begun = [one for one, found in there.items() if found["parent_id"] == order_id]
+            return begun + [one for one in there if str(one) in named and one not in begun]
 
     def _last_order(self, found: Json) -> int:
         related = self.related(found["id"])
@@ -321,6 +331,13 @@ class Subscriptions(Plans):
             customer = {"customer": f"customers/{found['customer_id']}"} if found["customer_id"] else {}
             parent = {"up": f"orders/{found['parent_id']}"} if found["parent_id"] else {}
             return found | {"_links": links(self.url, "subscriptions", one, **customer, **parent)}
+
+    def show_subscription_as_order(self, one: int) -> Json:
+        """A subscription as orders/ID answers it: an order that has a parent, and the caches of its own orders."""
+        with self.lock:
+            found, order = self.show_subscription(one), self.show_order(next(iter(self.orders)))
+            missing = {"transaction_id": "", "cart_hash": "", "refunds": [], "currency_symbol": "", "_links": {}}
+            return {key: found.get(key, missing.get(key)) for key in order}
 
     def show_orders_of(self, one: int) -> list[Json]:
         """The orders of a subscription as subscriptions/ID/orders answers them: parent, renewals, switches."""

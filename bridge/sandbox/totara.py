@@ -73,6 +73,7 @@ class Totara(Audiences):
         self.may_manage_categories = False  # moodle/category:manage: idnumber and visibility of a category
         self.may_move_tenants = False  # totara/tenant:manageparticipants
         self.may_use_rest = True  # webservice/rest:use
+        self.lacking: set[str] = set()  # other capabilities of the service account that were taken away, by name
         self.multilang_filter = True  # the multi-language filter is on; web services use it only when asked
         self.strip_names = True  # tags in names are stripped: unfiltered, their languages run together
         self.max_complexity = 6000
@@ -111,6 +112,11 @@ class Totara(Audiences):
         if not isinstance(self.seconds, Clock):
             raise TypeError("this Totara was given a clock of another kind; set that one")
         return self.seconds
+
+    def shows_course(self, course: Course) -> bool:
+        """Whether the service account sees a course: a hidden one only by a capability."""
+        hidden = not course.visible and "moodle/course:viewhiddencourses" in self.lacking
+        return course.viewable and not hidden
 
     def note(self, what: str) -> None:
         """Remember that an API call was carried out."""

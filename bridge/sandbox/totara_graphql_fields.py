@@ -56,6 +56,8 @@ def users(totara: Totara, given: Given) -> Given:
     With isolation a client of the system sees no members; from 18 on only active ones.
     """
     query = given.get("query") or {}
+    if "moodle/user:viewalldetails" in totara.lacking:
+        raise Problem("You do not have capabilities to view users.")
     rows = [u for u in totara.live_users() if not (totara.isolation and u.tenant is not None)]
     if totara.version != "17":
         filters = query.get("filters") or {}
@@ -175,6 +177,9 @@ def create_user(totara: Totara, given: Given) -> Given:
     with nullcontext() if totara.race_window else totara.lock:
         with totara.lock:
             tenant = _tenant_id(totara, sent["tenant"]) if sent.get("tenant") is not None else None
+            if "moodle/user:create" in totara.lacking:
+                place = "" if tenant is None else " for the tenant"
+                raise Problem(f"You do not have capabilities to create a user{place}.")
             if not sent.get("password") and not sent.get("generate_password"):
                 raise Problem(f"{CODING_ERROR}Required parameter - password not being passed")
             _check_user(totara, sent)

@@ -7,7 +7,7 @@ from typing import Any
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.totara_audiences import AUDIENCE, INDIVIDUAL, Assignment, Audience
 from bridge.sandbox.totara_things import User
-from bridge.sandbox.totara_ws import Call, function, invalid_parameter, no_permission, no_record
+from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter, no_permission, no_record
 
 _BY = {"type": "text", "value": "text"}
 _AUDIENCE = {"categorytype": _BY, "name": "text", "idnumber": "text", "description?": "text"}
@@ -16,12 +16,12 @@ _AUDIENCE |= {"descriptionformat?": "int", "visible?": "bool"}
 
 def _view(totara: Totara) -> None:
     if not totara.may_view_audiences:
-        raise no_permission("View audiences")
+        raise no_permission("View site-wide audiences")
 
 
 def _assign(totara: Totara) -> None:
     if not totara.may_assign_audiences:
-        raise no_permission("Assign audience members")
+        raise no_permission("Add and remove audience members")
 
 
 def _manage(totara: Totara) -> None:
@@ -50,9 +50,10 @@ def _audiences(totara: Totara, ids: list[int]) -> list[Audience]:
 
 @function("core_cohort_get_cohorts", {"cohortids?": ["int"]})
 def get_cohorts(call: Call, cohortids: list[int] | None = None) -> list[dict[str, Any]]:
-    """Audiences by their ids, or every one: those of the tenants' participants too."""
+    """Audiences by their ids, or every one: those of the tenants' participants too. Unknown ids are left out."""
     _view(call.totara)
-    return [_shown(one) for one in _audiences(call.totara, cohortids or list(call.totara.audiences))]
+    wanted = cohortids or list(call.totara.audiences)
+    return [_shown(call.totara.audiences[one]) for one in wanted if one in call.totara.audiences]
 
 
 @function("core_cohort_get_cohort_members", {"cohortids": ["int"]})
@@ -139,11 +140,11 @@ def _one_user(totara: Totara, by: dict[str, str]) -> User | None:
 def delete_cohort_members(call: Call, members: list[dict[str, int]]) -> None:
     """Take people out of audiences, all or none; who isn't in it is no error. Enrolments go before the answer."""
     totara = call.totara
-    _assign(totara)
     for given in members:
         user = totara.users.get(given["userid"])
         if given["cohortid"] not in totara.audiences or user is None or user.deleted:
             raise no_record()
+    _assign(totara)
     for given in members:
         totara.remove_member(given["cohortid"], given["userid"])
 
@@ -183,7 +184,7 @@ def create_assignments(call: Call, programid: int, typeid: int, items: list[int]
     """
     totara = call.totara
     if not totara.may_assign_programs:
-        raise no_permission("Configure program assignments")
+        raise WsError("moodle_exception", "error:cannotupdateassignment", "Program assignment cannot be updated")
     if programid not in totara.programs:
         raise no_record()
     if typeid not in (INDIVIDUAL, AUDIENCE):
@@ -216,6 +217,10 @@ def delete_assignment(call: Call, assignment_id: int) -> dict[str, Any]:
 def filter_assignments(call: Call, categories: list[int], recent: bool, term: str, program_id: int) -> dict[str, Any]:
     """The assignments of a program by their kinds and a part of their names."""
     totara = call.totara
+    if program_id not in totara.programs:
+        raise no_record()
+    if not totara.may_assign_programs:
+        raise no_permission("Configure program assignments")
     rows = [
         _assignment(totara, one.id, one.kind, one.item)
         for one in totara.assignments.values()

@@ -191,7 +191,7 @@ def get_courses_by_field(call: Call, field: str = "", value: str = "") -> dict[s
     else:
         chosen = [c for c in totara.courses.values() if not field or str(getattr(c, field)) == value]
     orders = totara.course_orders(chosen)
-    answers = [_found(call, c) | _details(call, c, orders[c.id]) for c in chosen if c.viewable]
+    answers = [_found(call, c) | _details(call, c, orders[c.id]) for c in chosen if totara.shows_course(c)]
     if not field or (field in ("id", "ids") and str(SITE_COURSE) in values):
         front = _front_page(call)
         site = _found(call, front) | _details(call, front, 1) | {"format": "site", "newsitems": 3}
@@ -292,7 +292,7 @@ def search_courses(
     Hidden ones are never among them, not even for an account that may see them.
     """
     totara = call.totara
-    visible = [c for c in totara.courses.values() if c.viewable and c.shown]
+    visible = [c for c in totara.courses.values() if totara.shows_course(c) and c.shown]
     if criterianame == "search":
         word = criteriavalue.lower()
         found = [c for c in visible if word in f"{c.fullname}\n{c.shortname}\n{c.idnumber}\n{c.summary}".lower()]

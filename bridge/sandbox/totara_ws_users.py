@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.totara_things import ADMIN, GUEST, Course, Enrolment, User, weak_password
-from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter, no_record, valid_email
+from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter, no_permission, no_record, valid_email
 from bridge.sandbox.totara_ws_courses import name_of, summary_of
 
 STUDENT = 5
@@ -29,8 +29,17 @@ _NEW_USER = {"username": "username", "firstname": "text", "lastname": "text", "e
 _CHANGE = {"id": "int", "username?": "username", "firstname?": "text", "lastname?": "text", "email?": "text"}
 
 
+SERVICE_ACCOUNT = 3
+
+
+def _seen(totara: Totara) -> list[User]:
+    """The accounts that are shown to the service account: its own always, others by a capability."""
+    alone = "moodle/user:viewalldetails" in totara.lacking
+    return [user for user in totara.live_users() if user.id == SERVICE_ACCOUNT or not alone]
+
+
 def _user(call: Call, user: User) -> dict[str, Any]:
-    """An account as the service account sees it; its tenant isn't told."""
+    """An account as the service account sees it; its tenant isn't told, and its e-mail only by a capability."""
     picture = f"{call.site_url}/theme/image.php/ventura/core/1/u/f"
     answer: dict[str, Any] = {
         "id": user.id,
@@ -60,6 +69,9 @@ def _user(call: Call, user: User) -> dict[str, Any]:
     }
     if user.city:
         answer["city"] = user.city
+    own = user.id == SERVICE_ACCOUNT or user.maildisplay == 1
+    if "moodle/site:viewuseridentity" in call.totara.lacking and not own:
+        del answer["email"]
     return answer
 
 
@@ -75,7 +87,7 @@ def get_users(call: Call, criteria: list[dict[str, str]]) -> dict[str, Any]:
     keys = [one["key"] for one in criteria]
     if len(set(keys)) < len(keys):
         raise invalid_parameter()
-    found, warnings = call.totara.live_users(), []
+    found, warnings = _seen(call.totara), []
     for one in criteria:
         key, value = one["key"], one["value"]
         if key in ("email", "firstname", "lastname"):
@@ -94,7 +106,7 @@ def get_users_by_field(call: Call, field: str, values: list[str]) -> list[dict[s
     """Accounts by an exact value, upper and lower case told apart; unknown values are passed over."""
     if field not in ("id", "idnumber", "username", "email"):
         raise invalid_parameter()
-    return [_user(call, user) for user in call.totara.live_users() if str(getattr(user, field)) in values]
+    return [_user(call, user) for user in _seen(call.totara) if str(getattr(user, field)) in values]
 
 
 @function("core_user_create_users", {"users": [_NEW_USER | {"createpassword?": "bool"} | _PROFILE]}, locks=True)
@@ -104,6 +116,8 @@ def create_users(call: Call, users: list[dict[str, Any]]) -> list[dict[str, Any]
     E-mails are compared as they are written, and nothing but the look beforehand keeps them apart.
     """
     totara = call.totara
+    if "moodle/user:create" in totara.lacking:
+        raise no_permission("Create users")
     made: list[User] = []
     with nullcontext() if totara.race_window else totara.lock:
         try:
@@ -202,9 +216,11 @@ def enrol_users(call: Call, enrolments: list[dict[str, int]]) -> None:
         course = totara.courses.get(given["courseid"])
         if course is None:
             raise invalid_parameter()
-        if not course.enterable:
+        if not course.enterable or not totara.shows_course(course):
             raise WsError("require_login_exception", "requireloginerror", "Course or activity not accessible.")
-        if given["roleid"] != STUDENT:
+        if "enrol/manual:enrol" in totara.lacking:
+            raise no_permission("Enrol users")
+        if given["roleid"] != STUDENT or "moodle/role:assign" in totara.lacking:
             raise WsError(
                 "moodle_exception",
                 "wsusercannotassign",
@@ -258,6 +274,8 @@ def get_users_courses(call: Call, userid: int) -> list[dict[str, Any]]:
     user = totara.users.get(userid)
     if user is None or user.deleted:
         raise no_record()
+    if "moodle/course:viewparticipants" in totara.lacking and userid != SERVICE_ACCOUNT:
+        return []  # without a word
     mine = _own_courses(totara, user)
     wanted = {course.id for course in mine}
     pairs = totara.enrolments.keys() | totara.other_enrolments.keys()
@@ -324,6 +342,8 @@ def get_course_completion_status(call: Call, courseid: int, userid: int) -> dict
     course, user = totara.courses.get(courseid), totara.users.get(userid)
     if course is None or user is None or user.deleted:
         raise no_record()
+    if "report/completion:view" in totara.lacking and userid != SERVICE_ACCOUNT:
+        raise WsError("moodle_exception", "cannotviewreport", "You cannot view this report")
     if not totara.enrolled(userid, courseid, only_active=True):
         raise WsError("moodle_exception", "usernotenroled", "User is not enrolled in this course")
     if not course.self_completion:

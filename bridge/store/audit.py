@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, false, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, insert, or_, select
 
 from bridge.store.db import Store
 from bridge.store.models import audit, audit_seals
@@ -56,14 +56,25 @@ def note(
 def trail(
     connection: Connection,
     *,
-    order_id: int | None = None,
-    subscription_id: int | None = None,
-    person_id: int | None = None,
+    orders: Collection[int] = (),
+    subscriptions: Collection[int] = (),
+    persons: Collection[int] = (),
+    since: datetime | None = None,
 ) -> list[Row[Any]]:
-    """What happened to an order, a subscription or a person, in order."""
-    asked = ((audit.c.order_id, order_id), (audit.c.subscription_id, subscription_id), (audit.c.person_id, person_id))
-    about = [column == value for column, value in asked if value is not None]
-    return list(connection.execute(select(audit).where(or_(false(), *about)).order_by(audit.c.at, audit.c.id)))
+    """What happened to any of these orders, subscriptions and persons, in order."""
+    asked = ((audit.c.order_id, orders), (audit.c.subscription_id, subscriptions), (audit.c.person_id, persons))
+    about = [column.in_(sorted(ids)) for column, ids in asked if ids]
+    query = _entries(since).where(or_(false(), *about))
+    return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))
+
+
+def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:
+    """All entries, as they were written down."""
+    yield from _paged(connection, _entries(since), audit.c.id)
+
+
+def _entries(since: datetime | None) -> Select[Any]:
+    return select(audit) if since is None else select(audit).where(audit.c.at >= since)
 
 
 # --- the chain -------------------------------------------------------------------------------------------------------
@@ -129,14 +140,17 @@ def verify(connection: Connection, head: str = "") -> Verified:
 
 
 def _sealed(connection: Connection) -> Iterator[Row[Any]]:
-    """Every seal with its entry, in order; a thousand at a time, whatever kind of connection it is."""
-    query = (
-        select(audit_seals.c.number, audit_seals.c.audit_id, audit_seals.c.hash, *audit.c)
-        .outerjoin(audit, audit.c.id == audit_seals.c.audit_id)
-        .order_by(audit_seals.c.number)
-        .limit(1000)
+    """Every seal with its entry, in order."""
+    query = select(audit_seals.c.number, audit_seals.c.audit_id, audit_seals.c.hash, *audit.c).outerjoin(
+        audit, audit.c.id == audit_seals.c.audit_id
     )
-    page = connection.execute(query).all()
-    while page:
-        yield from page
-        page = connection.execute(query.where(audit_seals.c.number > page[-1].number)).all()
+    yield from _paged(connection, query, audit_seals.c.number)
+
+
+def _paged(connection: Connection, query: Select[Any], key: ColumnElement[int]) -> Iterator[Row[Any]]:
+    """The rows by their key, a thousand at a time: a log of any size, on a connection without a transaction too,
+    where PostgreSQL has no cursors."""
+    after = 0
+    while rows := list(connection.execute(query.where(key > after).order_by(key).limit(1000))):
+        yield from rows
+        after = rows[-1]._mapping[key]

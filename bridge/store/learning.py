@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
 
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
@@ -154,12 +154,17 @@ def subscribers_of(connection: Connection, subscription_id: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class SeatReport:
-    """One item of one seat, for the note on its order. ``line_id`` is 0 for a subscription's."""
+    """One item of one seat, for whoever tells how it stands. ``line_id`` is 0 for a subscription's."""
 
+    seat_id: int
+    purchase_id: int
+    order_id: int | None
     line_id: int
     subscription_id: int | None
     item: Item
     unit: int
+    role: str | None
+    since: datetime
     live: bool
     why: str | None
     person_id: int | None
@@ -173,8 +178,13 @@ class SeatReport:
     until: datetime | None
 
 
-_REPORT = (
+_REPORT: Select[Any] = (
     select(
+        seats.c.id.label("seat_id"),
+        seats.c.purchase_id,
+        seats.c.role,
+        seats.c.since,
+        purchases.c.order_id,
         purchases.c.line_id,
         purchases.c.subscription_id,
         purchase_items.c.kind,
@@ -210,6 +220,7 @@ _REPORT = (
 )
 _REPORT_OF_ORDER = _REPORT.where(purchases.c.order_id == bindparam("order"))
 _REPORT_OF_SUBSCRIPTION = _REPORT.where(purchases.c.subscription_id == bindparam("subscription"))
+_REPORT_OF_PERSON = _REPORT.where(seats.c.person_id == bindparam("person"))
 
 
 def report(connection: Connection, order_id: int) -> list[SeatReport]:
@@ -217,26 +228,43 @@ def report(connection: Connection, order_id: int) -> list[SeatReport]:
     rows = list(connection.execute(_REPORT_OF_ORDER, {"order": order_id}))
     for subscription_id in subscriptions_of(connection, order_id):
         rows += connection.execute(_REPORT_OF_SUBSCRIPTION, {"subscription": subscription_id})
-    return [
-        SeatReport(
-            line_id=row.line_id if row.subscription_id is None else 0,
-            subscription_id=row.subscription_id,
-            item=Item(Kind(row.kind), row.item_id),
-            unit=row.unit,
-            live=row.live,
-            why=row.ended_why,
-            person_id=row.person_id,
-            totara_id=row.totara_id,
-            state=row.state,
-            verified=row.verified,
-            trouble=row.trouble,
-            completed=row.completed,
-            held=row.held,
-            starts=row.starts,
-            until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
-        )
-        for row in rows
-    ]
+    return [_seat_report(row) for row in rows]
+
+
+def report_of_subscription(connection: Connection, subscription_id: int) -> list[SeatReport]:
+    """How every seat of a subscription stands."""
+    rows = connection.execute(_REPORT_OF_SUBSCRIPTION, {"subscription": subscription_id})
+    return [_seat_report(row) for row in rows]
+
+
+def report_of_person(connection: Connection, person_id: int) -> list[SeatReport]:
+    """How every seat stands on which the person sits, or sat."""
+    return [_seat_report(row) for row in connection.execute(_REPORT_OF_PERSON, {"person": person_id})]
+
+
+def _seat_report(row: Row[Any]) -> SeatReport:
+    return SeatReport(
+        seat_id=row.seat_id,
+        purchase_id=row.purchase_id,
+        order_id=row.order_id,
+        line_id=row.line_id if row.subscription_id is None else 0,
+        subscription_id=row.subscription_id,
+        item=Item(Kind(row.kind), row.item_id),
+        unit=row.unit,
+        role=row.role,
+        since=row.since,
+        live=row.live,
+        why=row.ended_why,
+        person_id=row.person_id,
+        totara_id=row.totara_id,
+        state=row.state,
+        verified=row.verified,
+        trouble=row.trouble,
+        completed=row.completed,
+        held=row.held,
+        starts=row.starts,
+        until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
+    )
 
 
 # --- letters -------------------------------------------------------------------------------------------------------

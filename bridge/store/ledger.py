@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert, not_, or_, select, update
 
 from bridge.domain.enrolments import State
 from bridge.domain.offers import Offer, offer_from_json
@@ -50,6 +50,16 @@ def find_subscription(connection: Connection, subscription_id: int) -> Row[Any] 
 def set_order(connection: Connection, order_id: int, **values: Any) -> None:
     """Write down something about an order that is known."""
     connection.execute(update(orders).where(orders.c.id == order_id).values(**values))
+
+
+#: Stands in place of the last note that we know of, where a person has asked us to look at what the shop has.
+FORGOTTEN = "?"
+
+
+def forget_notes(connection: Connection, order_ids: Collection[int]) -> None:
+    """Believe no more that the notes we wrote on these orders are there. One that was never written stays so."""
+    written = orders.c.note_written.is_not(None)
+    connection.execute(update(orders).where(orders.c.id.in_(sorted(order_ids)), written).values(note_written=FORGOTTEN))
 
 
 def record_order(store: Store, connection: Connection, order_id: int, person_id: int | None, **values: Any) -> None:
@@ -94,6 +104,19 @@ def newest_order(connection: Connection, subscription_id: int) -> list[int]:
     return [] if newest is None else [int(newest)]
 
 
+def bought_by(connection: Connection, person_id: int) -> list[Source]:
+    """The orders and subscriptions whose buyer the person is."""
+    found: list[Source] = []
+    kinds: tuple[tuple[Literal["order", "subscription"], Any], ...] = (
+        ("order", orders),
+        ("subscription", subscriptions),
+    )
+    for kind, table in kinds:
+        query = select(table.c.id).where(table.c.person_id == person_id).order_by(table.c.id)
+        found += [Source(kind, int(one)) for (one,) in connection.execute(query)]
+    return found
+
+
 def payment_trouble(connection: Connection, subscription_id: int) -> str:
     """What is wrong with the payment of a subscription's newest order; "" for nothing."""
     query = (
@@ -131,6 +154,17 @@ def orders_that_matter(connection: Connection, after: int) -> dict[int, bool]:
         or_(orders.c.id.in_(with_seats), orders.c.refunds > 0), orders.c.id > after, orders.c.status != "deleted"
     )
     return dict(connection.execute(query.order_by(orders.c.id).limit(100)).all())
+
+
+def subscriptions_that_matter(connection: Connection, after: int) -> list[int]:
+    """The next hundred subscriptions with seats that have not ended."""
+    query = (
+        select(purchases.c.subscription_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(seats.c.ended_at.is_(None), purchases.c.subscription_id > after)
+    )
+    rows = connection.execute(query.distinct().order_by(purchases.c.subscription_id).limit(100))
+    return [int(one) for (one,) in rows]
 
 
 def seen_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[datetime | None, datetime]]:
@@ -179,6 +213,11 @@ class Purchase:
     until: datetime | None
     grace_until: datetime | None
     held: str | None
+
+    @property
+    def seats_paid(self) -> int:
+        """The seats that it paid for when it was last looked at."""
+        return self.paid * self.offer.seats if self.offer.items else 0
 
     def stands_as(self, **state: Any) -> bool:
         """Whether it pays from when until when, and rests or not, just so."""
@@ -246,9 +285,7 @@ def courses_of_products(connection: Connection, product_ids: Collection[int]) ->
 
 # --- seats -----------------------------------------------------------------------------------------------------------
 
-_SEAT = select(
-    seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.ended_at.is_(None), seats.c.role
-)
+_SEAT = select(seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.role, seats.c.ended_at)
 _SEATS_OF = _SEAT.where(seats.c.purchase_id.in_(bindparam("purchases", expanding=True)))
 
 
@@ -258,8 +295,8 @@ def seats_of(connection: Connection, of: Mapping[int, Hashable]) -> list[Seat]:
         return []
     rows = connection.execute(_SEATS_OF, {"purchases": sorted(of)})
     return [
-        Seat(seat, of[purchase], unit, person, live, Role(role) if role else None)
-        for seat, purchase, unit, person, live, role in rows
+        Seat(seat, of[purchase], unit, person, ended is None, Role(role) if role else None, ended)
+        for seat, purchase, unit, person, role, ended in rows
     ]
 
 
@@ -331,6 +368,18 @@ def end_seats(connection: Connection, seat_ids: Collection[int], why: str, now: 
     return sat
 
 
+def cut_short(connection: Connection, seat_ids: Collection[int], now: datetime) -> set[int]:
+    """Let the access of seats that are still paid for end now, by a person's word; who sits on them.
+
+    They stay seats of their purchase: one that had ended would be given back with the next look.
+    """
+    mine = seats.c.id.in_(sorted(seat_ids))
+    sit = {int(p) for (p,) in connection.execute(select(seats.c.person_id).where(mine)) if p is not None}
+    later = or_(seats.c.until.is_(None), seats.c.until > now)
+    connection.execute(update(seats).where(mine, later).values(until=now.replace(microsecond=0)))
+    return sit
+
+
 def sitting(connection: Connection, purchase_ids: Collection[int]) -> set[int]:
     """Who sits on a seat of these purchases that has not ended."""
     query = select(seats.c.person_id).where(
@@ -354,15 +403,34 @@ def write_note(store: Store, connection: Connection, name: str, value: Any, now:
     connection.execute(statement.on_conflict_do_update(index_elements=[notes.c.name], set_={"value": value, "at": now}))
 
 
-def counts(connection: Connection) -> Mapping[str, int]:
-    """The ledger in numbers."""
+def _waiting(now: datetime) -> Any:
+    """Whoever sits on a seat that pays now, and whose access is not there, or can't be ended or changed."""
+    begun = or_(purchases.c.starts.is_(None), purchases.c.starts <= now)
+    going = [or_(end.is_(None), end > now) for end in (seats.c.until, purchases.c.until, purchases.c.grace_until)]
+    ready = and_(access.c.state == State.ACTIVE, access.c.verified_at.is_not(None), access.c.trouble.is_(None))
+    same = [access.c[name] == purchase_items.c[name] for name in ("kind", "item_id")]
+    paid = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
+    items = paid.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+    given = items.outerjoin(access, and_(access.c.person_id == seats.c.person_id, *same))
+    sits = (seats.c.ended_at.is_(None), seats.c.person_id.is_not(None), purchases.c.held.is_(None))
+    missing = or_(access.c.state.is_(None), not_(ready))
+    return select(func.count(distinct(seats.c.id))).select_from(given).where(*sits, begun, *going, missing)
+
+
+def counts(connection: Connection, now: datetime) -> Mapping[str, int]:
+    """The ledger in numbers. ``held``: seats that rest; ``waiting``: seats in use whose access is not there yet."""
     queries = {
         "orders": select(func.count()).select_from(orders),
+        "subscriptions": select(func.count()).select_from(subscriptions),
         "persons": select(func.count()).select_from(persons),
         "seats": select(func.count()).select_from(seats).where(seats.c.ended_at.is_(None)),
         "open_seats": select(func.count())
         .select_from(seats)
         .where(seats.c.ended_at.is_(None), seats.c.person_id.is_(None)),
+        "held": select(func.count())
+        .select_from(seats.join(purchases, purchases.c.id == seats.c.purchase_id))
+        .where(seats.c.ended_at.is_(None), purchases.c.held.is_not(None)),
+        "waiting": _waiting(now),
         "access": select(func.count()).select_from(access).where(access.c.state == State.ACTIVE),
         "products": select(func.count()).select_from(products).where(products.c.retired.is_(False)),
     }

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from bridge.domain.identity import Contact, Identity, new_key
 from bridge.store.db import Store
@@ -62,6 +62,12 @@ def get_person(connection: Connection, person_id: int) -> Person | None:
     """The person with this id."""
     row = connection.execute(_BY_ID, {"person": person_id}).first()
     return Person(*row) if row else None
+
+
+def persons_with(connection: Connection, email: str) -> list[Person]:
+    """Everybody who has this address, typed it as a guest, or has an account that was made with it."""
+    mine = or_(persons.c.email == email, persons.c.guest_email == email, accounts.c.email == email)
+    return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
 
 
 def ensure_person(store: Store, connection: Connection, who: Contact | int, now: datetime) -> int:

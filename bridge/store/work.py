@@ -335,6 +335,16 @@ class Work:
             rows = connection.execute(query.where(t.c.parked_at.is_not(None)).order_by(t.c.parked_at))
             return [Parked(*row) for row in rows]
 
+    def lately(self, kind: str, since: datetime) -> tuple[int, list[str]]:
+        """Of this kind, since then: how many things were settled, and why others were parked and still are."""
+        mine = t.c.kind == kind
+        settled = select(func.count()).where(mine, t.c.settled_at >= since, t.c.parked_at.is_(None))
+        still = or_(t.c.due_at.is_(None), t.c.due_at > self._now())
+        parked = select(t.c.reason).where(mine, t.c.parked_at >= since, still).order_by(t.c.parked_at)
+        with self.store.read() as connection:
+            reasons = [str(reason or "") for (reason,) in connection.execute(parked)]
+            return int(connection.execute(settled).scalar() or 0), reasons
+
     def find(self, kind: str, key: str) -> Row[Any] | None:
         """The row of one thing, as it is."""
         with self.store.read() as connection:

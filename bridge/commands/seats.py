@@ -1,0 +1,129 @@
+"""Operators' commands about seats: see them, and decide which go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.text import Text
+
+from bridge.commands.common import (
+    SOURCE,
+    as_json,
+    as_table,
+    by_option,
+    holding,
+    json_option,
+    out,
+    why_option,
+    with_bridge,
+)
+from bridge.seating import Decision, LaidOut, carry_out, decide, lay_out
+from bridge.store.db import utc_now
+from bridge.store.ledger import Source
+from bridge.wiring import Bridge
+
+
+@click.group()
+def seats() -> None:
+    """The seats of an order or a subscription: who sits there, and which of them go."""
+
+
+def print_seats(laid_out: Sequence[LaidOut]) -> None:
+    """For people: one table for each purchase, and how many seats have to go."""
+    for purchase in laid_out:
+        rows = [
+            (
+                seat.id,
+                seat.unit,
+                seat.person if seat.person is not None else "open",
+                seat.user,
+                seat.since.strftime("%Y-%m-%d %H:%M"),
+                Text(seat.state, "" if seat.live else "dim"),
+                seat.said,
+            )
+            for seat in purchase.seats
+        ]
+        title = f"{purchase.name}: {', '.join(purchase.gives)}, pays for {purchase.pays_for}"
+        as_table(title, ("seat", "unit", "person", "Totara user", "since (UTC)", "", "how it stands"), rows, "")
+        if purchase.to_go:
+            out.print(f"[red]{purchase.to_go} of these have to go[/], and which is for you to say", highlight=False)
+
+
+@seats.command("list")
+@click.argument("source", type=SOURCE, metavar="ORDER|subscription:ID")
+@json_option
+@with_bridge
+def seats_list(bridge: Bridge, source: Source, json_: bool) -> None:
+    """List the seats of an order or of a subscription, and how many of them have to go.
+
+    \b
+    Examples:
+      bridge seats list 1041
+      bridge seats list subscription:45 --json
+    """
+    with bridge.store.read() as connection:
+        laid_out = lay_out(connection, source, utc_now())
+    if json_:
+        as_json({"kind": source.kind, "id": source.id, "purchases": [one.as_dict() for one in laid_out]})
+        return
+    print_seats(laid_out)
+    if not laid_out:
+        out.print(f"{source} has no seats.", highlight=False)
+
+
+@seats.command("decide")
+@click.argument("kind", type=click.Choice(["order", "subscription"]))
+@click.argument("number", type=click.IntRange(min=1), metavar="ID")
+@click.option("--end", "chosen", type=click.IntRange(min=1), metavar="SEAT", multiple=True, required=True)
+@click.option("--anyway", is_flag=True, help="Also end access to seats that are still paid for.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@by_option
+@why_option("an operator decided which seats go")
+@with_bridge
+def seats_decide(
+    bridge: Bridge, kind: str, number: int, chosen: tuple[int, ...], anyway: bool, yes: bool, by: str, why: str
+) -> None:
+    """Decide which seats go, where fewer are paid for than are in use.
+
+    Refuses seats that are still paid for. With --anyway their access ends too: such a seat stays the order's, so that
+    no other is given in its place.
+
+    \b
+    Examples:
+      bridge seats decide order 1041 --end 12 --end 14
+      bridge seats decide subscription 45 --end 7 --by "M. Vella" --why "ticket 88"
+    """
+    source = Source("subscription" if kind == "subscription" else "order", number)
+    with bridge.store.read() as connection:
+        decide(connection, source, chosen, utc_now())  # nothing is held, and no row made, for what is not there
+    with holding(bridge, source.kind, str(source.id)):
+        with bridge.store.read() as connection:
+            decision = decide(connection, source, chosen, utc_now())
+        _allowed(source, decision, anyway=anyway)
+        if not yes:
+            click.confirm(f"{_told(source, decision)}\nGo on?", abort=True)
+        with bridge.store.begin() as connection:
+            carry_out(connection, bridge.work, source, decision, utc_now(), by=by, why=why)
+    bridge.store.bell.ring()
+    click.echo(f"decided: a worker ends the access, and looks at {source} again")
+
+
+def _allowed(source: Source, decision: Decision, *, anyway: bool) -> None:
+    if decision.cut_short and not anyway:
+        paid = ", ".join(f"seat {one}" for one in decision.cut_short)
+        go = len(decision.end) or "none"
+        said = f"{go} of these have to go; still paid for: {paid} of {source}. Nothing was changed"
+        click.echo(f"bridge: {said} (--anyway ends access to them too)", err=True)
+        sys.exit(1)
+
+
+def _told(source: Source, decision: Decision) -> str:
+    parts = []
+    if decision.end:
+        parts.append(f"{source}: seats {', '.join(map(str, decision.end))} end, and the access that they pay for.")
+    if decision.cut_short:
+        short = ", ".join(map(str, decision.cut_short))
+        parts.append(f"{source}: access to seats {short} ends now, though they are paid for.")
+    return "\n".join(parts)
