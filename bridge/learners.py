@@ -372,7 +372,10 @@ class Learners:
                 completed = self._giver.completed(look.user_id, item)
                 told[item] = {} if completed is None else {"completed": completed}
             except Refused as err:
-                look.trouble([item], f"{item}: {err}")
+                if self._gone_with_account(look, err):
+                    told[item] = {}
+                else:
+                    look.trouble([item], f"{item}: {err}")
         if told:
             with self._store.begin() as connection:
                 self._in_doubt(connection, look, told)
@@ -382,10 +385,16 @@ class Learners:
             except NotFound:
                 told[item] = {}  # gone, and the access with it
             except Refused as err:
-                look.trouble([item], f"{item}: {err}")
-                continue
+                if not self._gone_with_account(look, err):
+                    look.trouble([item], f"{item}: {err}")
+                    continue
             ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now(), "reference": None}
             look.records[item] = {**ended, **told[item]}
+
+    def _gone_with_account(self, look: _Look, error: Refused) -> bool:
+        """Whether Totara refused because the account was deleted there: whatever it had went with it."""
+        untold = isinstance(error, NotFound) or error.code == "codingerror"
+        return untold and self._totara.find_account(look.user_id) is None
 
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
         """Whether ending these is part of a mass withdrawal. What ends by a date that was known does not count."""

@@ -17,13 +17,13 @@ from bridge.domain.purchases import (
     Buyer,
     Choice,
     Gives,
-    Line,
     Order,
     Role,
     SeatPlan,
     Standing,
     Subscription,
     Taker,
+    Unresolved,
     Want,
     for_one,
     paid_units,
@@ -170,9 +170,10 @@ class Orders:
             why=trouble or f"the order is {order.status}",
         )
         if stands.gives and any(gift.offer.items for gift in gives):
-            recipients = self._recipients(order.lines)
+            look, nowhere = self._addressed(look)
+            unresolved += nowhere
             buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
-            look = replace(look, buyer=buyer, recipients=recipients)
+            look = replace(look, buyer=buyer)
         look, plan = self._planned(look)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
@@ -251,9 +252,9 @@ class Orders:
             whose = subscription.buyer
             if subscription.recipient_id:
                 whose = Buyer(subscription.recipient_id, "")
-            recipients = self._recipients(subscription.lines)
-            buyer = self._who_buys(whose, source, row.person_id if row else None)
-            look = replace(look, buyer=buyer, recipients=recipients)
+            look, nowhere = self._addressed(look)
+            unresolved += nowhere
+            look = replace(look, buyer=self._who_buys(whose, source, row.person_id if row else None))
         look, plan = self._planned(look)
         if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
             self._others_first(subscription)
@@ -462,20 +463,25 @@ class Orders:
             raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
         return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
 
-    def _recipients(self, lines: Sequence[Line]) -> dict[int, list[Contact]]:
-        """Line -> whom it was bought for, where its meta says so. Raises Refused for an address that is none."""
-        found: dict[int, list[Contact]] = {}
-        for line in lines:
-            for word in line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(","):
-                email = normal_email(word)
-                if not email:
-                    continue
-                if not is_email(email):
-                    raise Refused(
-                        f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
-                    )
-                found.setdefault(line.id, []).append(Contact(Identity(None, email), email))
-        return found
+    def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
+        """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
+
+        Their recipients stand in the line's meta, several of them with commas between.
+        """
+        recipients: dict[int, list[Contact]] = {}
+        nowhere: list[Unresolved] = []
+        for line in (gift.line for gift in look.gives if gift.offer.items):
+            words = line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(",")
+            emails = [email for word in words if (email := normal_email(word))]
+            if not all(map(is_email, emails)):
+                said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
+                nowhere.append(Unresolved(line, said))
+            elif emails:
+                recipients[line.id] = [Contact(Identity(None, email), email) for email in emails]
+        out = {one.line.id for one in nowhere}
+        gives = [gift for gift in look.gives if gift.line.id not in out]
+        untold = look.untold | {look.keys[number] for number in out}
+        return replace(look, gives=gives, untold=untold, recipients=recipients), nowhere
 
     def _laid_out(self, source: Source) -> Callable[[Choice], str]:
         def words(choice: Choice) -> str:

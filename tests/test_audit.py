@@ -81,13 +81,13 @@ def test_an_entry_is_there_only_if_what_it_tells_of_is(store: Store) -> None:
 
 def test_a_trail_tells_what_happened_to_each_in_order(store: Store) -> None:
     with store.begin() as connection:
-        abouts: list[tuple[int, str, dict[str, Any]]] = [
+        entries: list[tuple[int, str, dict[str, Any]]] = [
             (2, "third", {"order_id": 5}),
             (0, "first", {"order_id": 5, "person_id": 7}),
             (1, "second", {"subscription_id": 6}),
             (1, "other", {"order_id": 6, "person_id": 5}),
         ]
-        for minutes, event, about in abouts:
+        for minutes, event, about in entries:
             note(connection, event, "so", THEN + timedelta(minutes=minutes), **about)
     with store.read() as connection:
         assert [row.event for row in trail(connection, orders=[5])] == ["first", "third"]

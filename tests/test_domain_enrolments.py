@@ -190,8 +190,8 @@ def test_one_more_seat_never_takes_anything_away(some: list[Right], more: list[R
     less, found = wanted(some, NOW).items, wanted([*some, *fixed], NOW).items
     assert set(less) <= set(found)
     for item, until in less.items():
-        now_until = found[item]
-        assert now_until is None or (until is not None and now_until >= until)
+        now = found[item]
+        assert now is None or (until is not None and now >= until)
 
 
 # --- the plan ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -288,3 +289,10 @@ def test_whatever_a_purchase_went_through_it_has_the_seats_it_pays_for_now(
         paid = Counter({one.key: max(one.seats, 0) for one in asked})
         for key in {one.key for one in seats}:
             assert living(seats)[key] == (paid[key] if stands.gives else min(paid[key], living(before)[key]))
+
+
+def test_what_was_chosen_to_go_stays_away_when_the_rest_comes_back() -> None:
+    before, after = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    ended = [Seat(n, 1, n, n, False, Role.ASSIGNED, before if n == 1 else after) for n in (1, 2, 3)]
+    assert [seat.id for seat in plan_seats([Want(1, 2)], ended).revive] == [2, 3]
+    assert {seat.id for seat in plan_seats([Want(1, 3)], ended).revive} == {1, 2, 3}

@@ -179,7 +179,7 @@ def test_the_catalogue_is_planned_and_the_named_plan_applied(world: World, bridg
     plan = json.loads(bridge_command("catalogue", "plan", "--json").output)
     assert [change["action"] for change in plan["changes"]] == ["create"]
     assert world.shop.products == {}
-    assert "ONE" not in bridge_command("catalogue", "plan").output
+    assert "Course ONE" in bridge_command("catalogue", "plan").output
     other = bridge_command("catalogue", "apply", "--plan", "000000000000")
     assert other.exit_code == 1
     assert world.shop.products == {}
@@ -187,6 +187,28 @@ def test_the_catalogue_is_planned_and_the_named_plan_applied(world: World, bridg
     assert len(world.shop.products) == 1
     assert "Nothing to change" in bridge_command("catalogue", "plan").output
     assert bridge_command("catalogue", "handback", "2").output == "nothing was held by the shop\n"
+
+
+def test_the_plan_shows_names_prices_and_what_the_staff_hold_with_both_values(
+    world: World, bridge_command: Run
+) -> None:
+    course = world.course("ONE", name="The first course")
+    planned = bridge_command("catalogue", "plan").output
+    assert "The first course" in planned
+    assert "100.00" in planned
+    assert "Held by" not in planned
+    assert bridge_command("catalogue", "apply").exit_code == 0
+    world.shop.edit_product(world.product(course)["id"], regular_price="77.00")
+    raised = {"BRIDGE_CATALOGUE_PRICES": '[{"shortname": "*", "price": "120.00"}]'}
+    for _ in range(2):  # when it is noticed, and whenever it is known
+        told = json.loads(bridge_command("catalogue", "plan", "--json", **raised).output)
+        (held,) = told["held"]
+        assert (held["name"], held["field"]) == ("The first course", "regular_price")
+        assert (held["ours"], held["theirs"]) == ("120.00", "77.00")
+    shown = bridge_command("catalogue", "plan", **raised).output
+    (line,) = [line for line in shown.splitlines() if "77.00" in line]
+    assert "120.00" in line
+    assert "handback" in shown
 
 
 def test_a_command_waits_its_turn_while_a_worker_is_at_the_catalogue(world: World, bridge_command: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -13,13 +13,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from bridge.catalogue import CatalogueSync, Outcome, Plan
+from bridge.catalogue_show import CatalogueShow, HeldField
 from bridge.commands.common import as_json, as_table, holding, out, with_bridge
 from bridge.commands.orders import json_option
-from bridge.domain.catalogue import FIELDS, too_much
+from bridge.domain.catalogue import FIELDS, Change, too_much
 from bridge.kinds import ALL, CATALOGUE, WATCH
 from bridge.store import ledger
 from bridge.store.db import utc_now
 from bridge.wiring import SECRET_NOTE, Bridge
+
+MOST_HELD = 50  # so many fields that the staff hold are shown
 
 
 @click.group()
@@ -154,17 +157,23 @@ def _print_plan(sync: CatalogueSync, plan: Plan, bridge: Bridge, json_: bool) ->
     stop = too_much(
         totals, share=bridge.settings.catalogue.max_change, count=bridge.settings.catalogue.max_change_count
     )
+    show = CatalogueShow(bridge.settings, bridge.store, bridge.shop, bridge.totara, plan.tree)
+    named = show.names_and_prices(change.course_id for change in sync.changes())
     if json_:
-        changes = [{**asdict(change), "fields": dict(change.fields)} for change in sync.changes()]
-        as_json({"plan": sync.fingerprint(), "totals": asdict(totals), "stops": stop or None, "changes": changes})
+        as_json(
+            {
+                "plan": sync.fingerprint(),
+                "totals": asdict(totals),
+                "stops": stop or None,
+                "changes": [_as_dict(change, named) for change in sync.changes()],
+                "held": [asdict(one) for one in show.held()],
+            }
+        )
         return
-    rows = [(c.action, c.course_id, c.product_id, ", ".join(c.fields), c.reason) for c in sync.changes()]
-    as_table(
-        f"Plan {sync.fingerprint()}",
-        ("action", "course", "product", "fields", "why"),
-        rows,
-        "Nothing to change.",
-    )
+    rows = [_as_row(change, named) for change in sync.changes()]
+    columns = ("action", "course", "name", "price", "product", "fields", "why")
+    as_table(f"Plan {sync.fingerprint()}", columns, rows, "Nothing to change.")
+    _print_held(list(show.held()))
     out.print(
         f"{totals.courses} courses read; {totals.live} products of ours on sale. To create {totals.create}, adopt "
         f"{totals.adopt}, update {totals.update}, retire {totals.retire}.",
@@ -174,11 +183,32 @@ def _print_plan(sync: CatalogueSync, plan: Plan, bridge: Bridge, json_: bool) ->
         out.print(f"[red]apply would stop[/]: {stop} (--anyway goes ahead)", highlight=False)
 
 
+def _as_dict(change: Change, named: Mapping[int, tuple[str, str]]) -> dict[str, object]:
+    name, price = named.get(change.course_id, ("", ""))
+    return {**asdict(change), "fields": dict(change.fields), "name": name or None, "price": price or None}
+
+
+def _as_row(change: Change, named: Mapping[int, tuple[str, str]]) -> tuple[object, ...]:
+    name, price = named.get(change.course_id, ("", ""))
+    fields = ", ".join(change.fields)
+    return change.action, change.course_id, name, price, change.product_id, fields, change.reason
+
+
+def _print_held(held: Sequence[HeldField]) -> None:
+    """What the staff hold, a screenful of it."""
+    if not held:
+        return
+    rows = [(one.course_id, one.name, one.field, one.ours, one.theirs) for one in held[:MOST_HELD]]
+    as_table("Held by the shop's staff", ("course", "name", "field", "by the rules", "in the shop"), rows, "")
+    more = f"{len(held) - MOST_HELD} more are held. " if len(held) > MOST_HELD else ""
+    out.print(f"{more}`bridge catalogue handback COURSE FIELD` has the rules write one again.", highlight=False)
+
+
 @catalogue.command("plan")
 @json_option
 @with_bridge
 def catalogue_plan(bridge: Bridge, json_: bool) -> None:
-    """Show each change that apply would make, and why. Changes nothing.
+    """Show each change that apply would make, and why, and what the shop's staff hold. Changes nothing.
 
     The plan has a short name; `bridge catalogue apply --plan NAME` applies that plan and no other.
 
