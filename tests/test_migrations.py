@@ -279,7 +279,7 @@ def test_everybody_sits_where_they_sat(old: Store) -> None:
         assert sorted(ledger.seats_of(connection, {14: "b"}), key=lambda seat: seat.id) == [
             Seat(22, "b", 1, 5, True, Role.BUYER),
             Seat(23, "b", 2, None, True),
-            Seat(24, "b", 4, None, False),
+            Seat(24, "b", 4, None, False, ended=LATER),
         ]
         assert learning.rights_of(connection, 3) == [Right(21, course(7))]
         assert learning.rights_of(connection, 5) == [Right(22, course(8))]
