@@ -45,7 +45,7 @@ class Remembered:
                 kept[told["id"]] = told
         self.app = Flask("remembered")
         api = "/wp-json/wc/v3"
-        for rule, view in {
+        views: dict[str, Callable[..., Any]] = {
             "orders/<int:one>": lambda one: self._one(self.orders, one, "order"),
             "orders/<int:one>/refunds": lambda one: jsonify(self._refunds(one)),
             "orders/<int:one>/subscriptions": lambda one: jsonify(self._subscribed(one)),
@@ -54,7 +54,8 @@ class Remembered:
             "customers/<int:one>": self._customer,
             "products": self._products,
             "products/<int:_>/variations/<int:one>": lambda _, one: jsonify(id=one, sku="", meta_data=[]),
-        }.items():
+        }
+        for rule, view in views.items():
             self.app.add_url_rule(f"{api}/{rule}", rule, view)
 
     def _one(self, kept: dict[int, dict[str, Any]], one: int, what: str) -> Response:
