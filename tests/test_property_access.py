@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -27,6 +27,7 @@ from tests.test_story_crash import crashes, world_is_sqlite
 from tests.test_story_subscriptions import line_of, tiers
 from tests.world import World
 
+T = TypeVar("T")
 Right = tuple[str, int]  # an address, and the course that it may learn
 
 MOST_MOVES = 8
@@ -191,10 +192,12 @@ class Play:
             self.shop.run_schedule("declined" if how == 1 else "card")
 
     def _order(self, which: int, *statuses: str) -> int:
-        return _pick([n for n, o in self.shop.orders.items() if not statuses or o["status"] in statuses] or [0], which)
+        found = [n for n, order in self.shop.orders.items() if not statuses or order["status"] in statuses]
+        return _pick(found or [0], which)
 
     def _subscription(self, which: int, *statuses: str) -> int:
-        return _pick([n for n, held in self.shop.subscriptions.items() if held["status"] in statuses] or [0], which)
+        found = [n for n, held in self.shop.subscriptions.items() if held["status"] in statuses]
+        return _pick(found or [0], which)
 
     # --- what the bridge makes of it -------------------------------------------------------------------------------
 
@@ -205,12 +208,14 @@ class Play:
         self.world.pass_time()
         self._hint(chance)
         shop, totara = self.shop.faults, self.world.totara.faults
-        {
+        faults: Mapping[str, Callable[[], None]] = {
             "shop away": shop.down,
             "totara away": totara.down,
             "note lost": lambda: shop.cut("POST", times=1 + chance.randrange(2)),
             "answer lost": lambda: totara.cut(times=1 + chance.randrange(4)),
-        }.get(meanwhile, lambda: None)()
+        }
+        if meanwhile in faults:
+            faults[meanwhile]()
         if meanwhile == "crash" and not self.behind:
             crashes(self.world, 1 + chance.randrange(60))
         else:
@@ -251,8 +256,8 @@ def _is_for_me(line: dict[str, Any]) -> bool:
     return any(meta["key"] == "_bridge_for" for meta in line["meta_data"])
 
 
-def _pick(among: Collection[Any], which: int) -> Any:
-    return list(among)[which % len(among)]
+def _pick(among: Sequence[T], which: int) -> T:
+    return among[which % len(among)]
 
 
 BEGINNINGS = ("buy", "subscribe")
