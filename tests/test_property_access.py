@@ -272,7 +272,7 @@ def moves(names: Collection[str]) -> st.SearchStrategy[Move]:
 
 #: Two that begin something, so that the others have what to choose among.
 STORIES = st.tuples(
-    st.lists(moves(BEGINNINGS), min_size=2, max_size=2), st.lists(moves(NAMES), min_size=1, max_size=MOST_MOVES - 2)
+    st.lists(moves(BEGINNINGS), min_size=2, max_size=2), st.lists(moves(NAMES), min_size=4, max_size=MOST_MOVES - 2)
 ).map(lambda parts: parts[0] + parts[1])
 
 
