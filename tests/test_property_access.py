@@ -1,0 +1,317 @@
+"""Whatever happens in the shop, and to the bridge meanwhile: in the end Totara has who is paid for, and nobody else.
+
+Random purchases, payments, refunds, edits and ends are played in the embedded shop, while either system is away, an
+answer is lost, the bridge sleeps or crashes, and hints come in any order and twice. A few lines (:meth:`Play.rights`)
+read from the shop's own state who may learn what; the bridge's rules are not used for it.
+
+``BRIDGE_EXAMPLES`` asks for so many examples, and other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from bridge.sandbox.shop_world import WpError
+from tests.test_story_crash import crashes, world_is_sqlite
+from tests.test_story_subscriptions import line_of, tiers
+from tests.world import World
+
+T = TypeVar("T")
+Right = tuple[str, int]  # an address, and the course that it may learn
+
+MOST_MOVES = 8
+PAID = ("processing", "completed")
+GUEST = "gus@guest.test"
+
+MEANWHILE = ("nothing", "nothing", "asleep", "shop away", "totara away", "note lost", "answer lost", "crash")
+
+
+@dataclass(frozen=True)
+class Move:
+    """Something that happens: ``which`` and ``how`` choose among what there is, ``meanwhile`` is what else goes on."""
+
+    name: str
+    which: int
+    how: int
+    meanwhile: str
+    chance: int
+
+
+class Play:
+    """A world in which moves are made, and what follows from the shop's state."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.shop = world, world.shop
+        self.courses = [world.course(code) for code in ("ONE", "TWO", "THREE")]
+        one, two, three = self.courses
+        self.tiers = tiers(world, ("basic", [one, two]), ("plus", [one, three]))
+        self.passes = dict(zip(self.tiers, ([one, two], [one, three]), strict=True))
+        self.goods = {world.product(course)["id"]: course for course in self.courses}
+        self.customers = {self.shop.add_customer(email): email for email in ("nia@pass.test", "ida@pass.test")}
+        self.pending: list[tuple[str, int]] = []  # what changed, and nobody has told the bridge
+        self.had: set[Right] = set()
+        self.ever: set[Right] = set()
+        self.lapses: Counter[Right] = Counter()
+        self.behind = False
+
+    # --- who may learn what ----------------------------------------------------------------------------------------
+
+    def rights(self) -> set[Right]:
+        """Who may learn what, as the shop has it now."""
+        found = set()
+        for number, order in self.shop.orders.items():
+            back = Counter[int]()
+            for line in (line for refund in self.shop.refunds[number] for line in refund["line_items"]):
+                back[next(m["value"] for m in line["meta_data"] if m["key"] == "_refunded_item_id")] -= line["quantity"]
+            for line in order["line_items"] if order["status"] in PAID else ():
+                mine = line["quantity"] == 1 or _is_for_me(line)  # of several units all are open, unless it says so
+                if line["product_id"] in self.goods and mine and line["quantity"] > back[line["id"]]:
+                    found.add((order["billing"]["email"], self.goods[line["product_id"]]))
+        for held in filter(self._stands, self.shop.subscriptions.values()):
+            tiers = (line["variation_id"] for line in held["line_items"])
+            found |= {(held["billing"]["email"], course) for tier in tiers for course in self.passes[tier]}
+        return found
+
+    def _stands(self, held: dict[str, Any]) -> bool:
+        if held["status"] != "pending-cancel":
+            return bool(held["status"] == "active")
+        return datetime.fromisoformat(held["end_date_gmt"]).replace(tzinfo=UTC) > self.world.now()
+
+    def learning(self) -> set[Right]:
+        """Who can learn what, as Totara has it now."""
+        totara = self.world.totara
+        return {
+            (totara.users[user].email.lower(), course)
+            for (user, course), held in totara.enrolments.items()
+            if held.status == "active" and (held.timeend == 0 or held.timeend > totara.now())
+        }
+
+    # --- moves -----------------------------------------------------------------------------------------------------
+
+    def step(self, move: Move) -> None:
+        """One move, and the bridge's answer to it."""
+        before = self._state()
+        with suppress(WpError):  # what the shop does not let its staff do
+            getattr(self, f"_{move.name}")(move.which, move.how)
+        self.pending += [thing for thing, state in self._state().items() if before.get(thing) != state]
+        now = self.rights()
+        self.lapses.update(self.had - now)
+        self.ever |= now
+        self.had = now
+        self._answer(move.meanwhile, random.Random(move.chance))
+
+    def _state(self) -> dict[tuple[str, int], str]:
+        state = {("order", one): repr((order, self.shop.refunds[one])) for one, order in self.shop.orders.items()}
+        return state | {("subscription", one): repr(held) for one, held in self.shop.subscriptions.items()}
+
+    def _buy(self, which: int, how: int) -> None:
+        """One or two courses: one unit, two units for whomever, or one for oneself that may become more."""
+        courses = list(self.goods)[which % 3 :][: 1 + how % 2]
+        kind = ("one", "two", "me", "one", "me", "one")[how]
+        line: dict[str, Any] = {"quantity": 2 if kind == "two" else 1}
+        if kind == "me":
+            line["meta"] = {"_bridge_for": "me"}
+        who: dict[str, Any] = {"email": GUEST}
+        if which < 4:
+            customer = list(self.customers)[which % 2]
+            who = {"customer_id": customer, "email": self.customers[customer]}
+        self.shop.place_order([{"product_id": product, **line} for product in courses], **who)
+
+    def _subscribe(self, which: int, how: int) -> None:
+        customer = list(self.customers)[which % 2]
+        self.shop.place_order(
+            [(self.tiers[how % 2], 1)],
+            customer_id=customer,
+            email=self.customers[customer],
+            payment="declined" if how == 5 else "card",
+        )
+
+    def _renew(self, which: int, how: int) -> None:
+        if one := self._subscription(which, "active"):
+            self.shop.renew(one, ("card", "declined")[how % 2], early=how == 4)
+
+    def _pay(self, which: int, _how: int) -> None:
+        if one := self._order(which, "failed", "pending", "on-hold"):
+            self.shop.pay_order(one)
+
+    def _refund(self, which: int, how: int) -> None:
+        if one := self._order(which, *PAID):
+            lines = [line for line in self.shop.orders[one]["line_items"] if line["quantity"] == 1 or _is_for_me(line)]
+            if lines:
+                self.shop.refund(one, lines={_pick(lines, how)["id"]: 1})
+
+    def _set(self, which: int, how: int) -> None:
+        """A status by hand; "completed" also of what was cancelled or refunded before."""
+        if one := self._order(which):
+            wanted = ("cancelled", "completed", "on-hold", "completed", "refunded", "cancelled")[how]
+            self.shop.set_status(one, wanted)
+
+    def _bin(self, which: int, _how: int) -> None:
+        """Into the bin, or out of it."""
+        if one := self._order(which, "trash"):
+            self.shop.restore_order(one)
+        elif one := self._order(which):
+            self.shop.trash_order(one)
+
+    def _edit(self, which: int, how: int) -> None:
+        """Another quantity of a line of which the buyer has one in any case."""
+        mine = [(n, line) for n, o in self.shop.orders.items() for line in o["line_items"] if _is_for_me(line)]
+        if mine:
+            one, line = _pick(mine, which)
+            self.shop.edit_line(one, line["id"], 1 + how % 3)
+
+    def _leave(self, which: int, how: int) -> None:
+        """A subscription is cancelled, by the customer or at once, put on hold, or goes on."""
+        if one := self._subscription(which, "active", "on-hold", "pending-cancel"):
+            if how < 3:
+                self.shop.cancel_subscription(one)
+            else:
+                self.shop.change_subscription(one, ("cancelled", "on-hold", "active")[how - 3])
+
+    def _switch(self, which: int, _how: int) -> None:
+        if one := self._subscription(which, "active"):
+            has = self.shop.subscriptions[one]["line_items"][0]["variation_id"]
+            other = next(tier for tier in self.tiers if tier != has)
+            self.shop.switch(one, line_of(self.world, one), other)
+
+    def _wait(self, which: int, how: int) -> None:
+        """Days go by, and the shop does what it does by itself, or its scheduler hangs."""
+        self.world.clock.advance(days=(1, 20, 32)[which % 3])
+        if how:
+            self.shop.run_schedule("declined" if how == 1 else "card")
+
+    def _order(self, which: int, *statuses: str) -> int:
+        found = [n for n, order in self.shop.orders.items() if not statuses or order["status"] in statuses]
+        return _pick(found or [0], which)
+
+    def _subscription(self, which: int, *statuses: str) -> int:
+        found = [n for n, held in self.shop.subscriptions.items() if held["status"] in statuses]
+        return _pick(found or [0], which)
+
+    # --- what the bridge makes of it -------------------------------------------------------------------------------
+
+    def _answer(self, meanwhile: str, chance: random.Random) -> None:
+        if meanwhile == "asleep":
+            self.behind = True
+            return
+        self.world.pass_time()
+        self._hint(chance)
+        shop, totara = self.shop.faults, self.world.totara.faults
+        faults: Mapping[str, Callable[[], None]] = {
+            "shop away": shop.down,
+            "totara away": totara.down,
+            "note lost": lambda: shop.cut("POST", times=1 + chance.randrange(2)),
+            "answer lost": lambda: totara.cut(times=1 + chance.randrange(4)),
+        }
+        if meanwhile in faults:
+            faults[meanwhile]()
+        if meanwhile == "crash" and not self.behind:
+            crashes(self.world, 1 + chance.randrange(60))
+        else:
+            self.world.settle()
+        shop.clear()
+        totara.clear()
+        self.behind = False
+
+    def _hint(self, chance: random.Random) -> None:
+        """What changed, some of what did not, and the learners, in any order and twice.
+
+        Where the bridge has missed several moves, learners come last, and it does not crash: a right that has gone
+        over from one order to another meanwhile would look as lapsed to whoever has only heard of the one.
+        """
+        others = [thing for thing in self._state() if chance.random() < 0.3]
+        learners = [("learner", row.id) for row in self.world.rows("persons") if chance.random() < 0.5]
+        told = 2 * (self.pending + others)
+        groups = [told, 2 * learners] if self.behind else [told + 2 * learners]
+        for group in groups:
+            chance.shuffle(group)
+            for kind, key in group:
+                self.world.owe(kind, key)
+        self.pending = []
+
+    def rest(self) -> None:
+        """Nothing happens any more, until nothing is due. What waits for its day, days ahead, goes on to wait."""
+        self._answer("nothing", random.Random(0))
+        for _ in range(30):
+            self.world.pass_time()
+            self.world.settle()
+            soon = self.world.now() + timedelta(minutes=1)
+            if not any(row.due_at is not None and row.due_at < soon for row in self.world.rows("work")):
+                return
+        pytest.fail("there is always something due")
+
+
+def _is_for_me(line: dict[str, Any]) -> bool:
+    return any(meta["key"] == "_bridge_for" for meta in line["meta_data"])
+
+
+def _pick(among: Sequence[T], which: int) -> T:
+    return among[which % len(among)]
+
+
+BEGINNINGS = ("buy", "subscribe")
+NAMES = (*BEGINNINGS, *BEGINNINGS, "renew", "pay", "refund", "set", "set", "bin", "edit", "leave", "switch", "wait")
+
+
+def moves(names: Collection[str]) -> st.SearchStrategy[Move]:
+    """One of these moves."""
+    few = st.integers(0, 5)
+    return st.builds(Move, st.sampled_from(list(names)), few, few, st.sampled_from(MEANWHILE), st.integers(0, 999))
+
+
+#: Two that begin something, so that the others have what to choose among.
+STORIES = st.tuples(
+    st.lists(moves(BEGINNINGS), min_size=2, max_size=2), st.lists(moves(NAMES), min_size=4, max_size=MOST_MOVES - 2)
+).map(lambda parts: parts[0] + parts[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
+    make_world: Callable[..., World], database: str, reset_database: Callable[[], None]
+) -> None:
+    asked = os.environ.get("BRIDGE_EXAMPLES", "")
+    few = 12 if database.startswith("sqlite") else 3
+
+    @settings(
+        max_examples=int(asked or few),
+        deadline=None,
+        derandomize=not asked,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(STORIES)
+    def play(story: list[Move]) -> None:
+        reset_database()
+        world = make_world(subscriptions=True, orders={"grace_days": 0})
+        assert world_is_sqlite(world) == database.startswith("sqlite")
+        try:
+            _ends_well(Play(world), story)
+        finally:
+            world.close()
+
+    play()
+
+
+def _ends_well(play: Play, story: list[Move]) -> None:
+    for move in story:
+        play.step(move)
+    play.rest()
+    world = play.world
+    assert play.learning() == play.rights()
+    assert play.rights() <= set(world.access()) <= play.ever
+    assert world.parked() == {}
+    # Nobody's access was interrupted more often than the right to it.
+    assert Counter(world.suspensions) <= play.lapses
