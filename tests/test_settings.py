@@ -616,6 +616,11 @@ CALLS: dict[str, list[list[str]]] = {
     "catalogue": [["catalogue", "plan"], ["catalogue", "apply"], ["catalogue", "handback", "3"]],
     "resync": [["resync", "31"]],
     "status": [["status"], ["status", "--json"]],
+    "explain": [["explain", "x@example.org"], ["explain", "31", "--json"]],
+    "seats": [["seats", "list", "31"], ["seats", "decide", "order", "31", "--end", "1", "--yes"]],
+    "brake": [["brake", "status"], ["brake", "release"]],
+    "reconcile": [["reconcile"]],
+    "audit": [["audit", "verify"], ["audit", "show"]],
     "mail": [["mail", "preview", "ready"], ["mail", "test", "x@example.org"]],
     "parked": [["parked", "list"], ["parked", "show", "order", "1"], ["parked", "retry", "--all"]],
 }

@@ -17,6 +17,7 @@ import requests
 from click.testing import CliRunner
 
 from bridge.cli import main
+from bridge.commands.common import out
 from bridge.commands.shop import install_webhooks
 from bridge.kinds import ALL, SWEEP, WATCH
 from bridge.sandbox.server import Served
@@ -190,8 +191,9 @@ def test_the_catalogue_is_planned_and_the_named_plan_applied(world: World, bridg
 
 
 def test_the_plan_shows_names_prices_and_what_the_staff_hold_with_both_values(
-    world: World, bridge_command: Run
+    world: World, bridge_command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(out, "width", 160)  # else long names are broken into lines
     course = world.course("ONE", name="The first course")
     planned = bridge_command("catalogue", "plan").output
     assert "The first course" in planned

@@ -107,7 +107,7 @@ def status(bridge: Bridge, json_: bool) -> None:
             ],
             "Nothing was ever owed.",
         )
-        as_table("Ledger", tuple(name.replace("_", " ") for name in totals), [tuple(totals.values())], "")
+        as_table("Ledger", ("", "now"), [(name.replace("_", " "), count) for name, count in totals.items()], "")
         for problem in found:
             out.print(f"[red]not ready[/]: {escape(problem)}", highlight=False)
         if not found:
