@@ -128,12 +128,17 @@ class WooClient:
     def _get(self, endpoint: str, what: str, **params: Any) -> Any:
         return self._wire.reading(lambda: self._call("GET", endpoint, what, **params))[0]
 
+    def _list(self, endpoint: str, what: str, **params: Any) -> list[dict[str, Any]]:
+        """One page of a list. Raises Unavailable for an answer that is none."""
+        rows = self._get(endpoint, what, **params)
+        if not isinstance(rows, list):
+            raise Unavailable(f"the shop answered {what} without a list", system=SYSTEM)
+        return rows
+
     def _pages(self, endpoint: str, what: str, **params: Any) -> Iterator[list[dict[str, Any]]]:
         """The pages of a list. Pages are counted by their length: the Link header repeats the signature."""
         for page in range(1, MOST_PAGES):
-            rows = self._get(endpoint, what, **params, per_page=PAGE, page=page)
-            if not isinstance(rows, list):
-                raise Unavailable(f"the shop answered {what} without a list", system=SYSTEM)
+            rows = self._list(endpoint, what, **params, per_page=PAGE, page=page)
             if rows:
                 yield rows
             if len(rows) < PAGE:
@@ -199,7 +204,7 @@ class WooClient:
         """
         after, page = moment.astimezone(UTC), 1
         for _ in range(MOST_PAGES):
-            rows = self._get(
+            rows = self._list(
                 what,
                 f"{what} modified",
                 modified_after=after.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -211,8 +216,6 @@ class WooClient:
                 _fields="id,date_modified_gmt",
                 **params,
             )
-            if not isinstance(rows, list):
-                raise Unavailable(f"the shop answered {what} modified without a list", system=SYSTEM)
             found = [(int(row["id"]), read_moment(row["date_modified_gmt"]) or moment) for row in rows]
             if found:
                 yield found
@@ -227,9 +230,7 @@ class WooClient:
         """Those of up to a hundred orders that are there, in the bin too: nothing tells of one deleted for good."""
         found: set[int] = set()
         for status in ("any", "trash"):
-            rows = self._get("orders", "orders", include=list(order_ids), status=status, per_page=PAGE, _fields="id")
-            if not isinstance(rows, list):
-                raise Unavailable("the shop answered orders without a list", system=SYSTEM)
+            rows = self._list("orders", "orders", include=list(order_ids), status=status, per_page=PAGE, _fields="id")
             found |= {int(row["id"]) for row in rows}
         return found
 
@@ -267,9 +268,7 @@ class WooClient:
         """Those of up to a hundred subscriptions that are there, and not in the bin. Raises NotFound without the
         plugin: then nothing is known.
         """
-        rows = self._get("subscriptions", "subscriptions", include=list(subscription_ids), per_page=PAGE, _fields="id")
-        if not isinstance(rows, list):
-            raise Unavailable("the shop answered subscriptions without a list", system=SYSTEM)
+        rows = self._list("subscriptions", "subscriptions", include=list(subscription_ids), per_page=PAGE, _fields="id")
         return {int(row["id"]) for row in rows}
 
     def get_subscription(self, subscription_id: int) -> Subscription:

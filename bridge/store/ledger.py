@@ -189,11 +189,6 @@ class Source(NamedTuple):
     kind: Literal["order", "subscription"]
     id: int
 
-    @property
-    def condition(self) -> Any:
-        """The purchases of this source."""
-        return (purchases.c.order_id if self.kind == "order" else purchases.c.subscription_id) == self.id
-
     def __str__(self) -> str:
         """As a person would say it."""
         return f"{self.kind} {self.id}"
@@ -269,12 +264,6 @@ def record_purchase(
     if items:
         connection.execute(store.insert(purchase_items).on_conflict_do_nothing(), items)
     return purchase_id
-
-
-def set_purchases(connection: Connection, purchase_ids: Collection[int], **values: Any) -> None:
-    """Write down something about purchases that are known."""
-    if purchase_ids:
-        connection.execute(update(purchases).where(purchases.c.id.in_(sorted(purchase_ids))).values(**values))
 
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:

@@ -126,15 +126,6 @@ def account_made(connection: Connection, person_id: int, totara_id: int, now: da
     )
 
 
-_BUYER = _PERSON.join(orders, orders.c.person_id == persons.c.id).where(orders.c.id == bindparam("order"))
-
-
-def buyer_of(connection: Connection, order_id: int) -> Person | None:
-    """The person who was written down as the order's buyer."""
-    row = connection.execute(_BUYER, {"order": order_id}).first()
-    return Person(*row) if row else None
-
-
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:
     """Another buyer of the order, while no account was made for the one who was written down."""
     with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
