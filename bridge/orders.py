@@ -182,7 +182,7 @@ class Orders:
             values = {"status": order.status, "modified": order.modified, "looked_at": now, "stands": stands}
             values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
             values |= {"trouble": trouble or None, "said": said or None}
-            if buyer is not None:
+            if buyer is not None and row is not None and row.person_id != buyer:
                 people.correct_buyer(connection, order_id, buyer)
             ledger.record_order(self._store, connection, order_id, buyer, **values)
             ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
@@ -200,8 +200,9 @@ class Orders:
 
     def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
         """What the payment makes of the order's standing, and why."""
-        asked = self._payments is not None and self._payments.covers(order)
-        if self._payments is None or not asked or stands not in (Standing.PAYS, Standing.GRACE):
+        if self._payments is None or stands not in (Standing.PAYS, Standing.GRACE):
+            return stands, ""
+        if not self._payments.covers(order):
             return stands, ""
         with self._store.read() as connection:
             others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else []
@@ -424,15 +425,16 @@ class Orders:
         counts = seat_counts(look.gives, look.units)
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
+            before = {purchase} & {one.id for one in look.known}  # one that is new has no seats to move
             to = look.recipients.get(gift.line.id, ())
             if to:
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
                 if len(persons) == 1:
-                    touched |= ledger.move_seats(connection, [purchase], persons[0], Role.RECIPIENT)
+                    touched |= ledger.move_seats(connection, before, persons[0], Role.RECIPIENT)
             elif for_one(gift, look.gives, counts):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
-            touched |= ledger.move_seats(connection, [purchase], buyer, Role.BUYER)
+            touched |= ledger.move_seats(connection, before, buyer, Role.BUYER)
         return takers, touched
 
     # --- who -------------------------------------------------------------------------------------------------------
