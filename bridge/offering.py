@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 
 from bridge.domain.catalogue import sold_by
@@ -62,13 +63,16 @@ class Offering:
         source: Source,
         lines: Sequence[Line],
         known: Sequence[Purchase],
-        subscriptions: Collection[Subscription],
+        subscriptions: Collection[Subscription] | None,
         *,
         given: bool = True,
+        follows: bool = False,
     ) -> tuple[list[Gives], list[Unresolved]]:
         """What each line gives, in their order, and the lines of which nobody can tell.
 
         What a line was sold with stays. Only while nothing was ``given`` for it, a subscription found since takes it.
+        ``subscriptions`` are the order's that the shop tells of, None where it can't tell. ``follows``: the order
+        says itself that it renews or switches one.
         """
         remembered = {one.key: one.offer for one in known}
         results: list[Gives | Unresolved] = []
@@ -81,41 +85,52 @@ class Offering:
             else:
                 unsure.append(line)
         if unsure:
-            results += self._resolved(unsure, remembered, subscriptions)
+            results += self._resolved(source, unsure, remembered, subscriptions, follows)
         results = [_not_too_many(result) for result in results]
         order = {line.id: n for n, line in enumerate(lines)}
         gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
         return without_repeats(gives), [one for one in results if isinstance(one, Unresolved)]
 
     def _resolved(
-        self, lines: Sequence[Line], seen: Mapping[Hashable, Offer], subscriptions: Collection[Subscription]
+        self,
+        source: Source,
+        lines: Sequence[Line],
+        seen: Mapping[Hashable, Offer],
+        told: Collection[Subscription] | None,
+        follows: bool,
     ) -> list[Gives | Unresolved]:
         """What these lines give, by their subscription, the operator's file, the products' meta, and the catalogue."""
-        products = {product for line in lines for product in line.product if product}
+        subscriptions = told or ()
+        ids = {product for line in lines for product in line.product if product}
         with self._store.read() as connection:
-            courses = ledger.courses_of_products(connection, products) if products else {}
+            courses = ledger.courses_of_products(connection, ids) if ids else {}
             subscribed_to = ledger.subscribed_products(connection, [one.id for one in subscriptions])
         subscribed_to |= {line.product for one in subscriptions for line in one.lines if line.product_id}
         # Bought by plan and for good on one order: the line without the plan is the one for good.
         subscribed_to -= {line.product for line in lines if _has_plan(line)}
         # Once the product was deleted only the name is left of it.
         subscribed_names = {line.name for one in subscriptions for line in one.lines if not line.product_id}
-        asked = [
-            line
-            for line in lines
-            if self._offers.find(line.variation_id, line.product_id, line.sku) is None or subscriptions
-        ]
+        of_order = source.kind == "order"
+        in_file = {line.id for line in lines if self._offers.find(line.variation_id, line.product_id, line.sku)}
+        asked = [line for line in lines if line.id not in in_file]
+        # Of what the operator's file tells, no more than whether it is sold by subscription.
+        asked += [replace(line, variation_id=0) for line in lines if of_order and line.id in in_file]
         facts = self._shelf.facts(asked)
 
         def one(line: Line) -> Gives | Unresolved:
-            about = facts.get((line.product_id, 0))
-            of_type = about is not None and about.type in ("subscription", "variable-subscription")
+            products = [about for key in ((line.product_id, 0), line.product) if (about := facts.get(key))]
+            by_subscription = of_order and _sold_by_subscription(line, products, told is None)
             gone = not line.product_id and line.name in subscribed_names
-            if subscriptions and (line.product in subscribed_to or gone or _has_plan(line) or of_type):
+            if subscriptions and (line.product in subscribed_to or gone or by_subscription):
                 return Gives(line, Offer(by_subscription=True))
             if (kept := seen.get(line.id)) is not None and kept.items:
                 return Gives(line, kept)
-            return self._one(line, line.id in seen or line.product in seen, courses, facts)
+            found = self._one(line, line.id in seen or line.product in seen, courses, facts)
+            if not of_order or isinstance(found, Unresolved) or not (by_subscription or follows):
+                return found
+            if follows or not found.offer.items:
+                return Gives(line, Offer(by_subscription=True))
+            return Unresolved(line, _without_one(line, told is None))
 
         return [one(line) for line in lines]
 
@@ -153,6 +168,31 @@ class Offering:
             )
             return Unresolved(line, said)
         return Gives(line, offer or Offer())
+
+
+def _sold_by_subscription(line: Line, products: Collection[ProductFacts], plugin_away: bool) -> bool:
+    """Whether what was bought is a subscription, though the shop may tell of none: by the product and its variation.
+
+    Without WooCommerce Subscriptions its products are shown as simple ones, and only their period is left of it. While
+    it is there the type counts: a product that was a subscription once keeps the period.
+    """
+    of_type = any(one.type in ("subscription", "variable-subscription") for one in products)
+    had_period = plugin_away and any(one.meta.get("_subscription_period") for one in products)
+    return of_type or had_period or _has_plan(line)
+
+
+def _without_one(line: Line, plugin_away: bool) -> str:
+    name = f"line {line.id} ({line.name!r})"
+    if plugin_away:
+        return (
+            f"{name} is sold by subscription, and WooCommerce Subscriptions is away, so that nobody can tell how it "
+            f"stands: activate it, or, if product {line.product_id} is sold for good now, remove its "
+            "_subscription_period"
+        )
+    return (
+        f"{name} is sold by subscription, and the shop tells of none for this order: take it out of the bin, make "
+        "one that begins with this order, or refund the line"
+    )
 
 
 def _has_plan(line: Line) -> bool:

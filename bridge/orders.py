@@ -48,6 +48,9 @@ from bridge.worker import Done
 #: How often something waits for another thing that is to be looked at before it.
 MOST_WAITS = 5
 
+#: When an order is looked at again that waits for the shop's subscriptions to be back.
+LOOK_AGAIN = timedelta(minutes=15)
+
 
 class Payments(Protocol):
     """Whoever can tell whether an order was paid: nothing is believed because the shop says so."""
@@ -144,13 +147,15 @@ class Orders:
         )
         stands, trouble = self._paid_for(order, stands)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
-        found: list[Subscription] = []
+        found: list[Subscription] | None = []
         # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
         # since the checkout makes the order before the subscription.
         if {line.id for line in order.lines} - {one.key for one in known} or (stands.gives and not was_paid):
             found = self._shop.subscriptions(order_id)
-            subscriptions = sorted({*subscriptions, *(one.id for one in found)})
-        gives, unresolved = self._offering.of(source, order.lines, known, found, given=was_paid)
+            named = {order.renews, order.switches} - {0}
+            subscriptions = sorted({*subscriptions, *named, *(one.id for one in found or ())})
+        follows = bool(order.renews or order.switches)
+        gives, unresolved = self._offering.of(source, order.lines, known, found, given=was_paid, follows=follows)
         counts = (
             paid_units(order.lines, refunds)
             if stands is not Standing.ENDED
@@ -194,9 +199,10 @@ class Orders:
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else []
+        reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
         reasons += [trouble] if trouble and stands is Standing.WAITS else []
-        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
+        return Done(write, parked=parked, again_at=self._now() + LOOK_AGAIN if parked and found is None else None)
 
     def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
         """What the payment makes of the order's standing, and why."""
@@ -229,7 +235,9 @@ class Orders:
             row = ledger.find_subscription(connection, subscription_id)
             known = ledger.purchases_of(connection, source)
             trouble = ledger.payment_trouble(connection, subscription_id)
-            unseen = subscription.parent_id and ledger.find_order(connection, subscription.parent_id) is None
+            parent = ledger.find_order(connection, subscription.parent_id) if subscription.parent_id else None
+            known_to = ledger.subscriptions_of(connection, subscription.parent_id)
+        unseen = subscription.parent_id and parent is None
         stands = subscribed(subscription)
         if stands.gives and unseen and self._payments is not None:  # nobody has asked for its payment yet
             self._work.mark_due(ORDER, subscription.parent_id)
@@ -265,6 +273,10 @@ class Orders:
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": subscription.status, "modified": subscription.modified, "looked_at": now}
             ledger.record_subscription(self._store, connection, subscription_id, buyer, stands=stands, **values)
+            if parent is not None and subscription_id not in known_to and subscription.status != "trash":
+                # The order was looked at while the shop did not tell of its subscription: in the bin, or made since.
+                ledger.record_subscriptions(self._store, connection, subscription.parent_id, [subscription_id])
+                self._work.mark(connection, ORDER, [subscription.parent_id])
             changed, learners = self._write(connection, look, buyer, now)
             if changed and not learners:
                 self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))

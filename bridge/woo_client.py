@@ -248,16 +248,17 @@ class WooClient:
             return False
         return True
 
-    def subscriptions(self, order_id: int) -> list[Subscription]:
-        """The subscriptions an order belongs to; none where WooCommerce Subscriptions is not installed.
+    def subscriptions(self, order_id: int) -> list[Subscription] | None:
+        """The subscriptions an order belongs to but those in the bin; None where WooCommerce Subscriptions is away.
 
         The order itself does not tell that it is one's. A shop that was seen to be without the plugin is not asked by
         every order: the next sweep asks again.
         """
         if time.monotonic() < self._without_subscriptions:
-            return []
+            return None
         pages = self._if_there(self._pages(f"orders/{order_id}/subscriptions", "subscriptions"))
-        return [read_subscription(row) for page in pages for row in page]
+        found = [read_subscription(row) for page in pages for row in page]
+        return None if time.monotonic() < self._without_subscriptions else found
 
     def subscriptions_of_customer(self, customer_id: int) -> list[Subscription]:
         """All subscriptions of a registered customer but those in the bin."""

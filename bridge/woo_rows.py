@@ -89,7 +89,7 @@ def read_order(row: Any) -> Order:
     """An order. The payment is called by its intent where Stripe's plugin kept one, else by its transaction."""
     row = _whole(row, "order")
     meta = read_meta(row)
-    renews = meta.get("_subscription_renewal", "")
+    renews, switches = meta.get("_subscription_renewal", ""), meta.get("_subscription_switch", "")
     return Order(
         id=int(row["id"]),
         status=str(row["status"]),
@@ -103,6 +103,7 @@ def read_order(row: Any) -> Order:
         transaction=meta.get("_stripe_intent_id", "") or str(row.get("transaction_id") or ""),
         refunds=len(row.get("refunds") or ()),
         renews=int(renews) if renews.isdigit() else 0,
+        switches=int(switches) if switches.isdigit() else 0,
         number=str(row.get("number") or ""),
     )
 

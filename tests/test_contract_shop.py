@@ -341,6 +341,7 @@ def test_a_grouped_product_looks_as_recorded(world: World) -> None:
 
 
 def test_a_subscription_product_looks_as_recorded(world: World) -> None:
+    world.shop.has_subscriptions = True
     one = world.shop.add_product("Learning Pass", type="subscription", sku="TOT-SUB-1", price="15.00")
     fake, real = world.get(f"products/{one}"), recorded("product-subscription")["body"]
     assert same_shape(fake, real)

@@ -72,9 +72,11 @@ class Counter:
         *lines: Line,
         source: Source = ORDER,
         known: Iterable[Purchase] = (),
-        subscriptions: Iterable[Subscription] = (),
+        subscriptions: Iterable[Subscription] | None = (),
+        follows: bool = False,
     ) -> list[Gives | Unresolved]:
-        gives, unresolved = self.offering.of(source, lines, list(known), list(subscriptions))
+        told = None if subscriptions is None else list(subscriptions)
+        gives, unresolved = self.offering.of(source, lines, list(known), told, follows=follows)
         return [*gives, *unresolved]
 
     def offer(self, one: Line, **more: Any) -> Offer:
@@ -149,7 +151,10 @@ def test_then_the_operators_file_tells(counter: Counter, shop: Shop, store: Stor
     assert counter.offer(line(200, 201)) == gives(21), "of the variation, before its product"
     assert counter.offer(line(50, sku="PACK")) == gives(22)
     assert counter.offer(line(299, sku="totara-course-9")) == Offer(), "and that it gives nothing, too"
-    assert shop.asked == [], "what the file tells needs no question"
+    assert shop.asked == [[200], [50], [299]], "no more than whether they are subscriptions, and that once"
+    shop.asked.clear()
+    assert counter.offer(line(201), source=SUBSCRIPTION) == gives(21)
+    assert shop.asked == [], "of a subscription that is no question"
 
 
 def test_then_the_meta_of_the_variation_and_then_of_its_product(counter: Counter, shop: Shop, store: Store) -> None:
@@ -250,7 +255,8 @@ def test_while_the_shop_is_down_nothing_is_guessed(counter: Counter, shop: Shop,
     shop.down = True
     with pytest.raises(Unavailable):
         counter.of(line(50))
-    assert counter.offer(line(200)) == gives(20)
+    with pytest.raises(Unavailable):
+        counter.of(line(200))  # it may be sold by subscription
 
 
 # --- a deleted product ---------------------------------------------------------------------------------------------
@@ -317,8 +323,22 @@ def test_a_product_that_a_switch_took_off_the_subscription_is_still_its(counter:
 @pytest.mark.parametrize("type", ["subscription", "variable-subscription"])
 def test_a_product_that_is_a_subscription_is_paid_for_by_it(counter: Counter, shop: Shop, type: str) -> None:
     shop.says(200, type=type, gives="course:40")
+    shop.says(299, type=type)
     assert counter.offer(line(200), subscriptions=[subscription()]) == BY_SUBSCRIPTION
-    assert counter.offer(line(200)) == gives(20), "no subscription was made: the order pays"
+    assert "tells of none" in counter.reason(line(200)), "in the bin, or never made: nobody can tell"
+    assert counter.offer(line(200), follows=True) == BY_SUBSCRIPTION, "that order says itself that it is one's"
+    assert counter.offer(line(299)) == BY_SUBSCRIPTION, "what gives nothing needs nobody"
+    assert counter.offer(line(200), source=SUBSCRIPTION) == gives(20)
+
+
+def test_while_the_plugin_is_away_a_product_with_a_period_may_be_a_subscription(counter: Counter, shop: Shop) -> None:
+    """Measured: such a product is a simple one then, and its meta stays."""
+    shop.products[200] = ProductFacts(200, "simple", meta={"_subscription_period": "month"})
+    assert "is away" in counter.reason(line(200), subscriptions=None)
+    assert counter.offer(line(200), subscriptions=()) == gives(20), "with the plugin there, the type counts"
+    assert counter.offer(line(201), subscriptions=None) == gives(21)
+    chosen = line(201, meta={"_wcsatt_scheme": "1_month"})
+    assert "is away" in counter.reason(chosen, subscriptions=None)
 
 
 @pytest.mark.parametrize(("scheme", "offer"), [("1_month", BY_SUBSCRIPTION), ("0", gives(20)), ("", gives(20))])
@@ -367,9 +387,9 @@ def test_the_shop_is_asked_once_for_all_lines_and_then_not_for_a_while(counter: 
     shop.says(50, gives="course:40")
     for _ in range(3):
         counter.of(line(50), line(50, 51, number=2), line(60, number=3), line(0, number=4), line(200, number=5))
-    assert shop.asked == [[50, 60], (50, 51)]
+    assert shop.asked == [[50, 60, 200], (50, 51)]
     counter.of(line(61))
-    assert shop.asked == [[50, 60], (50, 51), [61]]
+    assert shop.asked == [[50, 60, 200], (50, 51), [61]]
 
 
 def test_what_staff_changed_is_seen_soon(shop: Shop) -> None:

@@ -98,6 +98,11 @@ class Play:
             if held.status == "active" and (held.timeend == 0 or held.timeend > totara.now())
         }
 
+    def unclear(self) -> set[str]:
+        """Paid orders whose subscription is in the bin: if it was there at the first look, a person has to say."""
+        binned = {held["parent_id"] for held in self.shop.subscriptions.values() if held["status"] == "trash"}
+        return {f"order {one}" for one in binned if self.shop.orders[one]["status"] in PAID}
+
     # --- moves -----------------------------------------------------------------------------------------------------
 
     def step(self, move: Move) -> None:
@@ -159,15 +164,10 @@ class Play:
             self.shop.set_status(one, wanted)
 
     def _bin(self, which: int, _how: int) -> None:
-        """Into the bin, or out of it.
-
-        Not covered: the first order of a subscription. Binned with its subscriptions before the bridge has looked,
-        and restored without them, its lines count as bought for good.
-        """
-        began = {held["parent_id"] for held in self.shop.subscriptions.values()}
+        """Into the bin, with the subscriptions that it began, or out of it, without them."""
         if one := self._order(which, "trash"):
             self.shop.restore_order(one)
-        elif (one := self._order(which)) and one not in began:
+        elif one := self._order(which):
             self.shop.trash_order(one)
 
     def _edit(self, which: int, how: int) -> None:
@@ -307,6 +307,14 @@ RENEWALS = told(
     ("wait", 1, 2, "nothing"),
     ("wait", 2, 0, "nothing"),
 )
+BINNED = told(
+    ("subscribe", 0, 0, "asleep"),
+    ("bin", 0, 0, "asleep"),
+    ("bin", 0, 0, "nothing"),
+    ("subscribe", 1, 0, "nothing"),
+    ("bin", 1, 0, "crash"),
+    ("bin", 0, 0, "shop away"),
+)
 ONE_AFTER_THE_OTHER = told(
     ("buy", 0, 0, "nothing"),
     ("buy", 0, 0, "asleep"),
@@ -338,6 +346,7 @@ def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
     @given(STORIES)
     @example(LINES)
     @example(RENEWALS)
+    @example(BINNED)
     @example(ONE_AFTER_THE_OTHER)
     def play(story: list[Move]) -> None:
         reset_database()
@@ -358,6 +367,6 @@ def _ends_well(play: Play, story: list[Move]) -> None:
     world = play.world
     assert play.learning() == play.rights()
     assert play.rights() <= set(world.access()) <= play.ever
-    assert world.parked() == {}
+    assert set(world.parked()) <= play.unclear()
     # Nobody's access was interrupted more often than the right to it.
     assert Counter(world.suspensions) <= play.lapses

@@ -733,6 +733,106 @@ def test_an_order_in_the_bin_takes_its_subscription_along(world: World) -> None:
     assert world.access() == {(NIA, course): "suspended"}
 
 
+def test_an_order_back_from_the_bin_gives_nothing_for_good_while_its_subscription_is_in_there(
+    make_world: Callable[..., World],
+) -> None:
+    """Both were binned before the bridge had looked; staff takes the order out, and later the subscription."""
+    world = make_world(subscriptions=True)
+    course = world.course("ONE")
+    order, subscription = buy(world, (monthly(world, course), 1))
+    world.shop.trash_order(order)
+    world.shop.restore_order(order)
+    world.owe("order", order)
+    world.settle()
+    assert world.access() == {}
+    assert "take it out of the bin" in world.parked()[f"order {order}"]
+    world.shop.change_subscription(subscription, "active")
+    world.owe("subscription", subscription)
+    world.settle()
+    assert (world.access(), world.parked()) == ({(NIA, course): "active"}, {})
+    world.shop.change_subscription(subscription, "cancelled")
+    world.owe("subscription", subscription)
+    world.settle()
+    assert world.access() == {(NIA, course): "suspended"}
+
+
+def test_a_renewal_whose_subscription_is_in_the_bin_is_no_purchase_for_good(make_world: Callable[..., World]) -> None:
+    world = make_world(subscriptions=True)
+    _, subscription = buy(world, (monthly(world, world.course("ONE")), 1))
+    renewal = world.shop.renew(subscription, "card")
+    world.shop.trash_subscription(subscription)
+    world.owe("order", renewal)
+    world.settle()
+    assert (world.access(), world.parked()) == ({}, {})
+
+
+def by_staff(world: World, product: int) -> int:
+    """An order that staff has put together for Nia, and that is paid."""
+    lines = [{"product_id": product, "quantity": 1}]
+    return world.shop.create_order({"line_items": lines, "billing": {"email": NIA}, "set_paid": True})
+
+
+def test_an_order_by_staff_of_what_is_sold_by_subscription_needs_a_person(world: World) -> None:
+    """WooCommerce makes no subscription for an order that staff has put together."""
+    course = world.course("ONE")
+    order = by_staff(world, monthly(world, course))
+    goes_on(world)
+    assert world.access() == {}
+    assert "make one that begins with this order" in world.parked()[f"order {order}"]
+    line = world.shop.orders[order]["line_items"][0]["id"]
+    world.shop.refund(order, lines={line: 1})
+    goes_on(world)
+    assert world.parked() == {}, "of what was given back nobody has to know what it gives"
+
+
+def test_a_subscription_that_staff_makes_for_an_order_pays_for_what_it_is_of(world: World) -> None:
+    course = world.course("ONE")
+    product = monthly(world, course)
+    order = by_staff(world, product)
+    goes_on(world)
+    fields = {"parent_id": order, "status": "active", "billing_period": "month", "billing_interval": 1}
+    fields |= {"line_items": [{"product_id": product, "quantity": 1}], "dates": {}, "billing": {"email": NIA}}
+    made = world.shop.create_subscription(fields)
+    goes_on(world)
+    assert (world.access(), world.parked()) == ({(NIA, course): "active"}, {})
+    world.shop.change_subscription(made, "cancelled")
+    goes_on(world)
+    assert world.access() == {(NIA, course): "suspended"}
+
+
+def test_while_the_plugin_is_away_nothing_sold_by_subscription_is_given_for_good(
+    make_world: Callable[..., World],
+) -> None:
+    """It is deactivated for an update, say; what is sold for good goes on to be given, and the rest by itself later."""
+    world = make_world(subscriptions=True)
+    one, two, three = (world.course(code) for code in ("ONE", "TWO", "THREE"))
+    tier, _ = tiers(world, ("basic", [three]), ("plus", [one, three]))
+    nia = world.shop.add_customer(NIA)
+    bought = [buy(world, (product, 1), customer_id=nia)[0] for product in (monthly(world, one), tier)]
+    world.shop.has_subscriptions = False
+    book = world.shop.place_order([(world.sell(two), 1)], email="ida@guest.test")
+    for order in (*bought, book):
+        world.owe("order", order)
+    world.settle()
+    assert world.access() == {("ida@guest.test", two): "active"}
+    assert [("is away" in world.parked()[f"order {order}"]) for order in bought] == [True, True]
+    world.shop.has_subscriptions = True
+    world.owe("sweep", "all")
+    world.settle()
+    world.pass_time()
+    world.settle()
+    assert (world.access(), world.parked()) == (
+        {("ida@guest.test", two): "active", (NIA, one): "active", (NIA, three): "active"},
+        {},
+    )
+    for subscription in list(world.shop.subscriptions):
+        world.shop.change_subscription(subscription, "cancelled")
+        world.owe("subscription", subscription)
+    world.settle()
+    ended = {(NIA, one): "suspended", (NIA, three): "suspended"}
+    assert world.access() == {("ida@guest.test", two): "active"} | ended
+
+
 def test_a_subscription_that_never_was_is_let_go(world: World) -> None:
     world.owe("subscription", 999_999)
     for _ in range(10):

@@ -65,6 +65,7 @@ class Order:
     transaction: str = ""
     refunds: int = 0
     renews: int = 0  # the subscription that this order renews, 0 for none
+    switches: int = 0  # the subscription in which it changed a line for another
     number: str = ""  # what the shop calls it to people, where a plugin counts otherwise
 
 

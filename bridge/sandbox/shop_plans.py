@@ -141,6 +141,12 @@ class Plans(Till):
             Decimal(meta["_subscription_sign_up_fee"]),
         )
 
+    def show_product(self, one: int, *, edit: bool = False) -> Json:
+        """As ever; while the plugin is away nobody knows its types, and its products are shown as simple ones."""
+        shown = super().show_product(one, edit=edit)
+        known = self.has_subscriptions or shown["type"] not in ("subscription", "variable-subscription")
+        return shown if known else shown | {"type": "simple"}
+
     def _price(self, item: Json, given: Json) -> str:
         schedule = self._schedule(item, given.get("plan", ""))
         return str(schedule.first) if schedule else super()._price(item, given)
