@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
+CUSTOMER = "customer"  # what somebody who signs in has bought lately
 SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
 RECONCILE, SEAL = "reconcile", "seal"
 ALL = "all"  # the key of work that is about everything
@@ -15,6 +16,7 @@ SYSTEMS: Mapping[str, frozenset[str]] = {
     ORDER: frozenset({"shop"}),
     SUBSCRIPTION: frozenset({"shop"}),
     PAYMENT: frozenset({"stripe"}),
+    CUSTOMER: frozenset({"shop"}),
     LEARNER: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),

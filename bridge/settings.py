@@ -366,6 +366,45 @@ class Mail(Section):
         return self
 
 
+class Sso(Section):
+    """Signing in from the shop. Without a secret shared with the shop's plugin there is none."""
+
+    shop_secrets: Annotated[list[SecretStr], NoDecode] = Field(default_factory=list)
+    shop_address: str = ""
+    shop_sign_in: str = ""
+    way: Literal["plugin", "oauth2"] = "plugin"
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    wait_seconds: float = Field(default=3.0, ge=0, le=20)
+    idle_minutes: float = Field(default=60.0, gt=0)
+    session_hours: float = Field(default=12.0, gt=0)
+
+    _secrets = field_validator("shop_secrets", mode="before")(_comma_list)
+
+    @field_validator("shop_address", "shop_sign_in")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _web_address(value) if value else value
+
+    @field_validator("shop_secrets")
+    @classmethod
+    def _long(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if not all(re.fullmatch(r"[A-Za-z0-9_-]{32,}", secret.get_secret_value()) for secret in value):
+            raise ValueError("each must be 32 or more of A-Z a-z 0-9 _ -: whoever guesses one signs in as anybody")
+        return value
+
+    @model_validator(mode="after")
+    def _client(self) -> Sso:
+        secret = self.client_secret.get_secret_value()
+        if bool(self.client_id) is not bool(secret):
+            raise ValueError("client_id and client_secret go together")
+        if secret and len(secret) < 32:
+            raise ValueError("client_secret must be 32 or more signs")
+        if self.way == "oauth2" and not secret:
+            raise ValueError('way = "oauth2" needs client_id and client_secret')
+        return self
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -424,6 +463,7 @@ class Settings(BaseSettings):
     work: Work = Work()
     server: Server = Server()
     mail: Mail = Mail()
+    sso: Sso = Sso()
     log: Log = Log()
 
     @classmethod

@@ -25,6 +25,7 @@ from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import (
     ALL,
     CATALOGUE,
+    CUSTOMER,
     LEARNER,
     LETTERS,
     NOTE,
@@ -121,6 +122,7 @@ class Jobs:
             ORDER: self.orders.settle_order,
             SUBSCRIPTION: self.orders.settle_subscription,
             PAYMENT: self.look_at_payment,
+            CUSTOMER: self.look_at_customer,
             LEARNER: self.learners.settle,
             NOTE: self.write_note,
             SWEEP: _plain(self.sweep),
@@ -268,6 +270,10 @@ class Jobs:
             self._work.mark_due(kind, *due)
             log.info("sweep found something", kind=kind, count=len(due))
         return len(due)
+
+    def look_at_customer(self, claim: Claim) -> None:
+        """Owe a look at what a customer has ordered lately: who comes from the shop is faster than its deliveries."""
+        self._owe_unseen(ORDER, self._shop.newest_orders(int(claim.key)))
 
     def sweep_payments(self) -> int:
         """Owe a look at every payment that something happened to since the last sweep; how many those are."""

@@ -63,7 +63,7 @@ class Telling:
             told = learning.told(connection, person_id)
             seats = learning.last_of_each(connection, person_id)
         sent = [fact for fact, taken in told.items() if taken]
-        ended = {item: _ended(row, now) for item, row in seats.items()}
+        ended = {item: ended_of(row, now) for item, row in seats.items()}
         due = facts(held, items, ended, sent, now, self._soon)
         names = self._names(due, seats, person.language or self._language)
         for _, group in groupby(sorted(due, key=_of_one_letter), key=_of_one_letter):
@@ -117,7 +117,8 @@ def _of_one_letter(fact: Fact) -> tuple[str, str]:
     return str(fact.kind), str(fact.reason or "")
 
 
-def _ended(row: Any, now: datetime) -> Ended:
+def ended_of(row: Any, now: datetime) -> Ended:
+    """Why the seat of a row of :func:`bridge.store.learning.last_of_each` pays no more, if it does not."""
     until = lasting((row.until, row.grace_until, row.seat_until))
     by_date = row.ended_at is None and until is not None and until <= now and row.grace_until is None
     return Ended(row.ended_why or "", by_date, held=row.ended_at is None and bool(row.held))

@@ -172,6 +172,11 @@ class WooClient:
         for page in self._pages("orders", "orders", **params):
             yield from map(read_order, page)
 
+    def newest_orders(self, customer_id: int) -> list[tuple[int, datetime]]:
+        """The up to a hundred newest orders of a registered customer: id, and when it was modified."""
+        rows = self._list("orders", "orders", customer=customer_id, per_page=PAGE, _fields="id,date_modified_gmt")
+        return [(int(row["id"]), modified) for row in rows if (modified := read_moment(row.get("date_modified_gmt")))]
+
     def orders_modified_after(self, moment: datetime, *, binned: bool = False) -> Iterator[list[tuple[int, datetime]]]:
         """Pages of (order id, when modified), oldest first, of the orders modified after ``moment``.
 

@@ -60,7 +60,7 @@ def next_fact(held: Mapping[Item, Held], now: datetime, soon: timedelta) -> date
 def _fact(it: Held, wanted: bool, ended: Ended | None, now: datetime, soon: timedelta) -> Fact | None:
     news = it.since is not None and it.since > now - NEWS
     if wanted and it.trouble:
-        return _waiting(it, _waits_for(it))
+        return _waiting(it, waits_for(it))
     if wanted and it.state is State.ACTIVE and it.verified:
         if it.until and it.since and it.since < it.until - soon <= now < it.until:
             return Fact(f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}", Letter.ENDS_SOON, it.item, None, it.until)
@@ -68,7 +68,7 @@ def _fact(it: Held, wanted: bool, ended: Ended | None, now: datetime, soon: time
     if not wanted and it.state is State.SUSPENDED and it.times and news:
         if ended and ended.held:
             return _waiting(it, Reason.PAYMENT_REVIEW)
-        return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, _ended_by(ended))
+        return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, ended_by(ended))
     return None
 
 
@@ -76,7 +76,7 @@ def _waiting(it: Held, reason: Reason) -> Fact:
     return Fact(f"{Letter.WAITING} {it.item} {it.times} {reason}", Letter.WAITING, it.item, reason)
 
 
-def _waits_for(it: Held) -> Reason:
+def waits_for(it: Held) -> Reason:
     """What of a trouble a learner may know: the address, the course, or that somebody looks at it."""
     trouble = it.trouble or ""
     if trouble.startswith("the address of person"):
@@ -93,7 +93,8 @@ _WORDS: Sequence[tuple[str, Reason]] = (
 )
 
 
-def _ended_by(ended: Ended | None) -> Reason:
+def ended_by(ended: Ended | None) -> Reason:
+    """Why an access ended, as a learner may know it."""
     if ended is None:
         return Reason.OTHER
     if ended.by_date:

@@ -117,6 +117,16 @@ def bought_by(connection: Connection, person_id: int) -> list[Source]:
     return found
 
 
+def items_of_order(connection: Connection, order_id: int) -> set[Item]:
+    """Everything that an order, or a subscription that it belongs to, gives."""
+    through = select(order_subscriptions.c.subscription_id).where(order_subscriptions.c.order_id == order_id)
+    mine = or_(purchases.c.order_id == order_id, purchases.c.subscription_id.in_(through))
+    query = select(purchase_items.c.kind, purchase_items.c.item_id).join(
+        purchases, purchases.c.id == purchase_items.c.purchase_id
+    )
+    return {Item(Kind(kind), number) for kind, number in connection.execute(query.where(mine))}
+
+
 def payment_trouble(connection: Connection, subscription_id: int) -> str:
     """What is wrong with the payment of a subscription's newest order; "" for nothing."""
     query = (

@@ -307,3 +307,36 @@ notes = _table(
     Column("value", JSON, nullable=False),
     Column("at", Moment, nullable=False),
 )
+
+# --- signing in ------------------------------------------------------------------------------------------------------
+
+# What may be used once, by digest: the ids of tokens, of mailed links, of codes. An insert is the use.
+used = _table(
+    "used",
+    Column("name", String(64), primary_key=True),
+    Column("until", Moment, nullable=False),
+)
+Index("ix_used_until", used.c.until)
+
+# Browsers that are signed in to the bridge, by the digest of what their cookie holds.
+visits = _table(
+    "visits",
+    Column("name", String(64), primary_key=True),
+    Column("person_id", Id, ForeignKey("persons.id")),
+    Column("customer_id", BigInteger),
+    Column("target", String(32), nullable=False),
+    Column("form", String(64), nullable=False),  # what its own forms bring along
+    Column("began", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+)
+Index("ix_visits_person_id", visits.c.person_id)
+
+# Keys that sign for Totara, each from its own moment on.
+signing_keys = _table(
+    "signing_keys",
+    Column("kid", String(64), primary_key=True),
+    Column("private", Text, nullable=False),
+    Column("public", JSON, nullable=False),
+    Column("made", Moment, nullable=False),
+    Column("signs_from", Moment, nullable=False),
+)

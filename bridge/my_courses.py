@@ -1,0 +1,91 @@
+"""What somebody has bought, as it stands now: for their own eyes, in the shop and on the bridge's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bridge.domain.enrolments import Held, State, wanted
+from bridge.domain.letters import Reason
+from bridge.domain.news import ended_by, waits_for
+from bridge.domain.offers import Item
+from bridge.domain.targets import Target, target_of
+from bridge.store import learning
+from bridge.telling import ended_of
+
+
+class Standing(StrEnum):
+    """How a course stands for its learner."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class MyCourse:
+    """One thing that somebody bought, or was given. ``reason`` is why it waits or ended; None while it is prepared.
+
+    ``starts`` is when it begins, if that is still to come.
+    """
+
+    item: Item
+    name: str
+    standing: Standing
+    reason: Reason | None = None
+    starts: datetime | None = None
+    until: datetime | None = None
+    completed: bool = False
+
+    @property
+    def target(self) -> Target:
+        """Where it is learned."""
+        return target_of(self.item)
+
+
+def my_courses(connection: Connection, person_id: int, now: datetime) -> list[MyCourse]:
+    """Everything a person sits, or sat, a seat for, in the order of its numbers. Read from the ledger: nobody is asked.
+
+    Ready means that Totara was seen to let the learner in.
+    """
+    held = learning.held_by(connection, person_id)
+    rights = learning.rights_of(connection, person_id)
+    seats = learning.last_of_each(connection, person_id)
+    paid = wanted(rights, now).items
+    starts: dict[Item, datetime] = {}
+    for right in rights:
+        if right.starts is not None and right.starts > now and not right.held:
+            starts[right.item] = min(right.starts, starts.get(right.item, right.starts))
+    return [_course(item, row, held.get(item), paid, starts.get(item), now) for item, row in sorted(seats.items())]
+
+
+def _course(
+    item: Item,
+    row: Any,
+    it: Held | None,
+    paid: dict[Item, datetime | None] | Any,
+    starts: datetime | None,
+    now: datetime,
+) -> MyCourse:
+    name, completed = str(row.name or item), bool(it and it.completed)
+    if item in paid:
+        if it is not None and it.trouble:
+            return MyCourse(item, name, Standing.WAITING, waits_for(it), None, paid[item], completed)
+        ready = it is not None and it.state is State.ACTIVE and it.verified
+        return MyCourse(item, name, Standing.READY if ready else Standing.WAITING, None, None, paid[item], completed)
+    if starts is not None:
+        return MyCourse(item, name, Standing.WAITING, None, starts, None, completed)
+    ended = ended_of(row, now)
+    if ended.held:
+        return MyCourse(item, name, Standing.WAITING, Reason.PAYMENT_REVIEW, None, None, completed)
+    return MyCourse(item, name, Standing.ENDED, ended_by(ended), None, it.until if it else None, completed)
+
+
+def of_target(courses: Sequence[MyCourse], target: Target) -> MyCourse | None:
+    """The one that a target leads to."""
+    return next((course for course in courses if target.is_of(course.item)), None)

@@ -1,0 +1,257 @@
+"""Signing in from the shop, and on to Totara.
+
+The shop vouches for a customer by a short-lived token of one use; what the customer bought is settled at once; the
+browser gets a session with the bridge, and from there a token of ours for Totara, bound to its session there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from bridge.domain.identity import Identity
+from bridge.domain.letters import Reason
+from bridge.domain.targets import HOME, Place, Target, read_target
+from bridge.errors import BadSignature, Refused
+from bridge.keys import SigningKeys
+from bridge.kinds import CUSTOMER, LEARNER, ORDER
+from bridge.my_courses import MyCourse, Standing, my_courses, of_target
+from bridge.settings import Settings
+from bridge.shop_tokens import Launch, ShopTokens
+from bridge.store import audit, ledger, people, signon
+from bridge.store.db import Store
+from bridge.store.people import Person
+from bridge.store.signon import Visit
+from bridge.store.work import Work
+from bridge.totara_client import TotaraClient
+
+#: Seconds that a token for Totara lives.
+SITE_TOKEN_LIFE = 60
+#: A visit is written down as seen at most this often.
+SEEN_EVERY = timedelta(minutes=1)
+
+
+class State(StrEnum):
+    """What a visitor is told."""
+
+    READY = "ready"  # go on
+    LOOKING = "looking"  # the bridge is at it
+    WAITING = "waiting"  # for a person, or for a day
+    NOTHING = "nothing"  # there is nothing to go to
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How it stands with what a visitor wants to go to. ``course`` is the one it is about."""
+
+    state: State
+    target: Target
+    reason: Reason | None = None
+    course: MyCourse | None = None
+
+
+class SignOn:
+    """Who may come in, and where they may go on to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        work: Work,
+        totara: TotaraClient,
+        keys: SigningKeys,
+        now: Callable[[], datetime],
+    ) -> None:
+        config = settings.sso
+        self._store = store
+        self._work = work
+        self._totara = totara
+        self._keys = keys
+        self._now = now
+        self.bridge_url = settings.server.public_url
+        self.shop_url = config.shop_address or settings.shop.url
+        self.site_url = settings.totara.url
+        self.tokens = ShopTokens(
+            [secret.get_secret_value() for secret in config.shop_secrets], self.shop_url, self.bridge_url, now
+        )
+        self._idle = timedelta(minutes=config.idle_minutes)
+        self._longest = timedelta(hours=config.session_hours)
+
+    # --- coming in -------------------------------------------------------------------------------------------------
+
+    def launch(self, token: str, origin: str) -> tuple[str, Launch]:
+        """Let in whoever the shop vouches for: the secret of a new session, and what the shop said.
+
+        Only a page of the shop may hand the token over, so that nobody can be signed in as somebody else without
+        noticing. What the customer bought is owed a look at once. Raises BadSignature, after it was written down.
+        """
+        try:
+            launch = self.tokens.launch(token)
+            if origin != origin_of(self.shop_url):
+                raise BadSignature("another page than the shop's sent it")
+        except BadSignature as err:
+            self.refused(str(err))
+            raise
+        return self._let_in(launch), launch
+
+    def _let_in(self, launch: Launch) -> str:
+        secret, now = new_secret(), self._now()
+        with self._store.begin() as connection:
+            fresh = signon.use_once(self._store, connection, f"launch {launch.jti}", launch.expires)
+            if fresh:
+                person = people.find_person(connection, Identity(launch.customer_id, None))
+                signon.begin_visit(
+                    connection,
+                    secret,
+                    person.id if person else None,
+                    launch.customer_id,
+                    str(launch.target),
+                    new_secret(),
+                    now,
+                )
+                facts = {"customer": launch.customer_id, "target": str(launch.target)}
+                audit.note(connection, "signed in", "by the shop", now, person_id=person and person.id, facts=facts)
+                self._work.mark(connection, CUSTOMER, [launch.customer_id])
+                if launch.target.place is Place.ORDER:
+                    self._work.mark(connection, ORDER, [launch.target.id])
+        if not fresh:
+            self.refused("it was used before", customer=launch.customer_id)
+            raise BadSignature("it was used before")
+        self._store.bell.ring()
+        return secret
+
+    def refused(self, why: str, **facts: object) -> None:
+        """Write down that somebody was not let in. Ids only; the token itself is kept nowhere."""
+        with self._store.begin() as connection:
+            audit.note(connection, "sign-on refused", why, self._now(), facts=facts)
+
+    # --- being in --------------------------------------------------------------------------------------------------
+
+    def visit(self, secret: str) -> Visit | None:
+        """The visit of this session, if there is one that has not run out."""
+        now = self._now()
+        with self._store.read() as connection:
+            found = signon.find_visit(connection, secret, seen_after=now - self._idle, began_after=now - self._longest)
+        if found is not None and found.seen < now - SEEN_EVERY:
+            with self._store.one_statement() as connection:
+                signon.set_visit(connection, found.name, seen=now)
+        return found
+
+    def leave(self, visit: Visit) -> None:
+        """End a visit."""
+        with self._store.begin() as connection:
+            signon.end_visit(connection, visit.name)
+            audit.note(connection, "signed out", "by the visitor", self._now(), person_id=visit.person_id)
+
+    def go_to(self, visit: Visit, target: Target) -> None:
+        """Where this visit goes next."""
+        with self._store.one_statement() as connection:
+            signon.set_visit(connection, visit.name, target=str(target))
+
+    def person(self, connection: Connection, visit: Visit) -> Person | None:
+        """Who visits; None for a customer of whom the ledger knows nothing yet."""
+        if visit.customer_id is not None:
+            return people.find_person(connection, Identity(visit.customer_id, None))
+        return people.get_person(connection, visit.person_id) if visit.person_id is not None else None
+
+    def look(self, visit: Visit) -> Seen:
+        """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
+        target, now = read_target(visit.target), self._now()
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+            courses = my_courses(connection, person.id, now) if person else []
+            if target.place is Place.ORDER:
+                target = self._of_order(connection, target, person, courses)
+        busy = self._busy(visit, person)
+        if target.place in (Place.COURSES, Place.TEAM):
+            return Seen(State.READY, target)
+        if target.place in (Place.COURSE, Place.PROGRAM):
+            return _of_course(target, of_target(courses, target), busy)
+        if person is None or person.totara_id is None:
+            waits = next((course for course in courses if course.reason), None)
+            if busy or waits is None:
+                return Seen(State.LOOKING if busy else State.NOTHING, target)
+            return Seen(State.WAITING, target, waits.reason, waits)
+        return Seen(State.READY, HOME)
+
+    def _of_order(
+        self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
+    ) -> Target:
+        """Where an order leads to: to its one course, or else to the list; of somebody else's, to nothing of it."""
+        row = ledger.find_order(connection, target.id)
+        if person is None or row is None or row.person_id != person.id:
+            return HOME
+        of_it = {course.item for course in courses if course.item in ledger.items_of_order(connection, target.id)}
+        return (
+            next(course.target for course in courses if course.item in of_it)
+            if len(of_it) == 1
+            else Target(Place.COURSES)
+        )
+
+    def _busy(self, visit: Visit, person: Person | None) -> bool:
+        """Whether something is still being looked at that could change what the visitor sees."""
+        things = [(CUSTOMER, visit.customer_id), (LEARNER, person.id if person else None)]
+        if any(number is not None and self._work.is_due(kind, str(number)) for kind, number in things):
+            return True
+        return self._work.is_due(ORDER)
+
+    # --- going on --------------------------------------------------------------------------------------------------
+
+    def site_token(self, visit: Visit, nonce: str) -> str:
+        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.
+
+        Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
+        its own, and asks for their state first.
+        """
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+        if person is None or person.totara_id is None:
+            raise Refused("there is no account yet")
+        account = self._totara.find_account(person.totara_id)
+        if account is None or account.suspended:
+            self.refused("the account is suspended, or gone", person=person.id, user=person.totara_id)
+            raise Refused("the account can't be used")
+        now = int(self._now().timestamp())
+        claims = {
+            "iss": self.bridge_url,
+            "aud": self.site_url,
+            "sub": str(person.totara_id),
+            "username": account.username,
+            "nonce": nonce,
+            "target": self.look(visit).target.path,
+            "iat": now,
+            "exp": now + SITE_TOKEN_LIFE,
+            "jti": secrets.token_hex(16),
+        }
+        return self._keys.sign(claims, "site+jwt")
+
+
+def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
+    if course is not None and course.standing is Standing.READY:
+        return Seen(State.READY, target, course=course)
+    if busy:
+        return Seen(State.LOOKING, target, course=course)
+    if course is not None and course.standing is Standing.WAITING:
+        preparing = course.reason is None and course.starts is None
+        return Seen(State.LOOKING if preparing else State.WAITING, target, course.reason, course)
+    return Seen(State.NOTHING, target, course.reason if course else None, course)
+
+
+def new_secret() -> str:
+    """What nobody can guess: 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def origin_of(url: str) -> str:
+    """The origin of an address, as browsers write it."""
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port and parts.port != default else ""
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}"

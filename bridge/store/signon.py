@@ -1,0 +1,132 @@
+"""Signing in: what was used once, who is signed in, and the keys that sign for Totara.
+
+Functions take the caller's connection, so that what belongs together commits together. Of every secret that a browser
+holds only the digest is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from bridge.store.db import Store
+from bridge.store.models import signing_keys, used, visits
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret that nobody can guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def use_once(store: Store, connection: Connection, name: str, until: datetime) -> bool:
+    """Whether this is the first use of the name. One insert under a unique key: of any number at once, one wins.
+
+    It is remembered ``until`` then, when whatever bears it has run out by itself.
+    """
+    first = store.insert(used).values(name=digest(name), until=until).on_conflict_do_nothing()
+    return connection.execute(first.returning(used.c.name)).scalar() is not None
+
+
+# --- who is signed in ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A browser's session with the bridge. ``customer_id`` is None for whoever came by a mailed link, ``person_id`` for
+    a customer of whom the ledger knew nothing when they came.
+
+    ``target`` is where it goes, as a word; ``form`` is the word that its own forms have to bring along.
+    """
+
+    name: str
+    person_id: int | None
+    customer_id: int | None
+    target: str
+    form: str
+    began: datetime
+    seen: datetime
+
+
+def begin_visit(
+    connection: Connection,
+    secret: str,
+    person_id: int | None,
+    customer_id: int | None,
+    target: str,
+    form: str,
+    now: datetime,
+) -> None:
+    """A new session, under a secret of its own: one from before the sign-in is never gone on with."""
+    row = {"person_id": person_id, "customer_id": customer_id, "target": target, "form": form}
+    connection.execute(insert(visits).values(name=digest(secret), began=now, seen=now, **row))
+
+
+def find_visit(connection: Connection, secret: str, *, seen_after: datetime, began_after: datetime) -> Visit | None:
+    """The session of this secret, unless it rested for too long or began too long ago."""
+    columns = (
+        visits.c.name,
+        visits.c.person_id,
+        visits.c.customer_id,
+        visits.c.target,
+        visits.c.form,
+        visits.c.began,
+        visits.c.seen,
+    )
+    query = select(*columns).where(
+        visits.c.name == digest(secret), visits.c.seen > seen_after, visits.c.began > began_after
+    )
+    row = connection.execute(query).first()
+    return Visit(*row) if row else None
+
+
+def set_visit(connection: Connection, name: str, **values: Any) -> None:
+    """Change a session: when it was seen, where it goes."""
+    connection.execute(update(visits).where(visits.c.name == name).values(values))
+
+
+def end_visit(connection: Connection, name: str) -> None:
+    """Nobody is signed in by it any more."""
+    connection.execute(delete(visits).where(visits.c.name == name))
+
+
+def tidy(connection: Connection, now: datetime, *, seen_before: datetime, began_before: datetime) -> None:
+    """Forget what has run out by itself."""
+    connection.execute(delete(used).where(used.c.until < now))
+    connection.execute(delete(visits).where((visits.c.seen <= seen_before) | (visits.c.began <= began_before)))
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKey:
+    """A key that signs for Totara from a moment on. ``private`` is PEM, and empty once it was withdrawn."""
+
+    kid: str
+    private: str
+    public: dict[str, Any]
+    made: datetime
+    signs_from: datetime
+
+
+def keep_key(connection: Connection, key: KeptKey) -> None:
+    """Keep one more key."""
+    values = {"kid": key.kid, "private": key.private, "public": key.public}
+    connection.execute(insert(signing_keys).values(made=key.made, signs_from=key.signs_from, **values))
+
+
+def kept_keys(connection: Connection) -> Sequence[KeptKey]:
+    """All keys, the newest first."""
+    t = signing_keys
+    query = select(t.c.kid, t.c.private, t.c.public, t.c.made, t.c.signs_from)
+    return [KeptKey(*row) for row in connection.execute(query.order_by(t.c.signs_from.desc(), t.c.kid))]
+
+
+def drop_keys(connection: Connection, kids: Sequence[str]) -> None:
+    """Forget keys: what they signed is not accepted any more."""
+    connection.execute(delete(signing_keys).where(signing_keys.c.kid.in_(kids)))
