@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bench.accept import accept
 from bench.catalogue import catalogue, memory
+from bench.cold import cold
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "accept": accept,
     "hint": hint,
     "drain": drain,
+    "cold": cold,
     "catalogue": catalogue,
     "memory": memory,
 }
