@@ -18,6 +18,7 @@ from bench.cold import cold
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
+from bench.unchanged import unchanged
 from bridge import logs
 
 Measurement = Callable[..., Iterator[Row]]
@@ -26,6 +27,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "hint": hint,
     "drain": drain,
     "cold": cold,
+    "unchanged": unchanged,
     "catalogue": catalogue,
     "memory": memory,
 }
