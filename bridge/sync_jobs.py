@@ -249,7 +249,10 @@ class Jobs:
             learning.doubt(connection, learners)
             self._work.mark(connection, LEARNER, learners)
             self._work.mark(connection, kind, sorted(numbers))
-            noted = numbers if kind == ORDER else [o for n in numbers for o in ledger.newest_order(connection, n)]
+            if kind == ORDER:  # one that was never looked at has no note yet: it follows from the look
+                noted = sorted(ledger.seen_orders(connection, numbers))
+            else:
+                noted = [order for number in numbers for order in ledger.newest_order(connection, number)]
             ledger.forget_notes(connection, noted)
             self._work.mark(connection, NOTE, noted)
         self._store.bell.ring()

@@ -255,18 +255,6 @@ def test_completion_is_read_before_access_is_suspended(world: World) -> None:
     assert (user.id, course) in world.totara.completions
 
 
-def test_nothing_changed_means_no_write_and_no_call_to_totara(world: World) -> None:
-    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="a@guest.test")
-    world.owe("order", order)
-    world.settle()
-    world.shop.requests.clear()
-    world.totara.requests.clear()
-    world.owe("order", order)
-    world.settle()
-    assert world.shop.requests == [f"GET /wp-json/wc/v3/orders/{order}"]
-    assert world.totara.requests == []
-
-
 def test_the_order_is_told_once_what_was_done(world: World) -> None:
     course = world.course("ONE")
     order = world.shop.place_order([(world.sell(course), 1)], email="a@guest.test")
