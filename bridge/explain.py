@@ -180,7 +180,8 @@ class Explainer:
         said = f"{source} is {row.status} and {_STANDS[Standing(row.stands)]}"
         if source.kind == "subscription":
             newest = ledger.newest_order(connection, source.id)
-            trouble = ledger.payment_trouble(connection, source.id)
+            troubles = (paying.trouble for paying in ledger.paying_for(connection, source.id))
+            trouble = "; ".join(dict.fromkeys(filter(None, troubles)))
             said += f", its newest order is {newest[0]}" if newest else ""
         else:
             trouble = row.trouble

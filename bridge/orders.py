@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
@@ -31,6 +31,7 @@ from bridge.domain.purchases import (
     seat_counts,
     standing,
     subscribed,
+    subscribed_and_paid,
 )
 from bridge.errors import NotFound, Refused, Unavailable
 from bridge.kinds import LEARNER, NOTE, ORDER, SUBSCRIPTION
@@ -145,7 +146,7 @@ class Orders:
             unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
             was_paid=was_paid,
         )
-        stands, trouble = self._paid_for(order, stands)
+        stands, trouble = self._paid_for(order, stands, was_paid=was_paid)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
         found: list[Subscription] | None = []
         # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
@@ -204,15 +205,19 @@ class Orders:
         parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
         return Done(write, parked=parked, again_at=self._now() + LOOK_AGAIN if parked and found is None else None)
 
-    def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
-        """What the payment makes of the order's standing, and why."""
+    def _paid_for(self, order: Order, stands: Standing, *, was_paid: bool) -> tuple[Standing, str]:
+        """What the payment makes of the order's standing, and why.
+
+        One payment pays for one order: for the one that stands by it already, and of two that do, for the older.
+        """
         if self._payments is None or stands not in (Standing.PAYS, Standing.GRACE):
             return stands, ""
         if not self._payments.covers(order):
             return stands, ""
         with self._store.read() as connection:
-            others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else []
-        if first := next((other for other in others if other != order.id), None):
+            others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else {}
+        paying = (one for one, its in others.items() if its in (Standing.PAYS, Standing.GRACE, Standing.HELD))
+        if first := next((one for one in paying if one < order.id or (one > order.id and not was_paid)), None):
             return Standing.WAITS, f"its payment {order.transaction} is that of order {first} already"
         found, why = self._payments.judge(order)
         return found or stands, why
@@ -234,16 +239,14 @@ class Orders:
         with self._store.read() as connection:
             row = ledger.find_subscription(connection, subscription_id)
             known = ledger.purchases_of(connection, source)
-            trouble = ledger.payment_trouble(connection, subscription_id)
+            orders = ledger.paying_for(connection, subscription_id)
             parent = ledger.find_order(connection, subscription.parent_id) if subscription.parent_id else None
             known_to = ledger.subscriptions_of(connection, subscription.parent_id)
-        unseen = subscription.parent_id and parent is None
-        stands = subscribed(subscription)
-        if stands.gives and unseen and self._payments is not None:  # nobody has asked for its payment yet
-            self._work.mark_due(ORDER, subscription.parent_id)
-            stands = Standing.WAITS
-        elif stands.gives and trouble:
-            stands = Standing.HELD if known else Standing.WAITS
+            had = any(seat.live for seat in ledger.seats_of(connection, {one.id: one.key for one in known}))
+        stands, trouble = subscribed_and_paid(subscribed(subscription), orders, had=had)
+        nobody_knows = ""
+        if stands.gives and self._payments is not None and not any(order.pays for order in orders):
+            stands, nobody_knows = self._unconfirmed(subscription, parent)
         gives, unresolved = self._offering.of(source, subscription.lines, known, ())
         look = Look(
             source,
@@ -255,7 +258,7 @@ class Orders:
             known,
             untold=frozenset(key_of(line.line, known) for line in unresolved),
             ends=subscription.ends if subscription.status == "pending-cancel" else None,
-            why=trouble if stands is Standing.HELD else f"the subscription is {subscription.status}",
+            why=trouble or f"the subscription is {subscription.status}",
         )
         if stands.gives and any(gift.offer.items for gift in gives):
             whose = subscription.buyer
@@ -282,8 +285,28 @@ class Orders:
                 self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else []
+        reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
         return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+
+    def _unconfirmed(self, subscription: Subscription, seen: Row[Any] | None) -> tuple[Standing, str]:
+        """What a subscription stands for of which no order is known to pay, and what a person has to know of it.
+
+        If its first order is another one than was ``seen``, it has to be looked at before: whoever took its payment
+        may not have been asked. What was begun without an order, or had its order refunded, stands by its status.
+        """
+        if not subscription.parent_id:
+            return Standing.PAYS, ""
+        try:
+            first = self._shop.get_order(subscription.parent_id)
+        except NotFound:
+            if seen is not None:
+                return Standing.PAYS, ""
+            said = f"its first order {subscription.parent_id} was deleted, so that nobody can confirm its payment"
+            return Standing.WAITS, f"{said}: a paid renewal will do, or else cancel it in the shop"
+        if seen is not None and (seen.status, seen.modified) == (first.status, first.modified):
+            return Standing.PAYS, ""
+        self._work.mark_due(ORDER, subscription.parent_id)
+        return Standing.WAITS, ""
 
     def _others_first(self, subscription: Subscription) -> None:
         """Before somebody's seat ends: whether the customer has another subscription of which we have not heard.
@@ -345,8 +368,8 @@ class Orders:
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
         told = [seat for seat in seats if seat.key not in look.untold or look.stands is Standing.ENDED]
-        if look.stands is Standing.WAITS:
-            return SeatPlan()
+        if look.stands is Standing.WAITS and look.source.kind == "subscription":
+            return SeatPlan()  # its lines may be about to change; what an order has is only taken from by refunds
         counts = seat_counts(look.gives, look.units)
         wants = [
             Want(look.keys[gift.line.id], counts[gift.line.id], takers.get(gift.line.id, ()))

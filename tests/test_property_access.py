@@ -22,7 +22,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from bridge.sandbox.server import Served
 from bridge.sandbox.shop_world import WpError
+from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
+from bridge.sandbox.stripe_disputes import INQUIRIES, OPEN
 from tests.test_story_crash import crashes, world_is_sqlite
 from tests.test_story_subscriptions import line_of, tiers
 from tests.world import World
@@ -51,15 +54,17 @@ class Move:
 class Play:
     """A world in which moves are made, and what follows from the shop's state."""
 
-    def __init__(self, world: World) -> None:
-        self.world, self.shop = world, world.shop
+    def __init__(self, world: World, stripe: Stripe) -> None:
+        self.world, self.shop, self.stripe = world, world.shop, stripe
+        take = stripe.take  # what costs nothing is not paid
+        world.shop.gateway = lambda order, total, money: take(order, total, money) if float(total) else ("", "")
         self.courses = [world.course(code) for code in ("ONE", "TWO", "THREE")]
         one, two, three = self.courses
         self.tiers = tiers(world, ("basic", [one, two]), ("plus", [one, three]))
         self.passes = dict(zip(self.tiers, ([one, two], [one, three]), strict=True))
         self.goods = {world.product(course)["id"]: course for course in self.courses}
         self.customers = {self.shop.add_customer(email): email for email in ("nia@pass.test", "ida@pass.test")}
-        self.pending: list[tuple[str, int]] = []  # what changed, and nobody has told the bridge
+        self.pending: list[tuple[str, Any]] = []  # what changed, and nobody has told the bridge
         self.had: set[Right] = set()
         self.ever: set[Right] = set()
         self.lapses: Counter[Right] = Counter()
@@ -75,7 +80,7 @@ class Play:
             for line in (line for refund in self.shop.refunds[number] for line in refund["line_items"]):
                 of = next(meta["value"] for meta in line["meta_data"] if meta["key"] == "_refunded_item_id")
                 back[int(of)] -= line["quantity"]
-            for line in order["line_items"] if order["status"] in PAID else ():
+            for line in order["line_items"] if order["status"] in PAID and self._is_there(order) else ():
                 mine = line["quantity"] == 1 or _is_for_me(line)  # of several units all are open, unless it says so
                 if line["product_id"] in self.goods and mine and line["quantity"] > back[line["id"]]:
                     found.add((order["billing"]["email"], self.goods[line["product_id"]]))
@@ -85,9 +90,29 @@ class Play:
         return found
 
     def _stands(self, held: dict[str, Any]) -> bool:
+        """Its status stands, no payment of it is disputed, and the newest one was not lost."""
+        related = {one for ids in self.shop.related(held["id"]).values() for one in ids}
+        paid = [order for one in sorted(related) if (order := self.shop.orders[one])["status"] in (*PAID, "on-hold")]
+        paid = [order for order in paid if order["status"] in PAID or order["date_paid"]]
+        if (paid and not self._is_there(paid[-1])) or any(self._disputes(order, OPEN) for order in paid):
+            return False
         if held["status"] != "pending-cancel":
             return bool(held["status"] == "active")
         return datetime.fromisoformat(held["end_date_gmt"]).replace(tzinfo=UTC) > self.world.now()
+
+    def _is_there(self, order: dict[str, Any]) -> bool:
+        """Whether the money for an order is there: nothing was to be paid, it goes another way, or Stripe has it."""
+        if order["payment_method"] != "stripe" or not float(order["total"]):
+            return True
+        return self._charge(order) is not None and not self._disputes(order, (*OPEN, "lost"))
+
+    def _charge(self, order: dict[str, Any]) -> dict[str, Any] | None:
+        return self.stripe.objects.get(order["transaction_id"])
+
+    def _disputes(self, order: dict[str, Any], statuses: Collection[str]) -> list[dict[str, Any]]:
+        all_of_them = self.stripe.every("dispute", self.stripe.live)
+        mine = [one for one in all_of_them if one["charge"] == order["transaction_id"]]
+        return [one for one in mine if one["status"] in statuses]
 
     def learning(self) -> set[Right]:
         """Who can learn what, as Totara has it now."""
@@ -101,7 +126,12 @@ class Play:
     def unclear(self) -> set[str]:
         """Paid orders whose subscription is in the bin: if it was there at the first look, a person has to say."""
         binned = {held["parent_id"] for held in self.shop.subscriptions.values() if held["status"] == "trash"}
-        return {f"order {one}" for one in binned if self.shop.orders[one]["status"] in PAID}
+        found = {f"order {one}" for one in binned if self.shop.orders[one]["status"] in PAID}
+        # What staff has completed without a payment.
+        return found | {f"order {n}" for n, order in self.shop.orders.items() if self._without_payment(order)}
+
+    def _without_payment(self, order: dict[str, Any]) -> bool:
+        return order["payment_method"] == "stripe" and float(order["total"]) > 0 and self._charge(order) is None
 
     # --- moves -----------------------------------------------------------------------------------------------------
 
@@ -117,9 +147,11 @@ class Play:
         self.had = now
         self._answer(move.meanwhile, random.Random(move.chance))
 
-    def _state(self) -> dict[tuple[str, int], str]:
+    def _state(self) -> dict[tuple[str, Any], str]:
         state = {("order", one): repr((order, self.shop.refunds[one])) for one, order in self.shop.orders.items()}
-        return state | {("subscription", one): repr(held) for one, held in self.shop.subscriptions.items()}
+        state |= {("subscription", one): repr(held) for one, held in self.shop.subscriptions.items()}
+        disputes = self.stripe.every("dispute", self.stripe.live)
+        return state | {("payment", one["charge"]): repr(one) for one in disputes}
 
     def _buy(self, which: int, how: int) -> None:
         """One or two courses: one unit, two units for whomever, or one for oneself that may become more."""
@@ -129,6 +161,8 @@ class Play:
         if kind == "me":
             line["meta"] = {"_bridge_for": "me"}
         who: dict[str, Any] = {"email": GUEST}
+        if kind == "me":  # another way to pay: what staff edits afterwards would not fit a payment by Stripe
+            who["method"] = ("ppcp-gateway", "PayPal")
         if which < 4:
             customer = list(self.customers)[which % 2]
             who = {"customer_id": customer, "email": self.customers[customer]}
@@ -176,6 +210,21 @@ class Play:
         if mine:
             one, line = _pick(mine, which)
             self.shop.edit_line(one, line["id"], 1 + how % 3)
+
+    def _dispute(self, which: int, how: int) -> None:
+        """A buyer's bank takes the money back, only asks, decides for the shop, or for the buyer."""
+        paid = [order for order in self.shop.orders.values() if self._charge(order) is not None]
+        if not paid:
+            return
+        order = _pick(paid, which)
+        undecided = self._disputes(order, (*OPEN, *INQUIRIES))
+        if not undecided and not self._disputes(order, ("won", "lost", "warning_closed")):
+            self.stripe.dispute(order["transaction_id"], inquiry=how == 5)
+        for dispute in undecided:
+            if how % 2 or dispute["status"] in INQUIRIES:
+                self.stripe.win(dispute["id"])
+            else:
+                self.stripe.lose(dispute["id"])
 
     def _leave(self, which: int, how: int) -> None:
         """A subscription is cancelled, by the customer or at once, put on hold, or goes on."""
@@ -267,7 +316,21 @@ def _pick(among: Sequence[T], which: int) -> T:
 
 
 BEGINNINGS = ("buy", "subscribe")
-NAMES = (*BEGINNINGS, *BEGINNINGS, "renew", "pay", "refund", "set", "set", "bin", "edit", "leave", "switch", "wait")
+NAMES: tuple[str, ...] = (
+    *BEGINNINGS,
+    *BEGINNINGS,
+    "renew",
+    "pay",
+    "refund",
+    "set",
+    "set",
+    "bin",
+    "edit",
+    "leave",
+    "switch",
+    "wait",
+)
+NAMES += ("dispute", "dispute")
 
 
 def moves(names: Collection[str]) -> st.SearchStrategy[Move]:
@@ -306,6 +369,16 @@ RENEWALS = told(
     ("leave", 0, 0, "shop away"),
     ("wait", 1, 2, "nothing"),
     ("wait", 2, 0, "nothing"),
+)
+DISPUTED = told(
+    ("subscribe", 0, 0, "nothing"),
+    ("dispute", 0, 0, "asleep"),
+    ("renew", 0, 1, "nothing"),
+    ("dispute", 0, 0, "crash"),
+    ("pay", 0, 0, "nothing"),
+    ("dispute", 1, 1, "shop away"),
+    ("buy", 5, 0, "nothing"),
+    ("dispute", 2, 5, "nothing"),
 )
 BINNED = told(
     ("subscribe", 0, 0, "asleep"),
@@ -347,15 +420,19 @@ def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
     @example(LINES)
     @example(RENEWALS)
     @example(BINNED)
+    @example(DISPUTED)
     @example(ONE_AFTER_THE_OTHER)
     def play(story: list[Move]) -> None:
         reset_database()
-        world = make_world(subscriptions=True, orders={"grace_days": 0})
-        assert world_is_sqlite(world) == database.startswith("sqlite")
-        try:
-            _ends_well(Play(world), story)
-        finally:
-            world.close()
+        stripe = Stripe()
+        with Served(stripe.app) as served:
+            config = {"secret_key": SANDBOX_KEY, "url": served.url, "webhook_secrets": ["whsec_" + "s" * 32]}
+            world = make_world(subscriptions=True, stripe=config, orders={"grace_days": 0})
+            assert world_is_sqlite(world) == database.startswith("sqlite")
+            try:
+                _ends_well(Play(world, stripe), story)
+            finally:
+                world.close()
 
     play()
 

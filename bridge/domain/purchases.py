@@ -154,6 +154,41 @@ def subscribed(subscription: Subscription) -> Standing:
     return _SUBSCRIBED.get(subscription.status, Standing.WAITS)
 
 
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """An order that pays for a subscription, as it was last seen: what it stands for, and what is wrong with its
+    payment.
+    """
+
+    stands: Standing
+    trouble: str = ""
+
+    @property
+    def pays(self) -> bool:
+        """Whether its payment was seen to be there."""
+        return self.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
+
+
+def subscribed_and_paid(stands: Standing, orders: Sequence[Paying], *, had: bool) -> tuple[Standing, str]:
+    """What a subscription pays for, by its status and by what became of its payments (the newest first), and why.
+
+    An open dispute of any of its payments suspends. Otherwise the newest payment counts, since it is for the time that
+    runs now: lost, it ends what it paid for; not confirmed, it gives nothing, and whoever ``had`` access gets the days
+    of grace that any late renewal gets. The reason is "" where the status alone decides.
+    """
+    if stands not in (Standing.PAYS, Standing.GRACE):
+        return stands, ""
+    disputed = next((order for order in orders if order.stands is Standing.HELD), None)
+    if disputed is not None:
+        return Standing.HELD if had else Standing.WAITS, disputed.trouble
+    newest = next((order for order in orders if order.trouble or order.pays), None)
+    if newest is None or newest.pays:
+        return stands, ""
+    if newest.stands is Standing.ENDED:
+        return Standing.ENDED, newest.trouble
+    return Standing.GRACE if had else Standing.WAITS, newest.trouble
+
+
 # --- what a line gives -----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert,
 
 from bridge.domain.enrolments import State
 from bridge.domain.offers import Offer, offer_from_json
-from bridge.domain.purchases import Line, Role, Seat, SeatPlan
+from bridge.domain.purchases import Line, Paying, Role, Seat, SeatPlan, Standing
 from bridge.store.db import Store
 from bridge.store.models import (
     access,
@@ -117,15 +117,15 @@ def bought_by(connection: Connection, person_id: int) -> list[Source]:
     return found
 
 
-def payment_trouble(connection: Connection, subscription_id: int) -> str:
-    """What is wrong with the payment of a subscription's newest order; "" for nothing."""
+def paying_for(connection: Connection, subscription_id: int) -> list[Paying]:
+    """The orders of a subscription as they were last seen, the newest first."""
     query = (
-        select(orders.c.trouble)
+        select(orders.c.stands, orders.c.trouble)
         .join(order_subscriptions, order_subscriptions.c.order_id == orders.c.id)
         .where(order_subscriptions.c.subscription_id == subscription_id)
         .order_by(orders.c.id.desc())
     )
-    return connection.execute(query.limit(1)).scalar() or ""
+    return [Paying(Standing(stands), trouble or "") for stands, trouble in connection.execute(query)]
 
 
 def subscribed_products(connection: Connection, subscription_ids: Collection[int]) -> set[tuple[int, int]]:
@@ -137,10 +137,10 @@ def subscribed_products(connection: Connection, subscription_ids: Collection[int
     return {(product, variation) for product, variation in connection.execute(query) if product}
 
 
-def orders_paid_by(connection: Connection, payments: Collection[str]) -> list[int]:
-    """The orders whose payment has one of these names."""
-    query = select(orders.c.id).where(orders.c.payment.in_(sorted(payments)))
-    return sorted(int(one) for (one,) in connection.execute(query))
+def orders_paid_by(connection: Connection, payments: Collection[str]) -> dict[int, Standing]:
+    """The orders whose payment has one of these names, in the order of their numbers, and what each stands for."""
+    query = select(orders.c.id, orders.c.stands).where(orders.c.payment.in_(sorted(payments))).order_by(orders.c.id)
+    return {int(one): Standing(stands) for one, stands in connection.execute(query)}
 
 
 def orders_that_matter(connection: Connection, after: int) -> dict[int, bool]:
