@@ -266,6 +266,31 @@ def record_purchase(
     return purchase_id
 
 
+def pay_for(connection: Connection, units: Mapping[int, int]) -> None:
+    """Write down for how many units these purchases pay now."""
+    for purchase_id, paid in sorted(units.items()):
+        mine = (purchases.c.id == purchase_id, purchases.c.paid != paid)
+        connection.execute(update(purchases).where(*mine).values(paid=paid))
+
+
+def hold_still(connection: Connection, purchase_ids: Collection[int]) -> None:
+    """Let nobody else change the seats of these purchases before the transaction ends."""
+    if purchase_ids:
+        query = select(purchases.c.id).where(purchases.c.id.in_(sorted(purchase_ids))).order_by(purchases.c.id)
+        connection.execute(query.with_for_update()).all()
+
+
+def seats_by_line(connection: Connection, line_ids: Collection[int]) -> list[tuple[int, int | None]]:
+    """Of every seat of a subscription that has not ended and that one of these lines gave: subscription, person."""
+    query = (
+        select(purchases.c.subscription_id, seats.c.person_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(purchases.c.line_id.in_(sorted(line_ids)), purchases.c.subscription_id.is_not(None))
+        .where(seats.c.ended_at.is_(None))
+    )
+    return [(int(subscription), person) for subscription, person in connection.execute(query)]
+
+
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
     query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
