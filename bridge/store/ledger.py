@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert, not_, or_, select, update
 
-from bridge.domain.enrolments import State
+from bridge.domain.enrolments import Run, State
 from bridge.domain.offers import Offer, offer_from_json
 from bridge.domain.purchases import Line, Role, Seat, SeatPlan
 from bridge.store.db import Store
@@ -368,10 +368,18 @@ def move_seats(connection: Connection, purchase_ids: Collection[int], person_id:
     return before
 
 
-def begin_days(connection: Connection, begin: Mapping[int, datetime]) -> None:
-    """Write down when the days of these seats run out, now that they have begun."""
-    for seat_id, until in sorted(begin.items()):
-        connection.execute(update(seats).where(seats.c.id == seat_id, seats.c.until.is_(None)).values(until=until))
+def begin_days(connection: Connection, begin: Mapping[int, Run]) -> None:
+    """Write down from when the days of these seats count and when they run out, now that they have begun."""
+    for seat_id, run in sorted(begin.items()):
+        open_ended = (seats.c.id == seat_id, seats.c.until.is_(None))
+        connection.execute(update(seats).where(*open_ended).values(begun_at=run.begun, until=run.until))
+
+
+def move_days(connection: Connection, ends: Mapping[int, datetime]) -> None:
+    """Write down when the days of these seats run out, where that has changed with what else is paid for."""
+    for seat_id, until in sorted(ends.items()):
+        running = (seats.c.id == seat_id, seats.c.begun_at.is_not(None))
+        connection.execute(update(seats).where(*running).values(until=until))
 
 
 def end_seats(connection: Connection, seat_ids: Collection[int], why: str, now: datetime) -> set[int]:
@@ -390,7 +398,7 @@ def cut_short(connection: Connection, seat_ids: Collection[int], now: datetime) 
     mine = seats.c.id.in_(sorted(seat_ids))
     sit = {int(p) for (p,) in connection.execute(select(seats.c.person_id).where(mine)) if p is not None}
     later = or_(seats.c.until.is_(None), seats.c.until > now)
-    connection.execute(update(seats).where(mine, later).values(until=now.replace(microsecond=0)))
+    connection.execute(update(seats).where(mine, later).values(begun_at=None, until=now.replace(microsecond=0)))
     return sit
 
 
