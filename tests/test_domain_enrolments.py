@@ -160,6 +160,13 @@ def test_days_in_dispute_shift_nothing_meanwhile() -> None:
     assert (found.items, found.moved) == ({SEVEN: day(15)}, {2: day(15)})
 
 
+def test_days_of_what_is_not_paid_any_more_shift_something_until_the_end_of_grace() -> None:
+    both = [runs(1, -20, 30, until=day(7)), runs(2, -15, 30)]
+    both[0] = replace(both[0], grace=day(7))
+    assert wanted(both, NOW).items == {SEVEN: day(37)}
+    assert wanted(both, day(7)).items == {SEVEN: day(15)}, "as if it had been given back"
+
+
 def test_days_that_were_used_up_before_others_began_to_count_are_over_all_the_same() -> None:
     both = [runs(1, -40, 30), runs(2, -30, 30)]
     assert wanted(both, NOW).items == {SEVEN: day(20)}

@@ -44,7 +44,7 @@ class Right:
 
     ``days`` are those that count from the first enrolment: from ``begun`` on, None while they have not begun, and then
     until ``written``, as far as was worked out so far. ``dated`` tells that it was sold with an end of its own, and
-    ``since`` when such a seat was given, or began.
+    ``since`` when such a seat was given, or began. ``grace`` is until when it goes on although it is not paid any more.
     """
 
     seat: int
@@ -57,6 +57,7 @@ class Right:
     written: datetime | None = None
     dated: bool = False
     since: datetime | None = None
+    grace: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
     nothing any more, and shifts again what it did once it is paid for again. Ends are in whole seconds, as Totara
     keeps them.
     """
-    paid = [right for right in rights if not right.held]
+    paid = [right for right in rights if not right.held and (right.grace is None or right.grace > now)]
     there = [right for right in paid if right.starts is None or right.starts <= now]
     runs = _runs(there, now)
     items: dict[Item, datetime | None] = {}

@@ -73,6 +73,7 @@ def _right(
         written=seat_until if begun is not None else None,
         dated=dated,
         since=max(since, starts or since) if dated else None,
+        grace=grace,
     )
 
 
