@@ -18,6 +18,7 @@ from bridge.domain.purchases import (
     Choice,
     Gives,
     Order,
+    Paying,
     Role,
     SeatPlan,
     Standing,
@@ -33,6 +34,7 @@ from bridge.domain.purchases import (
     subscribed,
     subscribed_and_paid,
 )
+from bridge.domain.switching import carried
 from bridge.errors import NotFound, Refused, Unavailable
 from bridge.kinds import LEARNER, NOTE, ORDER, SUBSCRIPTION
 from bridge.offering import Offering, key_of
@@ -42,6 +44,7 @@ from bridge.store import audit, ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Claim, Work
+from bridge.switches import Elsewhere, Switches, within
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import A_SUBSCRIPTION, WooClient
 from bridge.worker import Done
@@ -86,6 +89,21 @@ class Look:
     ends: datetime | None = None
     why: str = ""
     idle: frozenset[int] = frozenset()
+    into: Mapping[Hashable, Hashable] = field(default_factory=dict)  # key -> that of the line it was switched for
+
+    @property
+    def beyond(self) -> dict[int, Hashable]:
+        """The purchases of other subscriptions that lines were switched into, and their keys."""
+        return {key.purchase: key for key in self.into.values() if isinstance(key, Elsewhere)}
+
+    def is_told(self, key: Hashable) -> bool:
+        """Whether it can be told what becomes of the seats of this key: what gives them, or what they went into."""
+        return self.stands is Standing.ENDED or not {key, self.into.get(key)} & self.untold
+
+    @property
+    def gone(self) -> list[Purchase]:
+        """What was bought by lines that are not there any more."""
+        return [one for one in self.known if one.key not in self.keys.values()]
 
 
 class Orders:
@@ -110,6 +128,7 @@ class Orders:
         self._payments = payments
         self._now = now
         self._offering = Offering(store, shop, offers)
+        self._switches = Switches(store, work, shop)
 
     # --- an order --------------------------------------------------------------------------------------------------
 
@@ -140,13 +159,7 @@ class Orders:
             known = ledger.purchases_of(connection, source)
             subscriptions = ledger.subscriptions_of(connection, order_id)
         was_paid = row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
-        stands = standing(
-            order,
-            self._settings.paid_statuses,
-            unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
-            was_paid=was_paid,
-        )
-        stands, trouble = self._paid_for(order, stands, was_paid=was_paid)
+        stands, trouble = self._paid_for(order, self._standing(order, was_paid=was_paid), was_paid=was_paid)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
         found: list[Subscription] | None = []
         # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
@@ -205,6 +218,10 @@ class Orders:
         parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
         return Done(write, parked=parked, again_at=self._now() + LOOK_AGAIN if parked and found is None else None)
 
+    def _standing(self, order: Order, *, was_paid: bool = False) -> Standing:
+        cash = self._settings.unconfirmed_cash == "pays"
+        return standing(order, self._settings.paid_statuses, unconfirmed_cash_pays=cash, was_paid=was_paid)
+
     def _paid_for(self, order: Order, stands: Standing, *, was_paid: bool) -> tuple[Standing, str]:
         """What the payment makes of the order's standing, and why.
 
@@ -246,7 +263,7 @@ class Orders:
         stands, trouble = subscribed_and_paid(subscribed(subscription), orders, had=had)
         nobody_knows = ""
         if stands.gives and self._payments is not None and not any(order.pays for order in orders):
-            stands, nobody_knows = self._unconfirmed(subscription, parent)
+            stands, trouble, nobody_knows = self._unheard(subscription, parent, had=had)
         gives, unresolved = self._offering.of(source, subscription.lines, known, ())
         look = Look(
             source,
@@ -257,6 +274,7 @@ class Orders:
             {line.id: key_of(line, known) for line in subscription.lines},
             known,
             untold=frozenset(key_of(line.line, known) for line in unresolved),
+            into=within(subscription.lines, known),
             ends=subscription.ends if subscription.status == "pending-cancel" else None,
             why=trouble or f"the subscription is {subscription.status}",
         )
@@ -268,8 +286,9 @@ class Orders:
             unresolved += nowhere
             look = replace(look, buyer=self._who_buys(whose, source, row.person_id if row else None))
         look, plan = self._planned(look)
-        if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
-            self._others_first(subscription)
+        if any(seat.person is not None for seat in plan.end):
+            moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
+            look, plan = self._planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
@@ -281,6 +300,7 @@ class Orders:
                 ledger.record_subscriptions(self._store, connection, subscription.parent_id, [subscription_id])
                 self._work.mark(connection, ORDER, [subscription.parent_id])
             changed, learners = self._write(connection, look, buyer, now)
+            self._switches.look_where_they_sat(connection, subscription)
             if changed and not learners:
                 self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
@@ -288,42 +308,27 @@ class Orders:
         reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
         return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
 
-    def _unconfirmed(self, subscription: Subscription, seen: Row[Any] | None) -> tuple[Standing, str]:
-        """What a subscription stands for of which no order is known to pay, and what a person has to know of it.
+    def _unheard(self, subscription: Subscription, seen: Row[Any] | None, *, had: bool) -> tuple[Standing, str, str]:
+        """What a subscription stands for of which no order is known to pay, why, and what a person has to know of it.
 
-        If its first order is another one than was ``seen``, it has to be looked at before: whoever took its payment
-        may not have been asked. What was begun without an order, or had its order refunded, stands by its status.
+        If its first order is another one than was ``seen``, whoever took its payment is asked now, so that nothing is
+        given before that, and nobody waits for it. What was begun without an order, or had its order refunded, stands
+        by its status.
         """
         if not subscription.parent_id:
-            return Standing.PAYS, ""
+            return Standing.PAYS, "", ""
         try:
             first = self._shop.get_order(subscription.parent_id)
         except NotFound:
             if seen is not None:
-                return Standing.PAYS, ""
+                return Standing.PAYS, "", ""
             said = f"its first order {subscription.parent_id} was deleted, so that nobody can confirm its payment"
-            return Standing.WAITS, f"{said}: a paid renewal will do, or else cancel it in the shop"
+            return Standing.WAITS, "", f"{said}: a paid renewal will do, or else cancel it in the shop"
         if seen is not None and (seen.status, seen.modified) == (first.status, first.modified):
-            return Standing.PAYS, ""
-        self._work.mark_due(ORDER, subscription.parent_id)
-        return Standing.WAITS, ""
-
-    def _others_first(self, subscription: Subscription) -> None:
-        """Before somebody's seat ends: whether the customer has another subscription of which we have not heard.
-
-        A line may have been switched into one of its own, and nobody shall be without access in between. Raises
-        Unavailable if so, having owed a look at it.
-        """
-        customer = subscription.buyer.customer_id
-        others = self._shop.subscriptions_of_customer(customer) if customer else []
-        others = [one for one in others if one.id != subscription.id and subscribed(one).gives]
-        with self._store.read() as connection:
-            seen = ledger.seen_subscriptions(connection, [one.id for one in others])
-        unseen = [one.id for one in others if one.id not in seen or seen[one.id][0] != one.modified]
-        if unseen:
-            self._work.mark_due(SUBSCRIPTION, *unseen)
-            first = ", ".join(map(str, unseen))
-            raise Unavailable(f"subscription {first} of the same customer has to be looked at first", system="shop")
+            return Standing.PAYS, "", ""
+        self._work.mark_due(ORDER, first.id)
+        paying = Paying(*self._paid_for(first, self._standing(first), was_paid=False))
+        return *subscribed_and_paid(Standing.PAYS, [paying], had=had), ""
 
     # --- both ------------------------------------------------------------------------------------------------------
 
@@ -349,7 +354,7 @@ class Orders:
     def _planned(self, look: Look) -> tuple[Look, SeatPlan]:
         """The plan as far as it can be told before anybody is written down; asks who began, if that decides."""
         with self._store.read() as connection:
-            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known})
+            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
         plan = self._plan(look, seats, {})
         if not plan.undecided:
             return look, plan
@@ -367,7 +372,7 @@ class Orders:
         return account is not None and account.seen is not False
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
-        told = [seat for seat in seats if seat.key not in look.untold or look.stands is Standing.ENDED]
+        told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]
         if look.stands is Standing.WAITS and look.source.kind == "subscription":
             return SeatPlan()  # its lines may be about to change; what an order has is only taken from by refunds
         counts = seat_counts(look.gives, look.units)
@@ -376,9 +381,8 @@ class Orders:
             for gift in look.gives
             if look.stands is not Standing.ENDED
         ]
-        return plan_seats(
-            _summed(wants), told, grow=look.stands.gives, idle=look.idle, carry=look.source.kind == "subscription"
-        )
+        plan = plan_seats(_summed(wants), told, grow=look.stands.gives, idle=look.idle)
+        return carried(plan, seats, idle=look.idle, into=look.into) if look.source.kind == "subscription" else plan
 
     def _write(
         self, connection: Connection, look: Look, buyer: int | None, now: datetime
@@ -406,13 +410,16 @@ class Orders:
             )
             if key in known and not known[key].stands_as(**state):
                 moved.add(ids[key])
-        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()})
+        ledger.hold_still(connection, look.beyond)
+        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         takers, learners = self._takers(connection, look, buyer, ids, now)
         plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
         learners |= ledger.apply_seats(connection, ids, plan, why, now)
         learners |= ledger.sitting(connection, moved) if moved else set()
+        if look.stands is not Standing.WAITS:
+            ledger.pay_for(connection, {one.id: _kept(one, plan) for one in look.gone})
         self._work.mark(connection, LEARNER, sorted(learners))
         changed = {
             name: len(part)
@@ -467,7 +474,7 @@ class Orders:
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
                 if len(persons) == 1:
                     touched |= ledger.move_seats(connection, before, persons[0], Role.RECIPIENT)
-            elif for_one(gift, look.gives, counts):
+            elif for_one(gift, look.gives, counts) and not self._switches.was_others(connection, gift.line, buyer):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
             touched |= ledger.move_seats(connection, before, buyer, Role.BUYER)
         return takers, touched
@@ -540,6 +547,13 @@ def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable,
         quantity[key] += gift.line.quantity
         paid[key] += look.units[gift.line.id]
     return quantity, paid
+
+
+def _kept(gone: Purchase, plan: SeatPlan) -> int:
+    """The units that a line that is not there any more still pays for: while a person has to say who moves, as many
+    as will."""
+    moving = sum(len(choice.among) - choice.count for choice in plan.undecided if choice.key == gone.key)
+    return moving // gone.offer.seats
 
 
 def _summed(wants: Sequence[Want]) -> list[Want]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,8 @@ T = TypeVar("T")
 Right = tuple[str, int]  # an address, and the course that it may learn
 
 MOST_MOVES = 8
+DAYS = 25
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PAID = ("processing", "completed")
 GUEST = "gus@guest.test"
 
@@ -63,6 +65,9 @@ class Play:
         self.tiers = tiers(world, ("basic", [one, two]), ("plus", [one, three]))
         self.passes = dict(zip(self.tiers, ([one, two], [one, three]), strict=True))
         self.goods = {world.product(course)["id"]: course for course in self.courses}
+        self.timed = world.course("FOUR")
+        gives = [{"key": "bridge_gives", "value": f"course:{self.timed}"}, {"key": "bridge_days", "value": str(DAYS)}]
+        self.days = self.shop.add_product("For some days", sku="days", price="9.00", meta_data=gives)
         self.customers = {self.shop.add_customer(email): email for email in ("nia@pass.test", "ida@pass.test")}
         self.pending: list[tuple[str, Any]] = []  # what changed, and nobody has told the bridge
         self.had: set[Right] = set()
@@ -72,21 +77,43 @@ class Play:
 
     # --- who may learn what ----------------------------------------------------------------------------------------
 
-    def rights(self) -> set[Right]:
-        """Who may learn what, as the shop has it now."""
+    def rights(self, *, begun: bool = False) -> set[Right]:
+        """Who may learn what, as the shop has it now. ``begun`` leaves out days of which nobody has told the bridge."""
         found = set()
+        for order, line in self._paid_lines():
+            mine = line["quantity"] == 1 or _is_for_me(line)  # of several units all are open, unless it says so
+            if line["product_id"] in self.goods and mine:
+                found.add((order["billing"]["email"], self.goods[line["product_id"]]))
+        for held in filter(self._stands, self.shop.subscriptions.values()):
+            tiers = (line["variation_id"] for line in held["line_items"])
+            found |= {(held["billing"]["email"], course) for tier in tiers for course in self.passes[tier]}
+        return found | {who for who, end in self.ends(begun=begun).items() if end > self.world.now()}
+
+    def _paid_lines(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Order and line, of every line of which something is paid for."""
         for number, order in self.shop.orders.items():
             back = Counter[int]()
             for line in (line for refund in self.shop.refunds[number] for line in refund["line_items"]):
                 of = next(meta["value"] for meta in line["meta_data"] if meta["key"] == "_refunded_item_id")
                 back[int(of)] -= line["quantity"]
             for line in order["line_items"] if order["status"] in PAID and self._is_there(order) else ():
-                mine = line["quantity"] == 1 or _is_for_me(line)  # of several units all are open, unless it says so
-                if line["product_id"] in self.goods and mine and line["quantity"] > back[line["id"]]:
-                    found.add((order["billing"]["email"], self.goods[line["product_id"]]))
-        for held in filter(self._stands, self.shop.subscriptions.values()):
-            tiers = (line["variation_id"] for line in held["line_items"])
-            found |= {(held["billing"]["email"], course) for tier in tiers for course in self.passes[tier]}
+                if line["quantity"] > back[line["id"]]:
+                    yield order, line
+
+    def ends(self, *, begun: bool = False) -> dict[Right, datetime]:
+        """When the days run out that are paid for: they follow one another, from when each could first be used.
+
+        When that was, nobody but the bridge can say; where the days end follows from it without the bridge's rules.
+        """
+        lines = {row.id: row.line_id for row in self.world.rows("purchases")}
+        first = {lines[seat.purchase_id]: seat.begun_at for seat in self.world.rows("seats") if seat.begun_at}
+        paid = [(order, line["id"]) for order, line in self._paid_lines() if line["product_id"] == self.days]
+        found: dict[Right, datetime] = {}
+        for order, line in sorted(paid, key=lambda each: first.get(each[1], self.world.now())):
+            if line in first or not begun:
+                who = order["billing"]["email"], self.timed
+                begin = max(first.get(line, self.world.now()), found.get(who, EVER))
+                found[who] = (begin + timedelta(days=DAYS)).replace(microsecond=0)
         return found
 
     def _stands(self, held: dict[str, Any]) -> bool:
@@ -141,11 +168,12 @@ class Play:
         with suppress(WpError):  # what the shop does not let its staff do
             getattr(self, f"_{move.name}")(move.which, move.how)
         self.pending += [thing for thing, state in self._state().items() if before.get(thing) != state]
-        now = self.rights()
+        now = self.rights(begun=True)  # days that ended while nobody had told of others did end
         self.lapses.update(self.had - now)
-        self.ever |= now
+        self.ever |= self.rights()
         self.had = now
         self._answer(move.meanwhile, random.Random(move.chance))
+        self.had |= self.rights(begun=True)  # days may have begun only now
 
     def _state(self) -> dict[tuple[str, Any], str]:
         state = {("order", one): repr((order, self.shop.refunds[one])) for one, order in self.shop.orders.items()}
@@ -167,6 +195,19 @@ class Play:
             customer = list(self.customers)[which % 2]
             who = {"customer_id": customer, "email": self.customers[customer]}
         self.shop.place_order([{"product_id": product, **line} for product in courses], **who)
+
+    def _days(self, which: int, how: int) -> None:
+        """Some days of a course, and soon more of them."""
+        customer = list(self.customers)[which % 2]
+        for _ in range(1 + how % 2):
+            self.shop.place_order([(self.days, 1)], customer_id=customer, email=self.customers[customer])
+
+    def _take_back(self, which: int, _how: int) -> None:
+        """A refund was a mistake: it is deleted, of which nobody is told, and the order is complete."""
+        if refunded := [one for one, refunds in self.shop.refunds.items() if refunds]:
+            one = _pick(refunded, which)
+            self.shop.delete_refund(one, self.shop.refunds[one][0]["id"])
+            self.shop.set_status(one, "completed")
 
     def _subscribe(self, which: int, how: int) -> None:
         customer = list(self.customers)[which % 2]
@@ -315,22 +356,21 @@ def _pick(among: Sequence[T], which: int) -> T:
     return among[which % len(among)]
 
 
-BEGINNINGS = ("buy", "subscribe")
+BEGINNINGS = ("buy", "subscribe", "days")
+ENDS = ("refund", "refund", "take_back", "set", "set", "bin", "leave")
 NAMES: tuple[str, ...] = (
     *BEGINNINGS,
     *BEGINNINGS,
+    *ENDS,
     "renew",
     "pay",
-    "refund",
-    "set",
-    "set",
-    "bin",
     "edit",
-    "leave",
     "switch",
     "wait",
+    "wait",
+    "dispute",
+    "dispute",
 )
-NAMES += ("dispute", "dispute")
 
 
 def moves(names: Collection[str]) -> st.SearchStrategy[Move]:
@@ -398,6 +438,16 @@ ONE_AFTER_THE_OTHER = told(
     ("bin", 0, 0, "nothing"),
     ("buy", 0, 1, "crash"),
 )
+DAY_BY_DAY = told(
+    ("days", 0, 1, "nothing"),
+    ("wait", 1, 0, "nothing"),
+    ("days", 0, 0, "answer lost"),
+    ("refund", 0, 0, "nothing"),
+    ("take_back", 0, 0, "totara away"),
+    ("refund", 1, 0, "crash"),
+    ("wait", 2, 0, "nothing"),
+    ("set", 2, 0, "nothing"),
+)
 
 
 @pytest.mark.slow
@@ -422,6 +472,7 @@ def test_whatever_happened_totara_has_who_is_paid_for_and_nobody_lost_what_was(
     @example(BINNED)
     @example(DISPUTED)
     @example(ONE_AFTER_THE_OTHER)
+    @example(DAY_BY_DAY)
     def play(story: list[Move]) -> None:
         reset_database()
         stripe = Stripe()
@@ -445,5 +496,10 @@ def _ends_well(play: Play, story: list[Move]) -> None:
     assert play.learning() == play.rights()
     assert play.rights() <= set(world.access()) <= play.ever
     assert set(world.parked()) <= play.unclear()
+    held = {
+        (world.totara.users[user].email.lower(), course): it for (user, course), it in world.totara.enrolments.items()
+    }
+    for who, end in play.ends().items():
+        assert end <= world.now() or held[who].timeend == end.timestamp()
     # Nobody's access was interrupted more often than the right to it.
     assert Counter(world.suspensions) <= play.lapses

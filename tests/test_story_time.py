@@ -7,6 +7,8 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from bridge.domain.enrolments import LAST_LOOK
+from bridge.seating import carry_out, decide
+from bridge.store.ledger import Source
 from tests.world import Offering, World
 
 
@@ -236,6 +238,107 @@ def test_bought_again_early_the_days_add_up(world: World, offers: Offering) -> N
     assert status(world, "a@b.test", course) == "active"
     at(world, first + timedelta(days=365))
     assert status(world, "a@b.test", course) == "suspended"
+
+
+def about(moment: datetime | None, expected: datetime) -> bool:
+    """Whether it is that moment, but for the seconds that a test takes."""
+    return moment is not None and abs(moment - expected) < timedelta(seconds=30)
+
+
+def bought_three_times(world: World, offers: Offering, course: int) -> tuple[list[int], datetime]:
+    """30 days on the first, the eleventh and the twenty-first day: the orders, and the end of the first 30 days."""
+    product = sold(world, offers, course, "days = 30")
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    orders = []
+    for n in range(3):
+        world.clock.advance(days=10 if n else 0)
+        orders.append(world.shop.place_order([(product, 1)], customer_id=customer))
+        world.look(orders[-1])
+    end = seat_ends(world)[0]
+    assert end is not None
+    assert ends(world, "a@b.test", course) == end + timedelta(days=60)
+    return orders, end
+
+
+@pytest.mark.parametrize(("back", "later"), [(0, 40), (1, 30), (2, 30)])
+def test_of_what_was_bought_three_times_the_days_that_were_given_back_are_given_back(
+    world: World, offers: Offering, back: int, later: int
+) -> None:
+    """With the first gone, the days count from when it was bought the second time."""
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    line = world.shop.orders[orders[back]]["line_items"][0]["id"]
+    refund = world.shop.refund(orders[back], lines={line: 1})
+    world.look(orders[back])
+    assert about(ends(world, "a@b.test", course), first + timedelta(days=later))
+    live = [seat for seat in world.rows("seats") if seat.ended_at is None]
+    assert max(seat.until for seat in live) == ends(world, "a@b.test", course)
+    world.shop.delete_refund(orders[back], refund)
+    world.shop.set_status(orders[back], "completed")
+    world.look(orders[back])
+    assert ends(world, "a@b.test", course) == first + timedelta(days=60)
+    assert seat_ends(world) == [first + timedelta(days=days) for days in (0, 30, 60)]
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
+def test_a_shorter_end_comes_when_it_should_and_one_that_has_passed_at_once(world: World, offers: Offering) -> None:
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    world.shop.set_status(orders[0], "cancelled")
+    world.look(orders[0])
+    at(world, first + timedelta(days=40, minutes=-1))
+    assert status(world, "a@b.test", course) == "active"
+    world.shop.set_status(orders[1], "refunded")
+    world.look(orders[1])
+    assert status(world, "a@b.test", course) == "suspended"
+    assert world.parked() == {}
+    world.shop.set_status(orders[1], "completed")
+    world.look(orders[1])
+    assert status(world, "a@b.test", course) == "active"
+    at(world, first + timedelta(days=40, minutes=1))
+    assert status(world, "a@b.test", course) == "suspended"
+
+
+def test_days_after_what_was_sold_until_a_date_come_forward_when_that_is_given_back(
+    world: World, offers: Offering
+) -> None:
+    course = world.course("ONE")
+    last = midnight(world.now() + timedelta(days=20))
+    offers(
+        f'[[offer]]\nsku = "DATED"\ngives = ["course:{course}"]\nuntil = {last.date()}\n'
+        f'[[offer]]\nsku = "DAYS"\ngives = ["course:{course}"]\ndays = 30'
+    )
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    products = [world.shop.add_product(sku, sku=sku, price="9.00") for sku in ("DATED", "DAYS")]
+    orders = [world.shop.place_order([(product, 1)], customer_id=customer) for product in products]
+    for order in orders:
+        world.look(order)
+    then = world.now()
+    assert ends(world, "a@b.test", course) == last + timedelta(days=31)
+    world.shop.set_status(orders[0], "on-hold")  # and its end comes a little nearer
+    world.look(orders[0])
+    world.shop.set_status(orders[0], "completed")
+    world.look(orders[0])
+    assert ends(world, "a@b.test", course) == last + timedelta(days=31)
+    world.shop.set_status(orders[0], "refunded")
+    world.look(orders[0])
+    end = ends(world, "a@b.test", course)
+    assert end is not None
+    assert timedelta(days=30, seconds=-60) <= end - then <= timedelta(days=30)
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
+def test_a_seat_cut_short_is_over_and_what_was_bought_again_begins_there(world: World, offers: Offering) -> None:
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    source = Source("order", orders[0])
+    with world.bridge.store.begin() as connection:
+        decision = decide(connection, source, [world.rows("seats")[0].id], world.now())
+        carry_out(connection, world.bridge.work, source, decision, world.now(), by="M. Vella", why="a ticket")
+    world.settle()
+    assert about(ends(world, "a@b.test", course), first + timedelta(days=50))
+    assert about(seat_ends(world)[0], first - timedelta(days=10))
+    assert (world.suspensions, world.parked()) == ([], {})
 
 
 def test_bought_again_late_the_days_begin_anew(world: World, offers: Offering) -> None:

@@ -321,19 +321,16 @@ def plan_seats(
     *,
     grow: bool = True,
     idle: Collection[int] = (),
-    carry: bool = False,
 ) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
     Seats that are too many go in this order: open ones, those of people who never began (``idle``, by seat id), then
     those in use, of which all go or none: to pick one is for a person. Seats given back are those that were taken,
     first, and of these the last to end: what a person chose to go stays away when the rest comes back. A seat once
-    taken stays with its person. Without ``grow`` nothing new is given. With ``carry`` people whose seats end move to
-    the seats that begin: a subscription was switched.
+    taken stays with its person. Without ``grow`` nothing new is given.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
-    whole = SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
-    return _carried(whole, seats) if carry else whole
+    return SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
 
 
 def _keys(wants: Collection[Want], seats: Collection[Seat]) -> list[Hashable]:
@@ -386,31 +383,6 @@ def _which_go(
     gone = tuple((*free, *unbegun)[:count])
     left = count - len(gone)
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
-
-
-def _carried(plan: SeatPlan, seats: Collection[Seat]) -> SeatPlan:
-    """People on seats that end take the open seats that begin, in order; none where they sit already."""
-    placed = {seat.taker.person for seat in plan.give if seat.taker}
-    placed |= {taker.person for _, taker in plan.take} | {seat.person for seat in plan.revive if seat.person}
-    movers = [
-        Taker(seat.person, seat.role or Role.ASSIGNED)
-        for seat in plan.end
-        if seat.person is not None and seat.person not in placed
-    ]
-    there = {(seat.key, seat.person) for seat in seats if seat.live}
-
-    def next_to(key: Hashable) -> Taker | None:
-        mover = next((one for one in movers if (key, one.person) not in there), None)
-        if mover is not None:
-            movers.remove(mover)
-            there.add((key, mover.person))
-        return mover
-
-    taken = {seat for seat, _ in plan.take}
-    again = [seat for seat in plan.revive if seat.person is None and seat not in taken]
-    take = (*plan.take, *((seat, mover) for seat in again if (mover := next_to(seat.key))))
-    give = tuple(replace(seat, taker=seat.taker or next_to(seat.key)) for seat in plan.give)
-    return replace(plan, take=take, give=give)
 
 
 def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:

@@ -23,6 +23,8 @@ _SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_i
 _RIGHTS = (
     select(
         seats.c.id,
+        seats.c.since,
+        seats.c.begun_at,
         seats.c.until,
         purchases.c.starts,
         purchases.c.until,
@@ -40,19 +42,39 @@ _RIGHTS = (
 
 def rights_of(connection: Connection, person_id: int) -> list[Right]:
     """What the person's seats that have not ended claim."""
-    return [
-        Right(
-            seat,
-            Item(Kind(kind), item),
-            starts=starts,
-            until=lasting((seat_until, until, grace)),
-            days=offer_from_json(offer).days_from_first if seat_until is None else None,
-            held=held or "",
-        )
-        for seat, seat_until, starts, until, grace, held, offer, kind, item in connection.execute(
-            _RIGHTS, {"person": person_id}
-        )
-    ]
+    return [_right(*row) for row in connection.execute(_RIGHTS, {"person": person_id})]
+
+
+def _right(
+    seat: int,
+    since: datetime,
+    begun: datetime | None,
+    seat_until: datetime | None,
+    starts: datetime | None,
+    until: datetime | None,
+    grace: datetime | None,
+    held: str | None,
+    offer: Any,
+    kind: str,
+    number: int,
+) -> Right:
+    """A seat that ends without having begun was cut short: its days are over, whatever they were."""
+    sold = offer_from_json(offer)
+    runs = begun is not None or seat_until is None
+    dated = sold.ends is not None or not runs
+    return Right(
+        seat,
+        Item(Kind(kind), number),
+        starts=starts,
+        until=lasting((None if runs else seat_until, until, grace)),
+        days=sold.days_from_first if runs else None,
+        held=held or "",
+        begun=begun,
+        written=seat_until if begun is not None else None,
+        dated=dated,
+        since=max(since, starts or since) if dated else None,
+        grace=grace,
+    )
 
 
 _HELD = select(

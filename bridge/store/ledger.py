@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert, not_, or_, select, update
 
-from bridge.domain.enrolments import State
+from bridge.domain.enrolments import Run, State
 from bridge.domain.offers import Offer, offer_from_json
 from bridge.domain.purchases import Line, Paying, Role, Seat, SeatPlan, Standing
 from bridge.store.db import Store
@@ -266,6 +266,31 @@ def record_purchase(
     return purchase_id
 
 
+def pay_for(connection: Connection, units: Mapping[int, int]) -> None:
+    """Write down for how many units these purchases pay now."""
+    for purchase_id, paid in sorted(units.items()):
+        mine = (purchases.c.id == purchase_id, purchases.c.paid != paid)
+        connection.execute(update(purchases).where(*mine).values(paid=paid))
+
+
+def hold_still(connection: Connection, purchase_ids: Collection[int]) -> None:
+    """Let nobody else change the seats of these purchases before the transaction ends."""
+    if purchase_ids:
+        query = select(purchases.c.id).where(purchases.c.id.in_(sorted(purchase_ids))).order_by(purchases.c.id)
+        connection.execute(query.with_for_update()).all()
+
+
+def seats_by_line(connection: Connection, line_ids: Collection[int]) -> list[tuple[int, int | None]]:
+    """Of every seat of a subscription that has not ended and that one of these lines gave: subscription, person."""
+    query = (
+        select(purchases.c.subscription_id, seats.c.person_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(purchases.c.line_id.in_(sorted(line_ids)), purchases.c.subscription_id.is_not(None))
+        .where(seats.c.ended_at.is_(None))
+    )
+    return [(int(subscription), person) for subscription, person in connection.execute(query)]
+
+
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
     """Product id -> course, for our products."""
     query = select(products.c.product_id, products.c.course_id).where(products.c.product_id.in_(sorted(product_ids)))
@@ -343,10 +368,18 @@ def move_seats(connection: Connection, purchase_ids: Collection[int], person_id:
     return before
 
 
-def begin_days(connection: Connection, begin: Mapping[int, datetime]) -> None:
-    """Write down when the days of these seats run out, now that they have begun."""
-    for seat_id, until in sorted(begin.items()):
-        connection.execute(update(seats).where(seats.c.id == seat_id, seats.c.until.is_(None)).values(until=until))
+def begin_days(connection: Connection, begin: Mapping[int, Run]) -> None:
+    """Write down from when the days of these seats count and when they run out, now that they have begun."""
+    for seat_id, run in sorted(begin.items()):
+        open_ended = (seats.c.id == seat_id, seats.c.until.is_(None))
+        connection.execute(update(seats).where(*open_ended).values(begun_at=run.begun, until=run.until))
+
+
+def move_days(connection: Connection, ends: Mapping[int, datetime]) -> None:
+    """Write down when the days of these seats run out, where that has changed with what else is paid for."""
+    for seat_id, until in sorted(ends.items()):
+        running = (seats.c.id == seat_id, seats.c.begun_at.is_not(None))
+        connection.execute(update(seats).where(*running).values(until=until))
 
 
 def end_seats(connection: Connection, seat_ids: Collection[int], why: str, now: datetime) -> set[int]:
@@ -365,7 +398,7 @@ def cut_short(connection: Connection, seat_ids: Collection[int], now: datetime) 
     mine = seats.c.id.in_(sorted(seat_ids))
     sit = {int(p) for (p,) in connection.execute(select(seats.c.person_id).where(mine)) if p is not None}
     later = or_(seats.c.until.is_(None), seats.c.until > now)
-    connection.execute(update(seats).where(mine, later).values(until=now.replace(microsecond=0)))
+    connection.execute(update(seats).where(mine, later).values(begun_at=None, until=now.replace(microsecond=0)))
     return sit
 
 

@@ -194,7 +194,8 @@ seats = _table(
     Column("person_id", Id, ForeignKey("persons.id"), index=True),  # NULL: open
     Column("role", String(16)),  # as whom the person came to sit here
     Column("since", Moment, nullable=False),
-    Column("until", Moment),  # the end of days that count from the first enrolment, once that is known
+    Column("begun_at", Moment),  # the first moment from which days that count from the first enrolment may count
+    Column("until", Moment),  # the end of these days, as far as is known; of a seat that was cut short, when that was
     Column("ended_at", Moment),
     Column("ended_why", Text),
     UniqueConstraint("purchase_id", "unit"),
