@@ -129,7 +129,7 @@ class Jobs:
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
             **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
-            **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
+            **({LETTERS: Telling(settings, store, work, totara, mailer, now).settle} if mailer else {}),
         }
 
     def _owe(self, connection: Connection, person_id: int) -> None:
@@ -216,7 +216,7 @@ class Jobs:
         order is taken as seen only if we looked some seconds after it was modified.
         """
         with self._store.read() as connection:
-            last = ledger.read_note(connection, "sweep")
+            last = ledger.read_note(connection, SWEEP)
         begun = self._now()
         overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
         start = since or (datetime.fromisoformat(last[0]) if last else begun) - overlap
@@ -230,7 +230,7 @@ class Jobs:
                     self.look_again(kind, [number for number, _ in page])
         if since is None:
             with self._store.begin() as connection:
-                ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
+                ledger.write_note(self._store, connection, SWEEP, begun.isoformat(), begun)
         return found
 
     def _modified_since(self, start: datetime) -> Iterator[tuple[str, Iterator[list[tuple[int, datetime]]]]]:

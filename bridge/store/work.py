@@ -345,6 +345,13 @@ class Work:
             reasons = [str(reason or "") for (reason,) in connection.execute(parked)]
             return int(connection.execute(settled).scalar() or 0), reasons
 
+    def waiting(self, kinds: Collection[str]) -> bool:
+        """Whether something of these kinds is due that has not been looked at since it became so."""
+        unseen = or_(t.c.attempts == 0, t.c.parked_at.is_not(None))
+        query = select(t.c.key).where(t.c.kind.in_(sorted(kinds)), t.c.due_at <= self._now(), unseen).limit(1)
+        with self.store.read() as connection:
+            return connection.execute(query).first() is not None
+
     def find(self, kind: str, key: str) -> Row[Any] | None:
         """The row of one thing, as it is."""
         with self.store.read() as connection:
