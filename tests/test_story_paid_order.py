@@ -646,3 +646,48 @@ def test_no_secret_and_no_address_gets_into_the_logs(world: World, capsys: pytes
         SECRET,
     ):
         assert secret not in text
+
+
+# --- what the note calls things --------------------------------------------------------------------------------------
+
+
+def test_the_note_names_what_was_sold_and_the_course_beside_the_numbers(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety &amp; you")
+    product = world.shop.add_product("Warden pass", sku=f"totara-course-{course}", price="9.00")
+    world.know(course, product)
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test", first_name="Mia", last_name="Guest")
+    world.look(order)
+    line = world.shop.orders[order]["line_items"][0]["id"]
+    told = f"“Warden pass”, “Fire safety &amp; you” – line {line}, course {course}: access ready"
+    assert told in world.told(order)
+    assert "Mia" not in world.told(order)
+    assert "mia@" not in world.told(order)
+    meta = {row["key"]: row["value"] for row in world.shop.orders[order]["meta_data"]}
+    assert meta["_bridge_seats"].startswith(f"line {line}, course {course}: access ready")
+
+
+def test_another_name_of_a_course_is_no_reason_for_another_note(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety")
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    world.totara.edit_course(course, fullname="Fire safety 2027")
+    world.restart()
+    for _ in range(2):
+        world.bridge.jobs.look_again("order", [order])
+        world.settle()
+    assert len([note for note in world.shop.notes[order] if "Learning access" in note["note"]]) == 1
+    assert "“Fire safety”" in world.told(order)
+
+
+def test_a_note_does_not_wait_for_a_courses_name(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety")
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    world.restart()
+    world.shop.set_status(order, "cancelled")
+    world.owe("order", order)
+    world.totara.faults.down("core_course_get_courses_by_field", times=50)
+    world.settle()
+    assert f"“Course {course}” – line " in world.told(order)
+    assert f"course {course}: access ended" in world.told(order)
+    assert "Fire safety" not in world.told(order)

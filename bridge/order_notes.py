@@ -1,0 +1,135 @@
+"""The order tells what was done for it: a private note and meta, once for each state of things."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+
+from bridge.domain.catalogue import digest
+from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
+from bridge.domain.offers import Item, Kind
+from bridge.domain.texts import plain
+from bridge.errors import BridgeError, NotFound, Unavailable
+from bridge.settings import Settings
+from bridge.store import learning, ledger
+from bridge.store.db import Store
+from bridge.store.learning import SeatReport
+from bridge.store.work import Claim
+from bridge.totara_client import TotaraClient
+from bridge.woo_client import WooClient
+from bridge.worker import Done
+
+#: For how many seconds a course's name is believed.
+NAMES_KEPT = 600.0
+
+
+class OrderNotes:
+    """Writes to orders."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        shop: WooClient,
+        totara: TotaraClient,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._shop = shop
+        self._totara = totara
+        self._now = now
+        self._courses: dict[int, tuple[float, str]] = {}
+
+    def write(self, claim: Claim) -> Done | None:
+        """Write a private note and meta on the order, once for each state of things.
+
+        That a note is being written is written down first: after a crash the order's notes are looked through for it,
+        since the shop would take the same note twice.
+        """
+        order_id = int(claim.key)
+        if not self._settings.orders.notes:
+            return None
+        with self._store.read() as connection:
+            row = ledger.find_order(connection, order_id)
+            seats = learning.report(connection, order_id)
+        if row is None or row.status == "deleted":
+            return None
+        now = self._now()
+        if any(_looked_at_soon(seat, now) for seat in seats):
+            return None  # its learner is owed a look, and a note follows from that
+        said = [word for word in (row.trouble, row.said) if word]
+        if not seats and not said:
+            return None
+        note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
+        # What it says, and what was said before: "ready" after "ended" is another note than the first "ready". Names
+        # are left out of it: one that changes is no news.
+        content = digest([note.text, note.meta])[:8]
+        try:
+            written = row.note_written or ""
+            if written == ledger.FORGOTTEN:
+                written = self._mended(order_id, note)
+            elif written.startswith(content):
+                return None
+            else:
+                self._shop.set_order_meta(order_id, note.meta)
+            if not written.startswith(content):
+                mark = content + digest([content, written or None])[:8]
+                written = self._noted(order_id, note, seats, mark, row.note_begun)
+        except NotFound as err:
+            if err.code != "woocommerce_rest_shop_order_invalid_id":
+                raise Unavailable(f"no note can be written: {err}", system="shop") from err
+            return None  # deleted meanwhile; its own turn will come
+        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=written))
+
+    def _mended(self, order_id: int, note: OrderNote) -> str:
+        """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
+        there = self._shop.order_meta(order_id)
+        if any(there.get(key) != value for key, value in note.meta.items()):
+            self._shop.set_order_meta(order_id, note.meta)
+        return next((mark for text in self._shop.order_notes(order_id) if (mark := mark_of(text))), "")
+
+    def _noted(
+        self, order_id: int, note: OrderNote, seats: Collection[SeatReport], mark: str, begun: str | None
+    ) -> str:
+        """Write the note, unless it was begun before and is there; its mark."""
+        if begun != mark:
+            with self._store.begin() as connection:
+                ledger.set_order(connection, order_id, note_begun=mark)
+        elif any(mark_of(old) == mark for old in self._shop.order_notes(order_id)):
+            return mark
+        self._shop.add_order_note(order_id, f"{self._shown(note, seats)} {NOTE_MARK.format(mark)}")
+        return mark
+
+    def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
+        """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
+        asked = {(seat.item, seat.totara_id) for seat in seats if seat.subscription_id and seat.live and seat.verified}
+        found = {
+            item for item, user in asked if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
+        }
+        return sorted(found)
+
+    def _shown(self, note: OrderNote, seats: Collection[SeatReport]) -> str:
+        """The note with the names of what was sold, and of the courses, beside their numbers."""
+        return note.shown(self._names({seat.item for seat in seats}), self._settings.shop.language)
+
+    def _names(self, items: Collection[Item]) -> Mapping[Item, str]:
+        """What the courses are called in Totara; a note does not wait for a name, nor is it written anew for one."""
+        courses = sorted(item.id for item in items if item.kind is Kind.COURSE)
+        now = time.monotonic()
+        unknown = [one for one in courses if one not in self._courses or self._courses[one][0] < now]
+        try:
+            found = self._totara.find_courses(unknown) if unknown else {}
+        except BridgeError:
+            found = {}
+        for one, course in found.items():
+            self._courses[one] = (now + NAMES_KEPT, plain(course.fullname, self._settings.shop.language))
+        return {Item(Kind.COURSE, one): self._courses[one][1] for one in courses if one in self._courses}
+
+
+def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:
+    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person."""
+    if not seat.live or seat.person_id is None or seat.trouble or seat.verified or seat.held:
+        return False
+    return not (seat.starts is not None and seat.starts > now) and not (seat.until is not None and seat.until <= now)
