@@ -54,15 +54,16 @@ class OrderNotes:
         with self._store.read() as connection:
             row = ledger.find_order(connection, order_id)
             seats = learning.report(connection, order_id)
+            needs = ledger.needs_of(connection, order_id)
         if row is None or row.status == "deleted":
             return None
         now = self._now()
         if any(_looked_at_soon(seat, now) for seat in seats):
             return None  # its learner is owed a look, and a note follows from that
         said = [word for word in (row.trouble, row.said) if word]
-        if not seats and not said:
+        if not (seats or said or needs or row.note_written):
             return None
-        note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
+        note = order_note(seats, now, said, self._completed(seats) if row.renews else (), needs)
         # What it says, and what was said before: "ready" after "ended" is another note than the first "ready". Names
         # are left out of it: one that changes is no news.
         content = digest([note.text, note.meta])[:8]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
@@ -119,7 +119,8 @@ class Orders:
            owe a look at each learner whose seats changed, and at each subscription.
 
         Lines of which nobody can tell what they give, seats in use of which some have to go, and payments that do
-        not fit need a person, after everything else was done. Raises Refused for a buyer whom no mail could reach.
+        not fit need a person, after everything else was done; so does a buyer whom no mail could reach, before anything
+        is. The order's note tells of it.
         """
         order_id = int(claim.key)
         source = Source("order", order_id)
@@ -172,31 +173,47 @@ class Orders:
         if stands.gives and any(gift.offer.items for gift in gives):
             look, nowhere = self._addressed(look)
             unresolved += nowhere
-            buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            try:
+                buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            except Refused as err:
+                return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
         look, plan = self._planned(look)
+        reasons = [line.reason for line in unresolved] if stands.gives else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": order.status, "modified": order.modified, "looked_at": now, "stands": stands}
             values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
-            values |= {"trouble": trouble or None, "said": said or None}
+            values |= {"trouble": trouble or None, "said": said or None, "parked": parked or None}
             if buyer is not None and row is not None and row.person_id != buyer:
                 people.correct_buyer(connection, order_id, buyer)
             ledger.record_order(self._store, connection, order_id, buyer, **values)
             ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
             changed, learners = self._write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
-            before = (row.trouble or "", row.said or "") if row else ("", "")
-            news = (trouble, said) != before or bool(order.renews and row is None)
+            before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
+            news = (trouble, said, parked) != before or bool(order.renews and row is None)
             if (changed and not learners) or (news and not changed):
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else []
-        reasons += [trouble] if trouble and stands is Standing.WAITS else []
-        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+        needs = [parked, trouble if stands is Standing.WAITS else ""]
+        return Done(write, parked="; ".join(filter(None, needs)))
+
+    def _nobody_buys(self, order: Order, row: Row[Any] | None, why: str) -> Done:
+        """Park a paid order whose buyer can't be reached, and have its note say so. Its seats stay as they are."""
+
+        def write(connection: Connection) -> None:
+            values = {"status": order.status, "modified": order.modified, "looked_at": self._now(), "parked": why}
+            values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
+            ledger.record_order(self._store, connection, order.id, None, **values)
+            if row is None or row.parked != why:
+                self._work.mark(connection, NOTE, [order.id])
+
+        return Done(write, parked=why)
 
     def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
         """What the payment makes of the order's standing, and why."""
@@ -259,19 +276,22 @@ class Orders:
         look, plan = self._planned(look)
         if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
             self._others_first(subscription)
+        reasons = [line.reason for line in unresolved] if stands.gives else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": subscription.status, "modified": subscription.modified, "looked_at": now}
+            values |= {"parked": parked or None}
             ledger.record_subscription(self._store, connection, subscription_id, buyer, stands=stands, **values)
             changed, learners = self._write(connection, look, buyer, now)
-            if changed and not learners:
+            news = parked != ((row.parked or "") if row else "")
+            if (changed or news) and not learners:
                 self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else []
-        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+        return Done(write, parked=parked)
 
     def _others_first(self, subscription: Subscription) -> None:
         """Before somebody's seat ends: whether the customer has another subscription of which we have not heard.

@@ -691,3 +691,64 @@ def test_a_note_does_not_wait_for_a_courses_name(world: World) -> None:
     assert f"“Course {course}” – line " in world.told(order)
     assert f"course {course}: access ended" in world.told(order)
     assert "Fire safety" not in world.told(order)
+
+
+# --- what the note says of an order that needs a person --------------------------------------------------------------
+
+
+def ours(world: World, order: int) -> list[str]:
+    """Our notes on an order."""
+    return [note["note"] for note in world.shop.notes[order] if "Learning access" in note["note"]]
+
+
+def meta(world: World, order: int) -> dict[str, str]:
+    """What machines are told."""
+    return {row["key"]: row["value"] for row in world.shop.orders[order]["meta_data"]}
+
+
+def test_the_note_of_an_order_with_a_sku_that_is_no_courses_says_so_and_how_to_mend_it(world: World) -> None:
+    course = world.course("ONE")
+    product = world.shop.add_product("First steps", sku="totara-course-fire", price="9.00")
+    order = world.shop.place_order([(product, 1), (world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    assert world.access() == {("mia@guest.test", course): "active"}
+    told = world.told(order)
+    assert f"course {course}: access ready" in told
+    assert "needs a person: line " in told
+    assert "has the SKU 'totara-course-fire', which is no course's: correct the SKU" in told
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    world.look(order)
+    assert len(ours(world, order)) == 1
+    world.shop.edit_product(product, meta_data=[{"key": "bridge_gives", "value": f"course:{course}"}])
+    world.restart()
+    world.look(order)
+    assert len(ours(world, order)) == 2
+    assert "needs a person" not in world.told(order)
+    assert world.parked() == {}
+
+
+def test_the_note_of_an_order_that_gives_nothing_else_says_what_it_needs(world: World) -> None:
+    product = world.shop.add_product("First steps", sku="totara-course-fire", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test")
+    world.look(order)
+    assert "Learning access: needs a person: line " in world.told(order)
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert world.parked() == {}
+    assert "Learning access: nothing is given." in world.told(order)
+    assert (meta(world, order)["_bridge_access"], meta(world, order)["_bridge_seats"]) == ("none", "nothing is given")
+
+
+def test_the_note_of_an_order_without_an_address_says_so_once(world: World) -> None:
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="")
+    for _ in range(2):
+        world.look(order)
+    (told,) = ours(world, order)
+    assert "needs a person: order" in told
+    assert "correct it in the shop" in told
+    world.shop.orders[order]["billing"]["email"] = "mia@guest.test"
+    world.look(order)
+    assert world.access() == {("mia@guest.test", course): "active"}
+    assert "needs a person" not in world.told(order)

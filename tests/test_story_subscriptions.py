@@ -449,6 +449,15 @@ def test_a_renewal_of_a_course_completed_before_says_so_on_its_order(world: Worl
     assert "completed" not in note(world, order)
 
 
+def test_the_note_says_what_a_subscription_needs_a_person_for(world: World) -> None:
+    """Of the order there is nothing to mend: its line gives by the subscription."""
+    product = world.shop.add_product("Pass", sku="totara-course-none", type="subscription", price="20.00")
+    order, subscription = buy(world, (product, 1))
+    assert f"subscription {subscription}" in world.parked()
+    assert "needs a person: line " in note(world, order)
+    assert "correct the SKU" in note(world, order)
+
+
 # --- switching -------------------------------------------------------------------------------------------------------
 
 

@@ -133,11 +133,16 @@ def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
 
 
 def order_note(
-    seats: Sequence[SeatStands], now: datetime, said: Sequence[str] = (), completed: Sequence[Item] = ()
+    seats: Sequence[SeatStands],
+    now: datetime,
+    said: Sequence[str] = (),
+    completed: Sequence[Item] = (),
+    needs: Sequence[str] = (),
 ) -> OrderNote:
     """The note for an order's seats, line by line, and whatever else its staff should know.
 
-    ``completed`` are the items of a renewed subscription that were completed before it was renewed.
+    ``completed`` are the items of a renewed subscription that were completed before it was renewed. ``needs`` is what
+    waits for a person, with what there is to be done.
     """
     parts, states, about = [], [], []
     for (line, subscription, name, item), group in groupby(
@@ -152,8 +157,11 @@ def order_note(
         of = f"subscription {subscription}" if subscription else f"line {line}"
         parts.append(f"{of}, {item}: {', '.join(told)}")
         about.append((name, item))
+    parts += [f"needs a person: {what}" for what in needs]
+    states += ["waiting" for _ in needs]
     parts += said
     parts += [f"{item} was completed before this renewal, and Totara shows it as complete" for item in completed]
+    parts = parts or ["nothing is given"]
     worst = next((state for state in ("waiting", "held", "open", "ready", "ended") if state in states), "none")
     meta = {"_bridge_access": worst, "_bridge_seats": "; ".join(parts)}
     return OrderNote(_sentence(parts), meta, tuple(parts), tuple(about))
