@@ -399,6 +399,11 @@ class Orders:
         learners |= ledger.apply_seats(connection, ids, plan, why, now)
         learners |= ledger.sitting(connection, moved) if moved else set()
         self._work.mark(connection, LEARNER, sorted(learners))
+        if learners and self._settings.notes:  # sooner, once they were looked at
+            patience = timedelta(seconds=self._settings.waiting_note_seconds)
+            of_order = look.source.kind == "order"
+            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
+            self._work.mark(connection, NOTE, noted, at=now + patience)
         changed = {
             name: len(part)
             for name, part in (

@@ -120,7 +120,7 @@ class Jobs:
             SUBSCRIPTION: self.orders.settle_subscription,
             PAYMENT: self.look_at_payment,
             LEARNER: self.learners.settle,
-            NOTE: OrderNotes(settings, store, shop, totara, now).write,
+            NOTE: OrderNotes(settings, store, work, shop, totara, now).write,
             SWEEP: _plain(self.sweep),
             WATCH: self._watch_turn,
             CATALOGUE: _plain(catalogue.sync),
@@ -287,7 +287,7 @@ class Jobs:
                 answered = answered and not isinstance(err, Unavailable)
         now = self._now()
         with self._store.begin() as connection:
-            ledger.write_note(self._store, connection, "watch", found, now)
+            ledger.write_note(self._store, connection, WATCH, found, now)
         return answered
 
     def _look_at_shop(self) -> str:

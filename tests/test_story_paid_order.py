@@ -11,7 +11,7 @@ import pytest
 
 from bridge import logs
 from bridge.sandbox.server import Served
-from bridge.store import learning
+from bridge.store import learning, ledger
 from bridge.store.models import orders as table
 from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
@@ -752,3 +752,74 @@ def test_the_note_of_an_order_without_an_address_says_so_once(world: World) -> N
     world.look(order)
     assert world.access() == {("mia@guest.test", course): "active"}
     assert "needs a person" not in world.told(order)
+
+
+# --- an order that waits for Totara ----------------------------------------------------------------------------------
+
+
+def waited(world: World, **span: float) -> None:
+    """So much later everything that is due has been tried again."""
+    world.clock.advance(**span)
+    world.pass_time()
+    world.settle()
+
+
+def test_an_order_that_waits_long_for_totara_says_so_once_and_then_that_it_is_ready(world: World) -> None:
+    course = world.course("ONE")
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    since = world.now()
+    world.look(order)
+    waited(world, minutes=10)
+    assert ours(world, order) == []
+    waited(world, minutes=6)
+    (told,) = ours(world, order)
+    assert f"course {course}: waiting since {since:%Y-%m-%d %H:%M} UTC" in told
+    assert "it waits since Totara could not be told: " in told
+    assert "it is tried again until it goes through" in told
+    assert "mia@" not in told
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    for _ in range(3):
+        waited(world, hours=2)
+        world.look(order)
+    assert len(ours(world, order)) == 1
+    world.totara.faults.clear()
+    waited(world, hours=1)
+    assert len(ours(world, order)) == 2
+    assert f"course {course}: access ready" in world.told(order)
+    assert "waits" not in world.told(order)
+    assert meta(world, order)["_bridge_access"] == "ready"
+
+
+def test_of_a_totara_that_is_away_for_a_moment_the_note_says_nothing(world: World) -> None:
+    course = world.course("ONE")
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    waited(world, minutes=10)
+    world.totara.faults.clear()
+    waited(world, minutes=1)
+    waited(world, minutes=20)
+    (told,) = ours(world, order)
+    assert "access ready" in told
+
+
+def test_how_long_an_order_waits_before_its_note_says_so_is_a_setting(make_world: Callable[..., World]) -> None:
+    world = make_world(orders={"waiting_note_seconds": 60})
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    waited(world, minutes=2)
+    assert len(ours(world, order)) == 1
+
+
+def test_the_note_says_what_the_watch_saw_of_totara(world: World) -> None:
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    world.bridge.jobs.watch()
+    with world.bridge.store.read() as connection:
+        seen = ledger.read_note(connection, "watch")
+    assert seen is not None
+    waited(world, minutes=16)
+    assert f"could not be told: {seen[0]['totara']}; it is tried again" in world.told(order)

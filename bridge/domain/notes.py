@@ -78,10 +78,11 @@ class OrderNote:
     parts: tuple[str, ...] = ()
     about: tuple[tuple[str, Item], ...] = ()
 
-    def shown(self, items: Mapping[Item, str], language: str) -> str:
+    def shown(self, items: Mapping[Item, str], language: str, why: str = "") -> str:
         """The text with names beside the numbers, as HTML: that is what the shop takes a note for.
 
-        Of several parts about one line the first names it, and nothing is said twice that is called the same.
+        ``why`` is what it waits for, in words that may change from one look to the next. Of several parts about one
+        line the first names it, and nothing is said twice that is called the same.
         """
         parts, last = list(self.parts), ""
         for at, (sold_as, item) in enumerate(self.about):
@@ -89,7 +90,7 @@ class OrderNote:
             last = sold_as
             words = ", ".join(f"“{escape(_short(name), quote=False)}”" for name in dict.fromkeys(names) if name)
             parts[at] = f"{words} – {parts[at]}" if words else parts[at]
-        return _sentence(parts)
+        return _sentence([*parts, why] if why else parts)
 
 
 def _short(name: str) -> str:
@@ -105,8 +106,8 @@ def day(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def stands(seat: SeatStands, now: datetime) -> tuple[str, str]:
-    """How a seat stands, in one word and in words."""
+def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tuple[str, str]:
+    """How a seat stands, in one word and in words. ``waits`` is since when it has been owed a look."""
     over = seat.until is not None and seat.until <= now
     if not seat.live or over or seat.held:
         return _rests(seat, over)
@@ -119,7 +120,7 @@ def stands(seat: SeatStands, now: datetime) -> tuple[str, str]:
         return "waiting", f"waiting: {seat.trouble}"
     if seat.state == State.ACTIVE and seat.verified:
         return "ready", f"access ready for Totara user {seat.totara_id}{until}"
-    return "waiting", "waiting"
+    return "waiting", f"waiting since {day(waits)}" if waits else "waiting"
 
 
 def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
@@ -138,17 +139,18 @@ def order_note(
     said: Sequence[str] = (),
     completed: Sequence[Item] = (),
     needs: Sequence[str] = (),
+    waits: Mapping[int, datetime] | None = None,
 ) -> OrderNote:
     """The note for an order's seats, line by line, and whatever else its staff should know.
 
     ``completed`` are the items of a renewed subscription that were completed before it was renewed. ``needs`` is what
-    waits for a person, with what there is to be done.
+    waits for a person, with what there is to be done; ``waits`` tells since when which persons have been owed a look.
     """
     parts, states, about = [], [], []
     for (line, subscription, name, item), group in groupby(
         seats, key=lambda s: (s.line_id, s.subscription_id, s.name, s.item)
     ):
-        words = [stands(seat, now) for seat in group]
+        words = [stands(seat, now, (waits or {}).get(seat.person_id or 0)) for seat in group]
         states += [state for state, _ in words]
         told = [
             f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text

@@ -163,7 +163,14 @@ class Work:
                     (or_(t.c.due_at.is_(None), t.c.due_at > insert.excluded.due_at), insert.excluded.due_at),
                     else_=t.c.due_at,
                 ),
-                "first_due_at": func.coalesce(t.c.first_due_at, insert.excluded.first_due_at),
+                # What was to be looked at later is owed since now.
+                "first_due_at": case(
+                    (
+                        or_(t.c.first_due_at.is_(None), t.c.first_due_at > insert.excluded.first_due_at),
+                        insert.excluded.first_due_at,
+                    ),
+                    else_=t.c.first_due_at,
+                ),
             },
         )
         # One statement also for many rows, and one wait for the server: the word to the others goes with it.
