@@ -11,7 +11,8 @@ from sqlalchemy import Row
 
 from bridge.domain.catalogue import digest
 from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
-from bridge.domain.offers import Item, Kind
+from bridge.domain.offers import Item, Kind, read_item
+from bridge.domain.purchases import Standing
 from bridge.domain.texts import plain
 from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import LEARNER, WATCH
@@ -75,7 +76,7 @@ class OrderNotes:
         said = [word for word in (row.trouble, row.said) if word]
         if not (seats or said or needs or row.note_written):
             return None
-        completed = self._completed(seats) if row.renews else ()
+        completed = self._completed(row, seats)
         note = order_note(seats, now, said, completed, needs, {person: since for person, (since, _) in owed.items()})
         return self._bring(row, note, seats, self._why(owed))
 
@@ -139,13 +140,26 @@ class OrderNotes:
         self._shop.add_order_note(order_id, f"{text} {NOTE_MARK.format(mark)}")
         return mark
 
-    def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
-        """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
+    def _completed(self, row: Row[Any], seats: Collection[SeatReport]) -> list[Item]:
+        """What of a renewed subscription was completed before: Totara shows it complete on day one.
+
+        Totara does not tell since when, so it is read once, when the renewal is first seen to pay, and written down.
+        """
+        if not row.renews or (row.completed is None and not Standing(row.stands).gives):
+            return []
+        if row.completed is not None:
+            return [read_item(word) for word in row.completed]
         asked = {(seat.item, seat.totara_id) for seat in seats if seat.subscription_id and seat.live and seat.verified}
-        found = {
-            item for item, user in asked if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
-        }
-        return sorted(found)
+        found = sorted(
+            {
+                item
+                for item, user in asked
+                if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
+            }
+        )
+        with self._store.begin() as connection:
+            ledger.set_order(connection, row.id, completed=[f"{item.kind}:{item.id}" for item in found])
+        return found
 
     def _shown(self, note: OrderNote, seats: Collection[SeatReport], why: str) -> str:
         """The note with the names of what was sold, and of the courses, beside their numbers."""

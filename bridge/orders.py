@@ -195,7 +195,9 @@ class Orders:
             changed, learners = self._write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
             before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
-            news = (trouble, said, parked) != before or bool(order.renews and row is None)
+            news = (trouble, said, parked) != before or bool(
+                order.renews and (row is None or (stands.gives and not was_paid))
+            )
             if (changed and not learners) or (news and not changed):
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None

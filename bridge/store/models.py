@@ -134,6 +134,7 @@ orders = _table(
     Column("trouble", Text),  # what is wrong with its payment
     Column("said", Text),  # what its shop's staff should know: an amount given back that takes no seat
     Column("parked", Text),  # what of it needs a person, and how it is mended
+    Column("completed", JSON(none_as_null=True)),  # of a renewal: what was completed before it; NULL: not read yet
     Column("note_begun", String(16)),  # digest of the note that is being written, set before it is sent
     Column("note_written", String(16)),  # digest of the last note known to be on the order
 )
