@@ -142,7 +142,8 @@ class Orders:
            owe a look at each learner whose seats changed, and at each subscription.
 
         Lines of which nobody can tell what they give, seats in use of which some have to go, and payments that do
-        not fit need a person, after everything else was done. Raises Refused for a buyer whom no mail could reach.
+        not fit need a person, after everything else was done; so does a buyer whom no mail could reach, before anything
+        is. The order's note tells of it.
         """
         order_id = int(claim.key)
         source = Source("order", order_id)
@@ -191,32 +192,49 @@ class Orders:
         if stands.gives and any(gift.offer.items for gift in gives):
             look, nowhere = self._addressed(look)
             unresolved += nowhere
-            buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            try:
+                buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            except Refused as err:
+                return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
         look, plan = self._planned(look)
+        reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": order.status, "modified": order.modified, "looked_at": now, "stands": stands}
             values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
-            values |= {"trouble": trouble or None, "said": said or None}
+            values |= {"trouble": trouble or None, "said": said or None, "parked": parked or None}
             if buyer is not None and row is not None and row.person_id != buyer:
                 people.correct_buyer(connection, order_id, buyer)
             ledger.record_order(self._store, connection, order_id, buyer, **values)
             ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
             changed, learners = self._write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
-            before = (row.trouble or "", row.said or "") if row else ("", "")
-            news = (trouble, said) != before or bool(order.renews and row is None)
+            before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
+            news = (trouble, said, parked) != before or bool(
+                order.renews and (row is None or (stands.gives and not was_paid))
+            )
             if (changed and not learners) or (news and not changed):
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
-        reasons += [trouble] if trouble and stands is Standing.WAITS else []
-        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
-        return Done(write, parked=parked, again_at=self._now() + LOOK_AGAIN if parked and found is None else None)
+        needs = "; ".join(filter(None, [parked, trouble if stands is Standing.WAITS else ""]))
+        return Done(write, parked=needs, again_at=self._now() + LOOK_AGAIN if needs and found is None else None)
+
+    def _nobody_buys(self, order: Order, row: Row[Any] | None, why: str) -> Done:
+        """Park a paid order whose buyer can't be reached, and have its note say so. Its seats stay as they are."""
+
+        def write(connection: Connection) -> None:
+            values = {"status": order.status, "modified": order.modified, "looked_at": self._now(), "parked": why}
+            values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
+            ledger.record_order(self._store, connection, order.id, None, **values)
+            if row is None or row.parked != why:
+                self._work.mark(connection, NOTE, [order.id])
+
+        return Done(write, parked=why)
 
     def _standing(self, order: Order, *, was_paid: bool = False) -> Standing:
         cash = self._settings.unconfirmed_cash == "pays"
@@ -289,11 +307,14 @@ class Orders:
         if any(seat.person is not None for seat in plan.end):
             moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
             look, plan = self._planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
+        reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": subscription.status, "modified": subscription.modified, "looked_at": now}
+            values |= {"parked": parked or None}
             ledger.record_subscription(self._store, connection, subscription_id, buyer, stands=stands, **values)
             if parent is not None and subscription_id not in known_to and subscription.status != "trash":
                 # The order was looked at while the shop did not tell of its subscription: in the bin, or made since.
@@ -301,12 +322,12 @@ class Orders:
                 self._work.mark(connection, ORDER, [subscription.parent_id])
             changed, learners = self._write(connection, look, buyer, now)
             self._switches.look_where_they_sat(connection, subscription)
-            if changed and not learners:
+            news = parked != ((row.parked or "") if row else "")
+            if (changed or news) and not learners:
                 self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
-        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+        return Done(write, parked=parked)
 
     def _unheard(self, subscription: Subscription, seen: Row[Any] | None, *, had: bool) -> tuple[Standing, str, str]:
         """What a subscription stands for of which no order is known to pay, why, and what a person has to know of it.
@@ -421,6 +442,11 @@ class Orders:
         if look.stands is not Standing.WAITS:
             ledger.pay_for(connection, {one.id: _kept(one, plan) for one in look.gone})
         self._work.mark(connection, LEARNER, sorted(learners))
+        if learners and self._settings.notes:  # sooner, once they were looked at
+            patience = timedelta(seconds=self._settings.waiting_note_seconds)
+            of_order = look.source.kind == "order"
+            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
+            self._work.mark(connection, NOTE, noted, at=now + patience)
         changed = {
             name: len(part)
             for name, part in (

@@ -18,9 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
-from bridge.domain.catalogue import digest
-from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
-from bridge.domain.offers import NO_OFFERS, Item, Kind, Offers
+from bridge.domain.offers import NO_OFFERS, Offers
 from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import (
     ALL,
@@ -39,12 +37,12 @@ from bridge.kinds import (
 )
 from bridge.learners import Learners
 from bridge.mail import Mailer
+from bridge.order_notes import OrderNotes
 from bridge.orders import Orders, Payments
 from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
-from bridge.store.learning import SeatReport
 from bridge.store.work import Claim, Work
 from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
@@ -122,14 +120,14 @@ class Jobs:
             SUBSCRIPTION: self.orders.settle_subscription,
             PAYMENT: self.look_at_payment,
             LEARNER: self.learners.settle,
-            NOTE: self.write_note,
+            NOTE: OrderNotes(settings, store, work, shop, totara, now).write,
             SWEEP: _plain(self.sweep),
             WATCH: self._watch_turn,
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
             **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
-            **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
+            **({LETTERS: Telling(settings, store, work, totara, mailer, now).settle} if mailer else {}),
         }
 
     def _owe(self, connection: Connection, person_id: int) -> None:
@@ -138,72 +136,6 @@ class Jobs:
             self._work.mark(connection, NOTE, learning.orders_of(connection, person_id))
         if LETTERS in self.handlers:
             self._work.mark(connection, LETTERS, [person_id])
-
-    # --- the order tells what was done -----------------------------------------------------------------------------
-
-    def write_note(self, claim: Claim) -> Done | None:
-        """Write a private note and meta on the order, once for each state of things.
-
-        That a note is being written is written down first: after a crash the order's notes are looked through for it,
-        since the shop would take the same note twice.
-        """
-        order_id = int(claim.key)
-        if not self._settings.orders.notes:
-            return None
-        with self._store.read() as connection:
-            row = ledger.find_order(connection, order_id)
-            seats = learning.report(connection, order_id)
-        if row is None or row.status == "deleted":
-            return None
-        now = self._now()
-        if any(_looked_at_soon(seat, now) for seat in seats):
-            return None  # its learner is owed a look, and a note follows from that
-        said = [word for word in (row.trouble, row.said) if word]
-        if not seats and not said:
-            return None
-        note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
-        # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
-        content = digest([note.text, note.meta])[:8]
-        try:
-            written = row.note_written or ""
-            if written == ledger.FORGOTTEN:
-                written = self._mended(order_id, note)
-            elif written.startswith(content):
-                return None
-            else:
-                self._shop.set_order_meta(order_id, note.meta)
-            if not written.startswith(content):
-                written = self._noted(order_id, note, content + digest([content, written or None])[:8], row.note_begun)
-        except NotFound as err:
-            if err.code != "woocommerce_rest_shop_order_invalid_id":
-                raise Unavailable(f"no note can be written: {err}", system="shop") from err
-            return None  # deleted meanwhile; its own turn will come
-        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=written))
-
-    def _mended(self, order_id: int, note: OrderNote) -> str:
-        """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
-        there = self._shop.order_meta(order_id)
-        if any(there.get(key) != value for key, value in note.meta.items()):
-            self._shop.set_order_meta(order_id, note.meta)
-        return next((mark for text in self._shop.order_notes(order_id) if (mark := mark_of(text))), "")
-
-    def _noted(self, order_id: int, note: OrderNote, mark: str, begun: str | None) -> str:
-        """Write the note, unless it was begun before and is there; its mark."""
-        if begun != mark:
-            with self._store.begin() as connection:
-                ledger.set_order(connection, order_id, note_begun=mark)
-        elif any(mark_of(old) == mark for old in self._shop.order_notes(order_id)):
-            return mark
-        self._shop.add_order_note(order_id, f"{note.text} {NOTE_MARK.format(mark)}")
-        return mark
-
-    def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
-        """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
-        asked = {(seat.item, seat.totara_id) for seat in seats if seat.subscription_id and seat.live and seat.verified}
-        found = {
-            item for item, user in asked if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
-        }
-        return sorted(found)
 
     # --- what no delivery told -------------------------------------------------------------------------------------
 
@@ -216,7 +148,7 @@ class Jobs:
         order is taken as seen only if we looked some seconds after it was modified.
         """
         with self._store.read() as connection:
-            last = ledger.read_note(connection, "sweep")
+            last = ledger.read_note(connection, SWEEP)
         begun = self._now()
         overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
         start = since or (datetime.fromisoformat(last[0]) if last else begun) - overlap
@@ -230,7 +162,7 @@ class Jobs:
                     self.look_again(kind, [number for number, _ in page])
         if since is None:
             with self._store.begin() as connection:
-                ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
+                ledger.write_note(self._store, connection, SWEEP, begun.isoformat(), begun)
         return found
 
     def _modified_since(self, start: datetime) -> Iterator[tuple[str, Iterator[list[tuple[int, datetime]]]]]:
@@ -358,7 +290,7 @@ class Jobs:
                 answered = answered and not isinstance(err, Unavailable)
         now = self._now()
         with self._store.begin() as connection:
-            ledger.write_note(self._store, connection, "watch", found, now)
+            ledger.write_note(self._store, connection, WATCH, found, now)
         return answered
 
     def _look_at_shop(self) -> str:
@@ -382,13 +314,6 @@ class Jobs:
     def delivery_url(self) -> str:
         """Where the shop delivers to."""
         return f"{self._settings.server.public_url}/webhooks/woocommerce"
-
-
-def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:
-    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person."""
-    if not seat.live or seat.person_id is None or seat.trouble or seat.verified or seat.held:
-        return False
-    return not (seat.starts is not None and seat.starts > now) and not (seat.until is not None and seat.until <= now)
 
 
 class Clock:

@@ -10,19 +10,23 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bridge.domain.enrolments import lasting, wanted
-from bridge.domain.letters import CourseLine, Message
+from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.news import Ended, Fact, facts, next_fact
 from bridge.domain.offers import Item, Kind
 from bridge.domain.texts import one_language
 from bridge.errors import BridgeError
+from bridge.kinds import ORDER, SUBSCRIPTION, SWEEP
 from bridge.mail import Mailer
 from bridge.settings import Settings
-from bridge.store import learning, people
+from bridge.store import learning, ledger, people
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.work import Claim
+from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.worker import Done
+
+#: How many sweeps may fail in a row before we no longer know what the shop has sold.
+_SWEEPS_MISSED = 3
 
 #: The pages of Totara where each kind of thing is found, by its id. An audience has none.
 _PAGES: Mapping[Kind, str] = {
@@ -36,12 +40,20 @@ class Telling:
     """Writes to learners."""
 
     def __init__(
-        self, settings: Settings, store: Store, totara: TotaraClient, mailer: Mailer, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        store: Store,
+        work: Work,
+        totara: TotaraClient,
+        mailer: Mailer,
+        now: Callable[[], datetime],
     ) -> None:
         self._site = settings.totara.url
         self._language = settings.mail.language
         self._soon = timedelta(days=settings.mail.soon_days)
+        self._swept = timedelta(seconds=settings.orders.sweep_seconds)
         self._store = store
+        self._work = work
         self._totara = totara
         self._mailer = mailer
         self._now = now
@@ -51,6 +63,8 @@ class Telling:
 
         That a letter is being written is written down before it is sent. Should we die before the mail server's
         answer is, it is sent again under the same Message-ID, by which mail systems know it for the same letter.
+
+        That access ends soon is not told while the shop was not heard of lately: something may have been bought again.
         """
         person_id = int(claim.key)
         now = self._now()
@@ -65,6 +79,10 @@ class Telling:
         sent = [fact for fact, taken in told.items() if taken]
         ended = {item: _ended(row, now) for item, row in seats.items()}
         due = facts(held, items, ended, sent, now, self._soon)
+        again = next_fact(held, now, self._soon)
+        if any(fact.kind is Letter.ENDS_SOON for fact in due) and not self._knows_the_shop(now):
+            due = [fact for fact in due if fact.kind is not Letter.ENDS_SOON]
+            again = now + max(self._swept, timedelta(seconds=30))
         names = self._names(due, seats, person.language or self._language)
         for _, group in groupby(sorted(due, key=_of_one_letter), key=_of_one_letter):
             self._send(person, list(group), names, seats)
@@ -72,7 +90,17 @@ class Telling:
         def write(connection: Connection) -> Mapping[str, Any] | None:
             return {"letters": sorted(fact.key for fact in due)} if due else None
 
-        return Done(write, again_at=next_fact(held, now, self._soon))
+        return Done(write, again_at=again)
+
+    def _knows_the_shop(self, now: datetime) -> bool:
+        """Whether a sweep has lately asked the shop what had changed, and all that is known of was looked at.
+
+        After an outage the letters are the first to be due.
+        """
+        with self._store.read() as connection:
+            swept = ledger.read_note(connection, SWEEP)
+        fresh = swept is not None and swept[1] >= now - _SWEEPS_MISSED * self._swept
+        return fresh and not self._work.waiting((ORDER, SUBSCRIPTION))
 
     def _send(
         self, person: Person, about: Sequence[Fact], names: Mapping[Item, str], seats: Mapping[Item, Any]

@@ -451,6 +451,33 @@ def test_a_renewal_of_a_course_completed_before_says_so_on_its_order(world: Worl
     assert "completed" not in note(world, order)
 
 
+def test_what_is_completed_after_a_renewal_is_never_said_to_have_been_before(world: World) -> None:
+    one, two = world.course("ONE"), world.course("TWO")
+    _, subscription = buy(world, (monthly(world, one, two), 1))
+    user = world.user(NIA)
+    world.totara.complete(user, one)
+    world.clock.advance(days=31)
+    renewal = world.shop.renew(subscription, "card")
+    goes_on(world)
+    world.totara.complete(user, two)
+    world.shop.change_subscription(subscription, "on-hold")  # another note is due
+    goes_on(world)
+    world.bridge.jobs.look_again("order", [renewal])
+    world.settle()
+    assert "until" in note(world, renewal)
+    assert f"course {one} was completed before this renewal" in note(world, renewal)
+    assert f"course {two} was completed" not in note(world, renewal)
+
+
+def test_the_note_says_what_a_subscription_needs_a_person_for(world: World) -> None:
+    """Of the order there is nothing to mend: its line gives by the subscription."""
+    product = world.shop.add_product("Pass", sku="totara-course-none", type="subscription", price="20.00")
+    order, subscription = buy(world, (product, 1))
+    assert f"subscription {subscription}" in world.parked()
+    assert "needs a person: line " in note(world, order)
+    assert "correct the SKU" in note(world, order)
+
+
 # --- switching -------------------------------------------------------------------------------------------------------
 
 

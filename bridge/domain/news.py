@@ -36,18 +36,20 @@ class Fact:
 
 def facts(
     held: Mapping[Item, Held],
-    wanted: Collection[Item],
+    wanted: Mapping[Item, datetime | None],
     ended: Mapping[Item, Ended],
     told: Collection[str],
     now: datetime,
     soon: timedelta,
 ) -> list[Fact]:
-    """The facts about one learner that are not told yet. ``wanted`` is what is paid for now.
+    """The facts about one learner that are not told yet. ``wanted`` is what is paid for now, and until when.
 
     Access is ready when Totara was seen to give it, and waits when something needs a person. That it ends soon is
-    told to whom it was given before that.
+    told to whom it was given before that, and only while what Totara was told is still what is paid for.
     """
-    found = [_fact(it, item in wanted, ended.get(item), now, soon) for item, it in sorted(held.items())]
+    found = [
+        _fact(it, item in wanted, wanted.get(item), ended.get(item), now, soon) for item, it in sorted(held.items())
+    ]
     return [fact for fact in found if fact is not None and fact.key not in told]
 
 
@@ -57,13 +59,16 @@ def next_fact(held: Mapping[Item, Held], now: datetime, soon: timedelta) -> date
     return min((moment for moment in moments if moment > now), default=None)
 
 
-def _fact(it: Held, wanted: bool, ended: Ended | None, now: datetime, soon: timedelta) -> Fact | None:
+def _fact(
+    it: Held, wanted: bool, ends: datetime | None, ended: Ended | None, now: datetime, soon: timedelta
+) -> Fact | None:
     news = it.since is not None and it.since > now - NEWS
     if wanted and it.trouble:
         return _waiting(it, _waits_for(it))
     if wanted and it.state is State.ACTIVE and it.verified:
         if it.until and it.since and it.since < it.until - soon <= now < it.until:
-            return Fact(f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}", Letter.ENDS_SOON, it.item, None, it.until)
+            key = f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}"
+            return Fact(key, Letter.ENDS_SOON, it.item, None, it.until) if ends == it.until else None
         return Fact(f"{Letter.READY} {it.item} {it.times}", Letter.READY, it.item, None, it.until) if news else None
     if not wanted and it.state is State.SUSPENDED and it.times and news:
         if ended and ended.held:

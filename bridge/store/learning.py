@@ -176,13 +176,17 @@ def subscribers_of(connection: Connection, subscription_id: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class SeatReport:
-    """One item of one seat, for whoever tells how it stands. ``line_id`` is 0 for a subscription's."""
+    """One item of one seat, for whoever tells how it stands. ``line_id`` is 0 for a subscription's.
+
+    ``name`` is what the shop called it when it was sold.
+    """
 
     seat_id: int
     purchase_id: int
     order_id: int | None
     line_id: int
     subscription_id: int | None
+    name: str
     item: Item
     unit: int
     role: str | None
@@ -209,6 +213,7 @@ _REPORT: Select[Any] = (
         purchases.c.order_id,
         purchases.c.line_id,
         purchases.c.subscription_id,
+        purchases.c.name,
         purchase_items.c.kind,
         purchase_items.c.item_id,
         seats.c.unit,
@@ -271,6 +276,7 @@ def _seat_report(row: Row[Any]) -> SeatReport:
         order_id=row.order_id,
         line_id=row.line_id if row.subscription_id is None else 0,
         subscription_id=row.subscription_id,
+        name=row.name,
         item=Item(Kind(row.kind), row.item_id),
         unit=row.unit,
         role=row.role,

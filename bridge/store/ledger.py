@@ -81,6 +81,19 @@ def subscriptions_of(connection: Connection, order_id: int) -> list[int]:
     return sorted(int(one) for (one,) in connection.execute(query))
 
 
+def needs_of(connection: Connection, order_id: int) -> list[str]:
+    """What of an order, and of the subscriptions that it belongs to, needs a person, and how it is mended."""
+    t = order_subscriptions
+    theirs = (
+        select(subscriptions.c.parked)
+        .join(t, t.c.subscription_id == subscriptions.c.id)
+        .where(t.c.order_id == order_id)
+        .order_by(subscriptions.c.id)
+    )
+    found = connection.execute(select(orders.c.parked).where(orders.c.id == order_id)).scalars().all()
+    return [said for said in (*found, *connection.execute(theirs).scalars()) if said]
+
+
 def record_subscriptions(
     store: Store, connection: Connection, order_id: int, subscription_ids: Collection[int]
 ) -> None:
