@@ -214,9 +214,7 @@ class Orders:
             changed, learners = self._write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
             before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
-            news = (trouble, said, parked) != before or bool(
-                order.renews and (row is None or (stands.gives and not was_paid))
-            )
+            news = (trouble, said, parked) != before
             if (changed and not learners) or (news and not changed):
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None
@@ -322,9 +320,11 @@ class Orders:
                 self._work.mark(connection, ORDER, [subscription.parent_id])
             changed, learners = self._write(connection, look, buyer, now)
             self._switches.look_where_they_sat(connection, subscription)
-            news = parked != ((row.parked or "") if row else "")
-            if (changed or news) and not learners:
-                self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
+            newest = ledger.newest_order(connection, subscription_id)
+            # A renewal's note waits for this look: it changes nothing by itself.
+            unsaid = any(ledger.unsaid(connection, order_id) for order_id in newest)
+            if (changed or unsaid or parked != ((row.parked or "") if row else "")) and not learners:
+                self._work.mark(connection, NOTE, newest)
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
 
         return Done(write, parked=parked)

@@ -117,6 +117,12 @@ def newest_order(connection: Connection, subscription_id: int) -> list[int]:
     return [] if newest is None else [int(newest)]
 
 
+def unsaid(connection: Connection, order_id: int) -> bool:
+    """Whether an order has no note yet though it pays."""
+    row = find_order(connection, order_id)
+    return row is not None and row.note_written is None and row.stands == Standing.PAYS
+
+
 def bought_by(connection: Connection, person_id: int) -> list[Source]:
     """The orders and subscriptions whose buyer the person is."""
     found: list[Source] = []
