@@ -24,6 +24,7 @@ from bridge.store.work import Work
 #: What each state means for somebody who asks, the best first.
 HAS = {
     "ready": "has access",
+    "kept": "still has access, which could not be ended",
     "waiting": "has no access yet",
     "held": "has no access while it rests",
     "open": "nobody sits there yet",

@@ -179,6 +179,7 @@ class Learners:
     def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
         before = look.held.get(item)
         same = before is not None and before.state is values["state"] and before.verified
+        same = same and ("until" not in values or before is None or before.until == values["until"])
         if item in look.troubles or same:
             return
         event = "access ended" if values["state"] is State.SUSPENDED else "access given"

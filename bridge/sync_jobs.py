@@ -62,6 +62,9 @@ TOPICS = (
     "action.woocommerce_delete_order",
 )
 
+#: How the names of our webhooks begin; the topic follows.
+WEBHOOK_NAME = "Learning bridge: "
+
 #: The same for subscriptions, where the shop has them.
 SUBSCRIPTION_TOPICS = (
     "subscription.updated",
@@ -294,7 +297,7 @@ class Jobs:
         return answered
 
     def _look_at_shop(self) -> str:
-        ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
+        ours = self.our_webhooks()
         asleep = [hook for hook in ours if hook["status"] == "disabled"]  # staff may have paused one
         for hook in asleep:
             self._shop.update_webhook(int(hook["id"]), status="active")
@@ -309,6 +312,22 @@ class Jobs:
     def topics(self) -> tuple[str, ...]:
         """The deliveries that the bridge wants of this shop."""
         return (*TOPICS, *SUBSCRIPTION_TOPICS) if self._shop.sells_subscriptions() else TOPICS
+
+    def our_webhooks(self) -> list[dict[str, Any]]:
+        """The webhooks that deliver to us, each with a topic.
+
+        While WooCommerce Subscriptions is away, a delivery leaves a webhook of its topics without any, for good
+        (measured): it is given back here, since the name that we gave it tells which.
+        """
+        ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
+        there, wanted = {hook["topic"] for hook in ours}, set(self.topics())
+        for hook in ours:
+            topic = str(hook["name"]).removeprefix(WEBHOOK_NAME)
+            if not hook["topic"] and topic in wanted - there:
+                self._shop.update_webhook(int(hook["id"]), topic=topic)
+                hook["topic"] = topic
+                log.warning("webhook had lost its topic, and has it again", webhook=hook["id"])
+        return ours
 
     @property
     def delivery_url(self) -> str:

@@ -115,6 +115,17 @@ def test_a_seat_that_rests_says_why(world: World, bridge_command: Run) -> None:
     assert f"order {order} is processing and is in dispute" in output
 
 
+def test_an_access_that_could_not_be_ended_is_said_to_be_there(world: World, bridge_command: Run) -> None:
+    order, course = bought(world)
+    world.totara.lacking.add("enrol/manual:enrol")
+    world.shop.set_status(order, "cancelled")
+    look(world, order)
+    assert world.access() == {(MIA, course): "active"}
+    output = bridge_command("explain", MIA).output
+    assert f"course {course} (Course ONE): person 1 still has access, which could not be ended" in output
+    assert "waiting" in [meta["value"] for meta in world.shop.orders[order]["meta_data"] if "access" in meta["key"]]
+
+
 def test_one_seat_that_is_ready_is_enough(world: World, bridge_command: Run) -> None:
     order, course = bought(world)
     second = world.shop.place_order([(world.shop.orders[order]["line_items"][0]["product_id"], 1)], email=MIA)

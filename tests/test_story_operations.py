@@ -108,6 +108,24 @@ def test_a_webhook_that_the_shop_disabled_is_woken_and_what_was_missed_is_found(
     assert len(world.access()) == 8
 
 
+def test_a_webhook_that_lost_its_topic_has_it_again(make_world: Callable[..., World]) -> None:
+    """A delivery while WooCommerce Subscriptions is away leaves a webhook of its topics without any (measured)."""
+    world = make_world(subscriptions=True)
+    install_webhooks(world.bridge)
+    before = {number: hook["topic"] for number, hook in world.shop.webhooks.items()}
+    lost = next(number for number, topic in before.items() if topic == "subscription.updated")
+    world.shop.webhooks[lost]["topic"] = ""
+    world.shop.has_subscriptions = False
+    world.owe(WATCH, ALL)
+    world.settle()
+    assert world.shop.webhooks[lost]["topic"] == "", "it can't be said while the plugin is away"
+    world.shop.has_subscriptions = True
+    world.owe(WATCH, ALL)
+    world.settle()
+    assert {number: hook["topic"] for number, hook in world.shop.webhooks.items()} == before
+    assert world.web.get("/readyz").status_code == 200
+
+
 def test_readyz_says_whether_an_order_would_get_through(world: World) -> None:
     assert world.web.get("/healthz").status_code == 200
     answer = world.web.get("/readyz")

@@ -135,6 +135,18 @@ def test_a_paid_order_on_hold_keeps_its_access_for_the_days_of_grace_and_then_no
     assert world.parked() == {}
 
 
+def test_every_change_of_an_end_is_in_the_audit_log(world: World) -> None:
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    world.shop.set_status(order, "on-hold")
+    world.look(order)
+    world.look(order)
+    world.shop.set_status(order, "processing")
+    world.look(order)
+    told = [row.facts["until"] for row in world.rows("audit") if row.event == "access given"]
+    assert [until is not None for until in told] == [False, True, False]
+
+
 def test_grace_that_ends_early_leaves_no_end_behind(world: World) -> None:
     course = world.course("ONE")
     order = world.shop.place_order([(world.sell(course), 1)], email="a@b.test")

@@ -125,7 +125,7 @@ def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tu
 
 def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
     if seat.state == State.ACTIVE and seat.trouble:
-        return "waiting", f"access could not be ended: {seat.trouble}"
+        return "kept", f"access could not be ended: {seat.trouble}"
     if not seat.live:
         return "ended", f"access ended, {seat.why}" if seat.why else "access ended"
     if seat.held:
@@ -151,7 +151,7 @@ def order_note(
         seats, key=lambda s: (s.line_id, s.subscription_id, s.name, s.item)
     ):
         words = [stands(seat, now, (waits or {}).get(seat.person_id or 0)) for seat in group]
-        states += [state for state, _ in words]
+        states += ["waiting" if state == "kept" else state for state, _ in words]
         told = [
             f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text
             for text in dict.fromkeys(text for _, text in words)
