@@ -147,5 +147,12 @@ def _of_one_letter(fact: Fact) -> tuple[str, str]:
 
 def _ended(row: Any, now: datetime) -> Ended:
     until = lasting((row.until, row.grace_until, row.seat_until))
-    by_date = row.ended_at is None and until is not None and until <= now and row.grace_until is None
-    return Ended(row.ended_why or "", by_date, held=row.ended_at is None and bool(row.held))
+    over = row.ended_at is None and until is not None and until <= now
+    by_grace = over and row.grace_until is not None
+    return Ended(
+        row.ended_why or "",
+        over and not by_grace,
+        held=row.ended_at is None and bool(row.held),
+        by_grace=by_grace,
+        at=row.ended_at,
+    )

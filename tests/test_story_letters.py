@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bridge.sandbox.server import Served
+from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from tests.test_mail import Inbox, Server
 from tests.world import Offering, World
 
@@ -365,3 +367,47 @@ def test_whoever_takes_the_cancellation_back_is_not_told_that_access_ends_soon(
     at(world, end - SOON + timedelta(days=1, minutes=5))
     assert [row.until for row in world.rows("access")] == [None]
     assert len(inbox.mails) == 1
+
+
+# --- payments that are taken back ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stripe() -> Stripe:
+    return Stripe()
+
+
+@pytest.fixture
+def paid(make_world: Callable[..., World], server: Server, stripe: Stripe) -> Iterator[World]:
+    """A world whose shop is paid through Stripe."""
+    with Served(stripe.app) as served:
+        config = {"secret_key": SANDBOX_KEY, "url": served.url, "webhook_secrets": ["whsec_" + "s" * 32]}
+        made = make_world(mail=mail(server), stripe=config)
+        made.shop.gateway = stripe.take
+        yield made
+
+
+def test_a_dispute_is_told_as_a_rest_and_its_loss_even_months_later(paid: World, stripe: Stripe, inbox: Inbox) -> None:
+    order = bought(paid, paid.course("ONE"))
+    dispute = stripe.dispute(str(paid.shop.orders[order]["transaction_id"]))
+    paid.look(order)
+    assert "is on hold" in subjects(inbox)[-1]
+    assert "not ready yet" not in text(inbox)
+    paid.clock.advance(days=40)
+    paid.settle()
+    assert len(inbox.mails) == 2
+    stripe.lose(dispute["id"])
+    paid.look(order)
+    paid.look(order)
+    assert len(inbox.mails) == 3
+    assert "taken back" in text(inbox)
+
+
+def test_the_end_of_days_of_grace_is_told_as_a_payment_that_did_not_come(world: World, inbox: Inbox) -> None:
+    order = bought(world, world.course("ONE"))
+    world.clock.advance(days=3)
+    world.shop.set_status(order, "on-hold")
+    world.look(order)
+    world.clock.advance(days=8)
+    world.settle()
+    assert "has not reached us" in text(inbox)

@@ -16,11 +16,15 @@ NEWS = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a seat of an item pays no more: the words of the ledger, and whether its time had come."""
+    """Why a seat of an item pays no more: the words of the ledger, whether its time had come, or that of the grace it
+    was given; and since when.
+    """
 
     why: str
     by_date: bool
     held: bool = False
+    by_grace: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ def facts(
     told to whom it was given before that, and only while what Totara was told is still what is paid for.
     """
     found = [
-        _fact(it, item in wanted, wanted.get(item), ended.get(item), now, soon) for item, it in sorted(held.items())
+        _fact(it, item in wanted, wanted.get(item), ended.get(item), told, now, soon)
+        for item, it in sorted(held.items())
     ]
     return [fact for fact in found if fact is not None and fact.key not in told]
 
@@ -60,7 +65,13 @@ def next_fact(held: Mapping[Item, Held], now: datetime, soon: timedelta) -> date
 
 
 def _fact(
-    it: Held, wanted: bool, ends: datetime | None, ended: Ended | None, now: datetime, soon: timedelta
+    it: Held,
+    wanted: bool,
+    ends: datetime | None,
+    ended: Ended | None,
+    told: Collection[str],
+    now: datetime,
+    soon: timedelta,
 ) -> Fact | None:
     news = it.since is not None and it.since > now - NEWS
     if wanted and it.trouble:
@@ -70,9 +81,14 @@ def _fact(
             key = f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}"
             return Fact(key, Letter.ENDS_SOON, it.item, None, it.until) if ends == it.until else None
         return Fact(f"{Letter.READY} {it.item} {it.times}", Letter.READY, it.item, None, it.until) if news else None
-    if not wanted and it.state is State.SUSPENDED and it.times and news:
+    if not wanted and it.state is State.SUSPENDED and it.times:
+        rests = _waiting(it, Reason.PAYMENT_REVIEW)
         if ended and ended.held:
-            return _waiting(it, Reason.PAYMENT_REVIEW)
+            return rests if news else None
+        # A review may take months: to whom was told that access rests, its end is news when that is decided.
+        decided = rests.key in told and ended is not None and ended.at is not None and ended.at > now - NEWS
+        if not (news or decided):
+            return None
         return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, _ended_by(ended))
     return None
 
@@ -95,6 +111,7 @@ _WORDS: Sequence[tuple[str, Reason]] = (
     ("fewer units", Reason.REFUNDED),
     ("the order", Reason.ORDER_CANCELLED),
     ("the subscription", Reason.SUBSCRIPTION_ENDED),
+    ("the dispute", Reason.NOT_PAID),
 )
 
 
@@ -103,4 +120,6 @@ def _ended_by(ended: Ended | None) -> Reason:
         return Reason.OTHER
     if ended.by_date:
         return Reason.TERM_OVER
+    if ended.by_grace:
+        return Reason.NOT_PAID
     return next((reason for words, reason in _WORDS if ended.why.startswith(words)), Reason.OTHER)
