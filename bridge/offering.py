@@ -84,12 +84,13 @@ class Offering:
                 results.append(Gives(line, kept))
             else:
                 unsure.append(line)
+        settled = {result.line.id for result in results}
         if unsure:
             results += self._resolved(source, unsure, remembered, subscriptions, follows)
         results = [_not_too_many(result) for result in results]
         order = {line.id: n for n, line in enumerate(lines)}
         gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
-        return without_repeats(gives), [one for one in results if isinstance(one, Unresolved)]
+        return without_repeats(gives, settled), [one for one in results if isinstance(one, Unresolved)]
 
     def _resolved(
         self,
