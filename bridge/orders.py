@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from bridge.domain.enrolments import lasting
+from bridge.domain.gifts import corrected
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
 from bridge.domain.offers import Offer, Offers
 from bridge.domain.purchases import (
@@ -28,6 +29,7 @@ from bridge.domain.purchases import (
     for_one,
     paid_units,
     plan_seats,
+    said_of,
     seat_counts,
     standing,
     subscribed,
@@ -383,8 +385,8 @@ class Orders:
             )
             if key in known and not known[key].stands_as(**state):
                 moved.add(ids[key])
-        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()})
         takers, learners = self._takers(connection, look, buyer, ids, now)
+        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()})
         plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
@@ -435,19 +437,27 @@ class Orders:
         if buyer is None:
             return takers, touched
         counts = seat_counts(look.gives, look.units)
+        own = [gift for gift in look.gives if gift.line.id not in look.recipients]
+        before = {one.id for one in look.known}  # a purchase that is new has no seats to move
+        named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
-            before = {purchase} & {one.id for one in look.known}  # one that is new has no seats to move
-            to = look.recipients.get(gift.line.id, ())
-            if to:
+            if to := look.recipients.get(gift.line.id):
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
-                if len(persons) == 1:
-                    touched |= ledger.move_seats(connection, before, persons[0], Role.RECIPIENT)
-            elif for_one(gift, look.gives, counts):
+                named.setdefault(purchase, []).extend(persons)
+            elif for_one(gift, own, counts):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
-            touched |= ledger.move_seats(connection, before, buyer, Role.BUYER)
+            touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
+        for purchase, persons in named.items():
+            touched |= self._corrected(connection, before & {purchase}, persons)
         return takers, touched
+
+    def _corrected(self, connection: Connection, known: Collection[int], persons: Sequence[int]) -> set[int]:
+        """Whoever is touched because an address was corrected. ``persons`` are all whom the purchase was bought for."""
+        seats = ledger.seats_of(connection, {number: number for number in known})
+        waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return ledger.reseat(connection, corrected(seats, persons, waiting))
 
     # --- who -------------------------------------------------------------------------------------------------------
 
@@ -485,7 +495,7 @@ class Orders:
         recipients: dict[int, list[Contact]] = {}
         nowhere: list[Unresolved] = []
         for line in (gift.line for gift in look.gives if gift.offer.items):
-            words = line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(",")
+            words = said_of(line, self._settings.gift_meta, look.gives).replace(";", ",").split(",")
             emails = [email for word in words if (email := normal_email(word))]
             if not all(map(is_email, emails)):
                 said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"

@@ -395,6 +395,12 @@ def _carried(plan: SeatPlan, seats: Collection[Seat]) -> SeatPlan:
     return replace(plan, take=take, give=give)
 
 
+def said_of(line: Line, meta: str, gives: Sequence[Gives]) -> str:
+    """What the line's meta says, or else that of the line of its bundle; "" for nothing."""
+    bundles = (gift.line for gift in gives if gift.line.id == line.bundled_by)
+    return next((word for one in (line, *bundles) if (word := one.meta.get(meta, ""))), "")
+
+
 def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:
     """Line id -> the seats it pays for. A line without items has none."""
     return {gift.line.id: units[gift.line.id] * gift.offer.seats if gift.offer.items else 0 for gift in gives}
@@ -407,7 +413,8 @@ def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> b
     away. Several are units of one line, and units of lines, or of bundles as a whole, that give just the same. Where
     two give the same only in part, they are two different things, and the buyer takes a seat of each.
     """
-    told = gift.line.meta.get(FOR_WHOM_META, "") if gift.offer.for_whom is ForWhom.ASK else str(gift.offer.for_whom)
+    whom = gift.offer.for_whom
+    told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):
         return told != "team"
     bundles, wholes = _bundles(gives), _wholes(gives)

@@ -343,6 +343,21 @@ def move_seats(connection: Connection, purchase_ids: Collection[int], person_id:
     return before
 
 
+def reseat(connection: Connection, moves: Mapping[int, int | None]) -> set[int]:
+    """Seat -> who sits there from now on, None for nobody; returns everybody concerned.
+
+    A seat whose holder was given an account meanwhile stays where it is.
+    """
+    query = select(seats.c.id, seats.c.person_id).where(seats.c.id.in_(sorted(moves)))
+    before = dict(connection.execute(query).all()) if moves else {}
+    with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
+    for seat_id, person in sorted(moves.items()):
+        role = None if person is None else Role.RECIPIENT
+        statement = update(seats).where(seats.c.id == seat_id, seats.c.person_id.not_in(with_account))
+        connection.execute(statement.values(person_id=person, role=role))
+    return {person for person in (*before.values(), *moves.values()) if person is not None}
+
+
 def begin_days(connection: Connection, begin: Mapping[int, datetime]) -> None:
     """Write down when the days of these seats run out, now that they have begun."""
     for seat_id, until in sorted(begin.items()):
