@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from bridge.domain.enrolments import lasting
-from bridge.domain.gifts import corrected
+from bridge.domain.gifts import corrected, without_seat
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
 from bridge.domain.offers import Offer, Offers
 from bridge.domain.purchases import (
     Buyer,
     Choice,
     Gives,
+    Line,
     Order,
     Role,
     SeatPlan,
@@ -83,7 +84,7 @@ class Look:
     known: Sequence[Purchase]
     untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
     buyer: int | Contact | None = None
-    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for
+    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for, if told
     ends: datetime | None = None
     why: str = ""
     idle: frozenset[int] = frozenset()
@@ -442,14 +443,15 @@ class Orders:
         named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
-            if to := look.recipients.get(gift.line.id):
+            if gift.line.id in look.recipients:
+                to = look.recipients[gift.line.id]
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
                 named.setdefault(purchase, []).extend(persons)
             elif for_one(gift, own, counts):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
             touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
-        for purchase, persons in named.items():
+        for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):
             touched |= self._corrected(connection, before & {purchase}, persons)
         return takers, touched
 
@@ -490,13 +492,14 @@ class Orders:
     def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
         """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
 
-        Their recipients stand in the line's meta, several of them with commas between.
+        Their recipients stand in the line's meta, several of them with commas between. Where these are more than there
+        are seats for, who gets one is for a person to say.
         """
         recipients: dict[int, list[Contact]] = {}
         nowhere: list[Unresolved] = []
         for line in (gift.line for gift in look.gives if gift.offer.items):
             words = said_of(line, self._settings.gift_meta, look.gives).replace(";", ",").split(",")
-            emails = [email for word in words if (email := normal_email(word))]
+            emails = dict.fromkeys(email for word in words if (email := normal_email(word)))
             if not all(map(is_email, emails)):
                 said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
                 nowhere.append(Unresolved(line, said))
@@ -505,7 +508,34 @@ class Orders:
         out = {one.line.id for one in nowhere}
         gives = [gift for gift in look.gives if gift.line.id not in out]
         untold = look.untold | {look.keys[number] for number in out}
-        return replace(look, gives=gives, untold=untold, recipients=recipients), nowhere
+        look = replace(look, gives=gives, untold=untold, recipients=recipients)
+        crowded = self._crowded(look)
+        recipients |= {one.line.id: [] for one in crowded}
+        return replace(look, recipients=recipients), [*nowhere, *crowded]
+
+    def _crowded(self, look: Look) -> list[Unresolved]:
+        """The gifts to more people than there are seats for. Whoever sat on one before needs none."""
+        counts = seat_counts(look.gives, look.units)
+        lines: dict[Hashable, list[Line]] = {}
+        for gift in look.gives:
+            if gift.line.id in look.recipients:
+                lines.setdefault(look.keys[gift.line.id], []).append(gift.line)
+        known = {one.key: one.id for one in look.known}
+        crowded: list[Unresolved] = []
+        for key, mine in lines.items():
+            emails = {one.identity.guest_email: one for line in mine for one in look.recipients[line.id]}
+            paid = sum(counts[gift.line.id] for gift in look.gives if look.keys[gift.line.id] == key)
+            new, room = self._without_seat(known.get(key), list(emails.values()), paid)
+            if new > room:
+                crowded += [Unresolved(line, _too_many(line, look.source, new, room)) for line in mine]
+        return crowded
+
+    def _without_seat(self, purchase: int | None, named: Sequence[Contact], paid: int) -> tuple[int, int]:
+        with self._store.read() as connection:
+            found = [people.find_person(connection, one.identity) for one in named]
+            seats = ledger.seats_of(connection, {purchase: purchase}) if purchase is not None else []
+            waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return without_seat(seats, [person.id if person else None for person in found], waiting, paid)
 
     def _laid_out(self, source: Source) -> Callable[[Choice], str]:
         def words(choice: Choice) -> str:
@@ -516,6 +546,14 @@ class Orders:
             )
 
         return words
+
+
+def _too_many(line: Line, source: Source, new: int, room: int) -> str:
+    shown = f"{source.id}" if source.kind == "order" else f"{source.kind}:{source.id}"
+    return (
+        f"line {line.id} is a gift to more people than there are seats for: {new} of them have none, and {room} are "
+        f"open. Take addresses off the line, or raise its quantity; `bridge seats list {shown}` shows who sits there"
+    )
 
 
 def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
@@ -534,5 +572,6 @@ def _summed(wants: Sequence[Want]) -> list[Want]:
     summed: dict[Hashable, Want] = {}
     for want in wants:
         before = summed.get(want.key, Want(want.key, 0))
-        summed[want.key] = Want(want.key, before.seats + want.seats, (*before.takers, *want.takers))
+        takers = dict.fromkeys((*before.takers, *want.takers))  # whom two lines name takes one seat
+        summed[want.key] = Want(want.key, before.seats + want.seats, tuple(takers))
     return list(summed.values())

@@ -102,6 +102,83 @@ def test_a_corrected_address_takes_one_seat_though_another_is_open(world: World)
     assert seats(world) == [False, True]
 
 
+# --- more people than seats, and fewer --------------------------------------------------------------------------------
+
+
+def test_a_gift_to_more_people_than_seats_is_parked_and_nobody_is_picked(world: World) -> None:
+    course, own = world.course("ONE"), world.course("TWO")
+    order = order_of(
+        world, gift(world.sell(course), "x@g.test", "y@g.test"), {"product_id": world.sell(own), "quantity": 1}
+    )
+    for _ in range(2):
+        world.look(order)
+        assert (people_in(world, course), people_in(world, own)) == ([], [UNCLE])
+        reason = world.parked()[f"order {order}"]
+        assert f"line {lines_of(world, order)[0]['id']} is a gift to more people than there are seats for" in reason
+        assert "2 of them have none, and 1 are open" in reason
+        assert "Take addresses off the line, or raise its quantity" in reason
+        assert "g.test" not in reason
+    meant_for(lines_of(world, order)[0], "y@g.test")
+    world.look(order)
+    assert people_in(world, course) == ["y@g.test"]
+    assert world.parked() == {}
+
+
+def test_it_is_mended_by_a_higher_quantity_too(world: World) -> None:
+    course = world.course("ONE")
+    order = order_of(world, gift(world.sell(course), "x@g.test", "y@g.test"))
+    world.look(order)
+    world.shop.edit_line(order, lines_of(world, order)[0]["id"], 2)
+    world.look(order)
+    assert people_in(world, course) == ["x@g.test", "y@g.test"]
+    assert world.parked() == {}
+
+
+def test_an_address_put_onto_a_gift_whose_seats_are_taken_is_parked_and_those_who_sit_there_stay(
+    world: World,
+) -> None:
+    course = world.course("ONE")
+    order = order_of(world, gift(world.sell(course), "x@g.test", "y@g.test", quantity=2))
+    world.look(order)
+    meant_for(lines_of(world, order)[0], "x@g.test", "z@g.test")
+    world.look(order)
+    assert people_in(world, course) == ["x@g.test", "y@g.test"]
+    assert "1 of them have none, and 0 are open" in world.parked()[f"order {order}"]
+
+
+def test_a_gift_of_which_a_unit_was_refunded_is_no_gift_to_too_many(world: World) -> None:
+    course = world.course("ONE")
+    order = order_of(world, gift(world.sell(course), "x@g.test", "y@g.test", quantity=2))
+    world.look(order)
+    world.shop.refund(order, lines={lines_of(world, order)[0]["id"]: 1})
+    for _ in range(2):
+        world.look(order)
+        assert len(people_in(world, course)) == 1
+        assert world.parked() == {}
+
+
+def test_somebody_named_twice_takes_one_seat_and_the_other_is_open_to_be_given(world: World) -> None:
+    course = world.course("ONE")
+    order = order_of(world, gift(world.sell(course), "x@g.test", " X@G.test", quantity=2))
+    world.look(order)
+    world.look(order)
+    assert people_in(world, course) == ["x@g.test"]
+    assert seats(world) == [False, True]
+    assert "open" in world.told(order)
+    assert world.parked() == {}
+
+
+def test_somebody_named_by_two_lines_of_one_subscription_takes_one_seat(make_world: Callable[..., World]) -> None:
+    world = make_world(subscriptions=True)
+    course = world.course("ONE")
+    product = monthly(world, course)
+    order = order_of(world, gift(product, "x@g.test"), gift(product, "x@g.test"))
+    world.owe("subscription", *world.shop.subscriptions)
+    world.look(order)
+    assert people_in(world, course) == ["x@g.test"]
+    assert seats(world) == [False, True]
+
+
 # --- several lines ---------------------------------------------------------------------------------------------------
 
 

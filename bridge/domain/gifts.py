@@ -19,3 +19,22 @@ def corrected(seats: Collection[Seat], named: Sequence[int], waiting: Collection
     sat = {seat.person for seat in seats}
     new = iter([person for person in dict.fromkeys(named) if person not in sat])
     return {seat.id: next(new, None) for seat in gone}
+
+
+def without_seat(
+    seats: Collection[Seat], named: Collection[int | None], waiting: Collection[int], paid: int
+) -> tuple[int, int]:
+    """Of those whom one purchase was bought for, how many never sat on a seat of it, and how many seats they may take.
+
+    ``named`` has None for each of whom we never heard; ``paid`` are the seats that are paid for. A seat may be taken if
+    it is open, or if whoever sits there waits for an account and is not named any more.
+    """
+    sat = {seat.person for seat in seats} - {None}
+    kept = [
+        seat
+        for seat in seats
+        if seat.live and seat.person is not None
+        if seat.role is not Role.RECIPIENT or seat.person in named or seat.person not in waiting
+    ]
+    new = [person for person in named if person is None or person not in sat]
+    return len(new), max(paid - len(kept), 0)
