@@ -40,10 +40,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One seat's claim to one item, until ``until`` at the latest.
+    """One seat's claim to one item, until ``until`` at the latest: a date that it was sold with.
 
     ``days`` are those that have not begun yet: they count from the first enrolment. ``held`` is the reason why it
-    rests, "" for none.
+    rests, "" for none. ``grace`` is when it ends because it was not paid again, and is nobody's promise: Totara is not
+    told of it, so that the brake can hold when that would end much access at once.
     """
 
     seat: int
@@ -52,6 +53,7 @@ class Right:
     until: datetime | None = None
     days: int | None = None
     held: str = ""
+    grace: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,10 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
             moments.append(right.starts)
             continue
         until = right.until
-        if until is not None and until <= now:
+        if any(end is not None and end <= now for end in (until, right.grace)):
             continue
+        if right.grace is not None:
+            moments.append(right.grace)
         if right.days is not None:
             if right.seat not in begin:
                 begin[right.seat] = _counted(right, [one.item for one in rights if one.seat == right.seat], items, now)

@@ -45,7 +45,8 @@ def rights_of(connection: Connection, person_id: int) -> list[Right]:
             seat,
             Item(Kind(kind), item),
             starts=starts,
-            until=lasting((seat_until, until, grace)),
+            until=lasting((seat_until, until)),
+            grace=grace,
             days=offer_from_json(offer).days_from_first if seat_until is None else None,
             held=held or "",
         )
