@@ -285,8 +285,10 @@ class Jobs:
         return len(found)
 
     def reconcile(self) -> int:
-        """Owe a look at what nothing tells of: what was deleted for good, and refunds that were deleted. How many."""
-        found, after = 0, 0
+        """Owe a look at what nothing tells of: what was deleted for good, refunds that were deleted, and learners whose
+        access is not what their seats pay for. How many.
+        """
+        found, after = self._adrift(), 0
         while True:
             with self._store.read() as connection:
                 page = ledger.orders_that_matter(connection, after)
@@ -296,6 +298,17 @@ class Jobs:
             due = [number for number, refunded in page.items() if refunded or number not in there]
             self._work.mark_due(ORDER, *due)
             found, after = found + len(due), max(page)
+
+    def _adrift(self) -> int:
+        """As after a clock that was wrong: it ended access by a date that had not come, and nothing is due any more."""
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = learning.adrift(connection, after, self._now())
+            if not page:
+                return found
+            self._work.mark_due(LEARNER, *page)
+            found, after = found + len(page), max(page)
 
     def _missing_subscriptions(self) -> int:
         found, after = 0, 0

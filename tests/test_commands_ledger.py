@@ -340,10 +340,10 @@ def test_what_nothing_tells_of_is_found_when_asked_for(world: World, bridge_comm
     order, course = bought(world)
     bought(world, "TWO", "bob@guest.test")
     world.shop.delete_order(order)
-    assert bridge_command("reconcile").output == "1 orders are due\n"
+    assert bridge_command("reconcile").output == "1 orders, subscriptions and learners are due\n"
     world.settle()
     assert world.access()[MIA, course] == "suspended"
-    assert bridge_command("reconcile").output == "0 orders are due\n"
+    assert bridge_command("reconcile").output == "0 orders, subscriptions and learners are due\n"
     assert world.bridge.work.take("reconcile", "all") is not None
     assert bridge_command("reconcile").exit_code == 1
 

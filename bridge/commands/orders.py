@@ -67,7 +67,8 @@ def resync(
 @click.command()
 @with_bridge
 def reconcile(bridge: Bridge) -> None:
-    """Look for what nothing tells of, now and not only once a day: orders and refunds that were deleted for good.
+    """Look for what nothing tells of, now and not only once a day: orders and refunds that were deleted for good,
+    and access that is not what is paid for.
 
     Marks them due; a worker does the rest.
 
@@ -77,7 +78,7 @@ def reconcile(bridge: Bridge) -> None:
     """
     with holding(bridge, RECONCILE, ALL):
         found = bridge.jobs.reconcile()
-    click.echo(f"{found} orders are due")
+    click.echo(f"{found} orders, subscriptions and learners are due")
 
 
 @click.command()
