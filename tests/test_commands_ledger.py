@@ -388,6 +388,39 @@ def test_the_seats_of_an_order_are_listed(world: World, bridge_command: Run) -> 
     assert bridge_command("seats", "list", "mia").exit_code == 2
 
 
+@pytest.mark.parametrize("words", [("{}",), ("order", "{}"), ("order:{}",)])
+def test_an_order_is_named_in_either_form_whatever_the_command(
+    world: World, bridge_command: Run, words: tuple[str, ...]
+) -> None:
+    order, _ = bought(world, quantity=2)
+    named = [word.format(order) for word in words]
+    assert "pays for 2" in bridge_command("seats", "list", *named).output
+    decided = bridge_command("seats", "decide", *named, "--end", "1", "--yes")
+    assert f"seat 1 of order {order}" in decided.output
+    assert str(order) in bridge_command("explain", *named).output
+    for command in (["seats", "list"], ["seats", "decide", "--end", "1"], ["explain"]):
+        for form in (["subscription", "45"], ["subscription:45"]):
+            assert "subscription 45 is not known" in bridge_command(*command, *form).output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "seats decide order {} --end 1",
+        "seats decide order 1 --end {}",
+        "seats list {}",
+        "resync {}",
+        "resync --subscription {}",
+        "audit show --order {}",
+        "explain person:{}",
+        "catalogue handback {}",
+    ],
+)
+def test_a_number_that_no_database_could_keep_is_refused_in_words(bridge_command: Run, words: str) -> None:
+    refused = bridge_command(*words.format("9" * 23).split())
+    assert (refused.exit_code, "Usage:" in refused.output) == (2, True)
+
+
 def test_the_brake_is_only_released_for_those_whom_it_holds(world: World, bridge_command: Run) -> None:
     bought(world)
     claim = world.bridge.work.take("learner", "1")

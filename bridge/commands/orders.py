@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 from rich.markup import escape
 
-from bridge.commands.common import as_json, as_table, holding, out, with_bridge
+from bridge.commands.common import NUMBER, as_json, as_table, holding, out, with_bridge
 from bridge.commands.common import json_option as json_option  # for the others, who know it by this module
 from bridge.commands.seats import print_seats
 from bridge.errors import NotFound
@@ -23,7 +23,7 @@ from bridge.wiring import Bridge
 
 
 @click.command()
-@click.argument("order_ids", nargs=-1, type=click.IntRange(min=1), metavar="ORDER...")
+@click.argument("order_ids", nargs=-1, type=NUMBER, metavar="ORDER...")
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
@@ -32,7 +32,7 @@ from bridge.wiring import Bridge
 @click.option(
     "--subscription",
     "subscription_ids",
-    type=click.IntRange(min=1),
+    type=NUMBER,
     metavar="ID",
     multiple=True,
     help="A subscription, by its number.",
