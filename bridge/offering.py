@@ -87,6 +87,8 @@ class Offering:
         settled = {result.line.id for result in results}
         if unsure:
             results += self._resolved(source, unsure, remembered, subscriptions, follows)
+        if source.kind == "subscription":
+            results = [_as_long_as_it_stands(result) for result in results]
         results = [_not_too_many(result) for result in results]
         order = {line.id: n for n, line in enumerate(lines)}
         gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
@@ -206,6 +208,13 @@ def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
     if line.product_id:
         return line.product
     return next((one.key for one in known if one.line_id == line.id), line.product)
+
+
+def _as_long_as_it_stands(result: Gives | Unresolved) -> Gives | Unresolved:
+    """Without days: a subscription's status alone says for how long, else a renewal would pay for nothing."""
+    if isinstance(result, Unresolved) or result.offer.days is None:
+        return result
+    return replace(result, offer=replace(result.offer, days=None))
 
 
 def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:

@@ -356,6 +356,14 @@ def test_a_deleted_product_on_a_subscription_does_not_stand_for_all_others(count
     assert "was deleted before" in counter.reason(another, subscriptions=[gone])
 
 
+def test_a_subscription_gives_as_long_as_it_stands_and_not_for_days(counter: Counter, shop: Shop) -> None:
+    shop.says(60, gives="course:7", days="31")
+    assert counter.offer(line(60), source=SUBSCRIPTION) == gives(7)
+    assert counter.offer(line(60)) == replace(gives(7), days=31)
+    kept = seen((60, 0), replace(gives(7), days=31))
+    assert counter.offer(line(60), source=SUBSCRIPTION, known=[kept]) == gives(7)
+
+
 # --- bundles and too much ------------------------------------------------------------------------------------------
 
 
