@@ -70,17 +70,21 @@ class Offering:
     ) -> tuple[list[Gives], list[Unresolved]]:
         """What each line gives, in their order, and the lines of which nobody can tell.
 
-        What a line was sold with stays. Only while nothing was ``given`` for it, a subscription found since takes it.
+        What a line was sold with stays, also that it gave nothing: who bought a book does not get the course that the
+        book became. Only while nothing was ``given`` for it, a subscription found since takes it, and what gave
+        nothing is asked again; later only if an operator wants so.
         ``subscriptions`` are the order's that the shop tells of, None where it can't tell. ``follows``: the order
         says itself that it renews or switches one.
         """
         remembered = {one.key: one.offer for one in known}
+        nothing = {one.key for one in known if given and not one.offer.items and not one.ask_anew}
         results: list[Gives | Unresolved] = []
         unsure: list[Line] = []
         for line in lines:
             key = line.id if source.kind == "order" else key_of(line, known)
             kept = remembered.get(key)
-            if kept is not None and (kept.by_subscription or (kept.items and (given or not subscriptions))):
+            stays = key in nothing or (kept is not None and kept.items and (given or not subscriptions))
+            if kept is not None and (kept.by_subscription or stays):
                 results.append(Gives(line, kept))
             else:
                 unsure.append(line)

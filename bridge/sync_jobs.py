@@ -45,6 +45,7 @@ from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.learning import SeatReport
+from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
 from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
@@ -207,7 +208,7 @@ class Jobs:
 
     # --- what no delivery told -------------------------------------------------------------------------------------
 
-    def sweep(self, since: datetime | None = None) -> int:
+    def sweep(self, since: datetime | None = None, *, anew: bool = False) -> int:
         """Owe a look at every order that was modified and that we have not seen so; returns how many.
 
         With ``since`` given by a person: at every order modified since then, seen or not, and at its learners.
@@ -227,7 +228,7 @@ class Jobs:
                     found += self._owe_unseen(kind, page)
                 else:
                     found += len(page)
-                    self.look_again(kind, [number for number, _ in page])
+                    self.look_again(kind, [number for number, _ in page], anew=anew)
         if since is None:
             with self._store.begin() as connection:
                 ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
@@ -239,11 +240,15 @@ class Jobs:
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start, binned=True)
 
-    def look_again(self, kind: str, numbers: Collection[int]) -> int:
+    def look_again(self, kind: str, numbers: Collection[int], *, anew: bool = False) -> int:
         """Owe a look at these orders or subscriptions, at the access of everybody on their seats, and at the notes in
         the shop, which are compared with what it has; how many people.
+
+        ``anew``: lines that gave nothing when they were sold are asked once more what they give.
         """
         with self._store.begin() as connection:
+            for number in numbers if anew else ():
+                ledger.ask_anew(connection, Source("order" if kind == ORDER else "subscription", number))
             of = learning.learners_of if kind == ORDER else learning.subscribers_of
             learners = sorted({person for number in numbers for person in of(connection, number)})
             learning.doubt(connection, learners)

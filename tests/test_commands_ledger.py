@@ -388,6 +388,27 @@ def test_the_seats_of_an_order_are_listed(world: World, bridge_command: Run) -> 
     assert bridge_command("seats", "list", "mia").exit_code == 2
 
 
+@pytest.mark.parametrize("how", ["number", "since"])
+def test_what_staff_set_late_is_given_to_those_who_bought_before_only_when_an_operator_says_so(
+    world: World, bridge_command: Run, how: str
+) -> None:
+    course = world.course("LATE")
+    world.sell(course)
+    product = world.shop.add_product("Course or book", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test")
+    world.look(order)
+    fields = [{"key": "bridge_gives", "value": f"course:{course}"}]
+    world.shop.edit_product(product, meta_data=fields)
+    world.restart()
+    bridge_command("resync", str(order))
+    world.look(order)
+    assert world.access() == {}
+    named = [str(order)] if how == "number" else ["--since", "2020-01-01"]
+    assert bridge_command("resync", *named, "--gave-nothing").exit_code == 0
+    world.settle()
+    assert world.access() == {("mia@guest.test", course): "active"}
+
+
 @pytest.mark.parametrize("words", [("{}",), ("order", "{}"), ("order:{}",)])
 def test_an_order_is_named_in_either_form_whatever_the_command(
     world: World, bridge_command: Run, words: tuple[str, ...]

@@ -37,28 +37,31 @@ from bridge.wiring import Bridge
     multiple=True,
     help="A subscription, by its number.",
 )
+@click.option("--gave-nothing", "anew", is_flag=True, help="Ask anew what lines give that gave nothing when sold.")
 @with_bridge
 def resync(
-    bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None, subscription_ids: tuple[int, ...]
+    bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None, subscription_ids: tuple[int, ...], anew: bool
 ) -> None:
     """Have orders looked at again, their learners' access verified in Totara, and their notes in the shop.
 
-    Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is.
+    Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is. So does what
+    gave nothing when it was sold, but with --gave-nothing: for staff who set late what a product gives.
 
     \b
     Examples:
       bridge resync 1041 1042
+      bridge resync 1041 --gave-nothing
       bridge resync --subscription 45
       bridge resync --since 2026-11-01
     """
     if bool(order_ids or subscription_ids) == bool(since):
         raise click.UsageError("give either numbers of orders or of subscriptions, or --since")
     if since:
-        found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
+        found = bridge.jobs.sweep(since.replace(tzinfo=UTC), anew=anew)
         click.echo(f"{found} orders and subscriptions are due")
         return
-    learners = bridge.jobs.look_again(ORDER, order_ids) if order_ids else 0
-    learners += bridge.jobs.look_again(SUBSCRIPTION, subscription_ids) if subscription_ids else 0
+    learners = bridge.jobs.look_again(ORDER, order_ids, anew=anew) if order_ids else 0
+    learners += bridge.jobs.look_again(SUBSCRIPTION, subscription_ids, anew=anew) if subscription_ids else 0
     things = [f"{len(order_ids)} orders"] if order_ids else []
     things += [f"{len(subscription_ids)} subscriptions"] if subscription_ids else []
     click.echo(f"{', '.join(things)} and {learners} learners are due")

@@ -196,7 +196,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation."""
+    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation.
+
+    ``ask_anew`` tells that it gave nothing when it was sold, and that an operator wants it asked once more.
+    """
 
     id: int
     line_id: int | None
@@ -208,6 +211,7 @@ class Purchase:
     until: datetime | None
     grace_until: datetime | None
     held: str | None
+    ask_anew: bool = False
 
     @property
     def seats_paid(self) -> int:
@@ -218,6 +222,9 @@ class Purchase:
         """Whether it pays from when until when, and rests or not, just so."""
         return all(getattr(self, name) == value for name, value in state.items())
 
+
+#: Kept in place of an offer that gave nothing, until the line is looked at.
+_ASK_ANEW = {"gives": [], "ask_anew": True}
 
 _PURCHASE = select(purchases)
 _OF_ORDER = _PURCHASE.where(purchases.c.order_id == bindparam("source")).order_by(purchases.c.id)
@@ -239,9 +246,18 @@ def purchases_of(connection: Connection, source: Source) -> list[Purchase]:
             row.until,
             row.grace_until,
             row.held,
+            row.offer == _ASK_ANEW,
         )
         for row in connection.execute(query, {"source": source.id})
     ]
+
+
+def ask_anew(connection: Connection, source: Source) -> None:
+    """Have lines that gave nothing when they were sold asked once more what they give."""
+    mine = purchases.c.order_id if source.kind == "order" else purchases.c.subscription_id
+    for row in connection.execute(select(purchases.c.id, purchases.c.offer).where(mine == source.id)).all():
+        if offer_from_json(row.offer) == Offer():
+            connection.execute(update(purchases).where(purchases.c.id == row.id).values(offer=_ASK_ANEW))
 
 
 def record_purchase(
