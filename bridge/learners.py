@@ -407,7 +407,10 @@ class Learners:
         return untold and self._totara.find_account(look.user_id) is None
 
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
-        """Whether ending these is part of a mass withdrawal. What ends by a date that was known does not count."""
+        """Whether ending these is part of a mass withdrawal.
+
+        What ends by a date that it was sold with does not count. The end of grace does: Totara was not told of it.
+        """
         sudden = [item for item in items if (until := look.held[item].until) is None or until > now]
         if not sudden:
             return False

@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row
 
 from bridge.domain.enrolments import lasting
+from bridge.domain.gifts import corrected, without_seat
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
 from bridge.domain.offers import Offer, Offers
 from bridge.domain.purchases import (
     Buyer,
     Choice,
     Gives,
+    Line,
     Order,
     Paying,
     Role,
@@ -29,6 +31,7 @@ from bridge.domain.purchases import (
     for_one,
     paid_units,
     plan_seats,
+    said_of,
     seat_counts,
     standing,
     subscribed,
@@ -85,7 +88,7 @@ class Look:
     known: Sequence[Purchase]
     untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
     buyer: int | Contact | None = None
-    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for
+    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for, if told
     ends: datetime | None = None
     why: str = ""
     idle: frozenset[int] = frozenset()
@@ -432,8 +435,8 @@ class Orders:
             if key in known and not known[key].stands_as(**state):
                 moved.add(ids[key])
         ledger.hold_still(connection, look.beyond)
-        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         takers, learners = self._takers(connection, look, buyer, ids, now)
+        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
@@ -491,19 +494,28 @@ class Orders:
         if buyer is None:
             return takers, touched
         counts = seat_counts(look.gives, look.units)
+        own = [gift for gift in look.gives if gift.line.id not in look.recipients]
+        before = {one.id for one in look.known}  # a purchase that is new has no seats to move
+        named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
-            before = {purchase} & {one.id for one in look.known}  # one that is new has no seats to move
-            to = look.recipients.get(gift.line.id, ())
-            if to:
+            if gift.line.id in look.recipients:
+                to = look.recipients[gift.line.id]
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
-                if len(persons) == 1:
-                    touched |= ledger.move_seats(connection, before, persons[0], Role.RECIPIENT)
-            elif for_one(gift, look.gives, counts) and not self._switches.was_others(connection, gift.line, buyer):
+                named.setdefault(purchase, []).extend(persons)
+            elif for_one(gift, own, counts) and not self._switches.was_others(connection, gift.line, buyer):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
-            touched |= ledger.move_seats(connection, before, buyer, Role.BUYER)
+            touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
+        for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):
+            touched |= self._corrected(connection, before & {purchase}, persons)
         return takers, touched
+
+    def _corrected(self, connection: Connection, known: Collection[int], persons: Sequence[int]) -> set[int]:
+        """Whoever is touched because an address was corrected. ``persons`` are all whom the purchase was bought for."""
+        seats = ledger.seats_of(connection, {number: number for number in known})
+        waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return ledger.reseat(connection, corrected(seats, persons, waiting))
 
     # --- who -------------------------------------------------------------------------------------------------------
 
@@ -536,13 +548,14 @@ class Orders:
     def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
         """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
 
-        Their recipients stand in the line's meta, several of them with commas between.
+        Their recipients stand in the line's meta, several of them with commas between. Where these are more than there
+        are seats for, who gets one is for a person to say.
         """
         recipients: dict[int, list[Contact]] = {}
         nowhere: list[Unresolved] = []
         for line in (gift.line for gift in look.gives if gift.offer.items):
-            words = line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(",")
-            emails = [email for word in words if (email := normal_email(word))]
+            words = said_of(line, self._settings.gift_meta, look.gives).replace(";", ",").split(",")
+            emails = dict.fromkeys(email for word in words if (email := normal_email(word)))
             if not all(map(is_email, emails)):
                 said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
                 nowhere.append(Unresolved(line, said))
@@ -551,7 +564,34 @@ class Orders:
         out = {one.line.id for one in nowhere}
         gives = [gift for gift in look.gives if gift.line.id not in out]
         untold = look.untold | {look.keys[number] for number in out}
-        return replace(look, gives=gives, untold=untold, recipients=recipients), nowhere
+        look = replace(look, gives=gives, untold=untold, recipients=recipients)
+        crowded = self._crowded(look)
+        recipients |= {one.line.id: [] for one in crowded}
+        return replace(look, recipients=recipients), [*nowhere, *crowded]
+
+    def _crowded(self, look: Look) -> list[Unresolved]:
+        """The gifts to more people than there are seats for. Whoever sat on one before needs none."""
+        counts = seat_counts(look.gives, look.units)
+        lines: dict[Hashable, list[Line]] = {}
+        for gift in look.gives:
+            if gift.line.id in look.recipients:
+                lines.setdefault(look.keys[gift.line.id], []).append(gift.line)
+        known = {one.key: one.id for one in look.known}
+        crowded: list[Unresolved] = []
+        for key, mine in lines.items():
+            emails = {one.identity.guest_email: one for line in mine for one in look.recipients[line.id]}
+            paid = sum(counts[gift.line.id] for gift in look.gives if look.keys[gift.line.id] == key)
+            new, room = self._without_seat(known.get(key), list(emails.values()), paid)
+            if new > room:
+                crowded += [Unresolved(line, _too_many(line, look.source, new, room)) for line in mine]
+        return crowded
+
+    def _without_seat(self, purchase: int | None, named: Sequence[Contact], paid: int) -> tuple[int, int]:
+        with self._store.read() as connection:
+            found = [people.find_person(connection, one.identity) for one in named]
+            seats = ledger.seats_of(connection, {purchase: purchase}) if purchase is not None else []
+            waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return without_seat(seats, [person.id if person else None for person in found], waiting, paid)
 
     def _laid_out(self, source: Source) -> Callable[[Choice], str]:
         def words(choice: Choice) -> str:
@@ -562,6 +602,14 @@ class Orders:
             )
 
         return words
+
+
+def _too_many(line: Line, source: Source, new: int, room: int) -> str:
+    shown = f"{source.id}" if source.kind == "order" else f"{source.kind}:{source.id}"
+    return (
+        f"line {line.id} is a gift to more people than there are seats for: {new} of them have none, and {room} are "
+        f"open. Take addresses off the line, or raise its quantity; `bridge seats list {shown}` shows who sits there"
+    )
 
 
 def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
@@ -587,5 +635,6 @@ def _summed(wants: Sequence[Want]) -> list[Want]:
     summed: dict[Hashable, Want] = {}
     for want in wants:
         before = summed.get(want.key, Want(want.key, 0))
-        summed[want.key] = Want(want.key, before.seats + want.seats, (*before.takers, *want.takers))
+        takers = dict.fromkeys((*before.takers, *want.takers))  # whom two lines name takes one seat
+        summed[want.key] = Want(want.key, before.seats + want.seats, tuple(takers))
     return list(summed.values())

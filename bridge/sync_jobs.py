@@ -43,6 +43,7 @@ from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
+from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
 from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
@@ -142,7 +143,7 @@ class Jobs:
 
     # --- what no delivery told -------------------------------------------------------------------------------------
 
-    def sweep(self, since: datetime | None = None) -> int:
+    def sweep(self, since: datetime | None = None, *, anew: bool = False) -> int:
         """Owe a look at every order that was modified and that we have not seen so; returns how many.
 
         With ``since`` given by a person: at every order modified since then, seen or not, and at its learners.
@@ -162,7 +163,7 @@ class Jobs:
                     found += self._owe_unseen(kind, page)
                 else:
                     found += len(page)
-                    self.look_again(kind, [number for number, _ in page])
+                    self.look_again(kind, [number for number, _ in page], anew=anew)
         if since is None:
             with self._store.begin() as connection:
                 ledger.write_note(self._store, connection, SWEEP, begun.isoformat(), begun)
@@ -174,11 +175,15 @@ class Jobs:
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start, binned=True)
 
-    def look_again(self, kind: str, numbers: Collection[int]) -> int:
+    def look_again(self, kind: str, numbers: Collection[int], *, anew: bool = False) -> int:
         """Owe a look at these orders or subscriptions, at the access of everybody on their seats, and at the notes in
         the shop, which are compared with what it has; how many people.
+
+        ``anew``: lines that gave nothing when they were sold are asked once more what they give.
         """
         with self._store.begin() as connection:
+            for number in numbers if anew else ():
+                ledger.ask_anew(connection, Source("order" if kind == ORDER else "subscription", number))
             of = learning.learners_of if kind == ORDER else learning.subscribers_of
             learners = sorted({person for number in numbers for person in of(connection, number)})
             learning.doubt(connection, learners)
@@ -223,8 +228,10 @@ class Jobs:
         return len(found)
 
     def reconcile(self) -> int:
-        """Owe a look at what nothing tells of: what was deleted for good, and refunds that were deleted. How many."""
-        found, after = 0, 0
+        """Owe a look at what nothing tells of: what was deleted for good, refunds that were deleted, and learners whose
+        access is not what their seats pay for. How many.
+        """
+        found, after = self._adrift(), 0
         while True:
             with self._store.read() as connection:
                 page = ledger.orders_that_matter(connection, after)
@@ -234,6 +241,17 @@ class Jobs:
             due = [number for number, refunded in page.items() if refunded or number not in there]
             self._work.mark_due(ORDER, *due)
             found, after = found + len(due), max(page)
+
+    def _adrift(self) -> int:
+        """As after a clock that was wrong: it ended access by a date that had not come, and nothing is due any more."""
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = learning.adrift(connection, after, self._now())
+            if not page:
+                return found
+            self._work.mark_due(LEARNER, *page)
+            found, after = found + len(page), max(page)
 
     def _missing_subscriptions(self) -> int:
         found, after = 0, 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.domain.enrolments import lasting, wanted
+from bridge.domain.enrolments import Held, Right, lasting, wanted
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.news import Ended, Fact, facts, next_fact
 from bridge.domain.offers import Item, Kind
@@ -72,8 +73,8 @@ class Telling:
             person = people.get_person(connection, person_id)
             if person is None:
                 return None
-            held = learning.held_by(connection, person_id)
-            items = wanted(learning.rights_of(connection, person_id), now).items
+            rights = learning.rights_of(connection, person_id)
+            held, items = _with_grace(learning.held_by(connection, person_id), rights, now)
             told = learning.told(connection, person_id)
             seats = learning.last_of_each(connection, person_id)
         sent = [fact for fact, taken in told.items() if taken]
@@ -139,6 +140,16 @@ class Telling:
 
     def _page(self, item: Item) -> str:
         return f"{self._site}{_PAGES[item.kind].format(item.id)}" if item.kind in _PAGES else ""
+
+
+def _with_grace(
+    held: Mapping[Item, Held], rights: Sequence[Right], now: datetime
+) -> tuple[dict[Item, Held], Mapping[Item, datetime | None]]:
+    """The access, and what is paid for, with the end of the days of grace: Totara is not told it, but the learner is."""
+    lapsing = {right.item for right in rights if right.grace is not None}
+    ends = wanted([replace(right, until=lasting((right.until, right.grace))) for right in rights], now).items
+    both = lapsing & set(ends)
+    return {item: replace(it, until=ends[item]) if item in both else it for item, it in held.items()}, ends
 
 
 def _of_one_letter(fact: Fact) -> tuple[str, str]:

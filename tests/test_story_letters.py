@@ -127,6 +127,22 @@ def test_the_end_of_access_is_told_with_its_reason_and_a_new_beginning_as_well(w
     assert "ready" in again.lower()
 
 
+def test_that_access_ends_with_the_days_of_grace_is_told_before(world: World, inbox: Inbox) -> None:
+    order = bought(world, world.course("ONE"))
+    world.clock.advance(days=10)
+    world.shop.set_status(order, "on-hold")
+    world.owe("order", order)
+    world.settle()
+    (end,) = (row.grace_until for row in world.rows("purchases"))
+    assert "ends soon" in subjects(inbox)[-1]
+    assert str(end.day) in text(inbox)
+    told = len(inbox.mails)
+    world.clock.set(end)
+    world.settle()
+    assert "ended" in subjects(inbox)[-1]
+    assert len(inbox.mails) == told + 1
+
+
 def test_a_mail_server_that_is_down_delays_letters_and_loses_none(world: World, inbox: Inbox) -> None:
     course = world.course("ONE")
     inbox.answers["MAIL"] = "451 try later"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -116,13 +117,14 @@ def test_a_paid_order_on_hold_keeps_its_access_for_the_days_of_grace_and_then_no
     held = world.now()
     world.look(order)
     assert status(world, "a@b.test", course) == "active"
-    end = ends(world, "a@b.test", course)
-    assert end is not None
+    (end,) = (row.grace_until for row in world.rows("purchases"))
     assert timedelta(days=7, seconds=-1) <= end - held < timedelta(days=7, seconds=30)
-    # Each later look leaves the end where it was.
+    assert f"until {end:%Y-%m-%d}" in world.told(order)
+    # Each later look leaves the end where it was. Totara is not told: whether it ends is for us to say then.
     world.clock.advance(days=3)
     world.look(order)
-    assert ends(world, "a@b.test", course) == end
+    assert [row.grace_until for row in world.rows("purchases")] == [end]
+    assert ends(world, "a@b.test", course) is None
     at(world, end - timedelta(seconds=30))
     assert status(world, "a@b.test", course) == "active"
     at(world, end)
@@ -382,6 +384,30 @@ def test_days_begin_at_once_also_where_the_course_is_had_for_good(world: World, 
     world.look(for_good)
     assert status(world, "a@b.test", course) == "active"
     assert ends(world, "a@b.test", course) == until
+
+
+def test_days_do_not_count_for_what_a_subscription_pays_for(make_world: Callable[..., World]) -> None:
+    world = make_world(subscriptions=True)
+    course = world.course("ONE")
+    world.sell(course)
+    fields = [{"key": "bridge_gives", "value": f"course:{course}"}, {"key": "bridge_days", "value": "31"}]
+    product = world.shop.add_product("Pass", type="subscription", price="20.00", sku="pass", meta_data=fields)
+    order = world.shop.place_order([(product, 1)], email="a@b.test")
+    (subscription,) = world.shop.subscriptions
+    world.owe("subscription", subscription)
+    world.look(order)
+    assert seat_ends(world) == [None]
+    world.clock.advance(days=30)
+    renewal = world.shop.renew(subscription)
+    world.owe("subscription", subscription)
+    world.look(renewal)
+    at(world, world.now() + timedelta(days=10))
+    assert status(world, "a@b.test", course) == "active"
+    assert ends(world, "a@b.test", course) is None
+    world.shop.change_subscription(subscription, "cancelled")
+    world.owe("subscription", subscription)
+    world.settle()
+    assert status(world, "a@b.test", course) == "suspended"
 
 
 def test_days_for_two_courses_add_up_to_the_later_of_what_is_there(world: World, offers: Offering) -> None:

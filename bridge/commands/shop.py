@@ -255,7 +255,7 @@ def _print_outcome(outcome: Outcome, json_: bool) -> None:
 
 
 @catalogue.command("handback")
-@click.argument("course_id", type=click.IntRange(min=2))
+@click.argument("course_id", type=click.IntRange(2, 10**18 - 1))
 @click.argument("fields", nargs=-1, type=click.Choice(FIELDS))
 @with_bridge
 def catalogue_handback(bridge: Bridge, course_id: int, fields: tuple[str, ...]) -> None:

@@ -40,11 +40,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One seat's claim to one item, until ``until`` at the latest.
+    """One seat's claim to one item, until ``until`` at the latest: a date that it was sold with.
 
     ``days`` are those that count from the first enrolment: from ``begun`` on, None while they have not begun, and then
     until ``written``, as far as was worked out so far. ``dated`` tells that it was sold with an end of its own, and
-    ``since`` when such a seat was given, or began. ``grace`` is until when it goes on although it is not paid any more.
+    ``since`` when such a seat was given, or began. ``held`` is the reason why it rests, "" for none. ``grace`` is when
+    it ends because it was not paid again, and is nobody's promise: Totara is not told of it, so that the brake can hold
+    when that would end much access at once.
     """
 
     seat: int
@@ -96,6 +98,7 @@ def wanted(rights: Sequence[Right], now: datetime) -> Wanted:
     runs = _runs(there, now)
     items: dict[Item, datetime | None] = {}
     moments = [right.starts for right in paid if right.starts is not None and right.starts > now]
+    moments += [right.grace for right in there if right.grace is not None]
     for right in there:
         until = right.until if right.days is None else _end_of(right, runs)
         if until is not None and until <= now:

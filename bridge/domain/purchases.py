@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.domain.offers import ForWhom, Offer
+from bridge.domain.offers import ForWhom, Item, Offer
 
 # --- the shop's things -----------------------------------------------------------------------------------------------
 
@@ -226,15 +226,32 @@ def paid_units(lines: Sequence[Line], refunds: Collection[Refund]) -> dict[int, 
     return left
 
 
-def without_repeats(gives: Sequence[Gives]) -> list[Gives]:
-    """The same, with nothing given by a bundle's line that the bundle gives itself."""
-    by_id = {gift.line.id: gift.offer for gift in gives}
-    return [
-        replace(gift, offer=gift.offer.without(by_id[gift.line.bundled_by].items))
-        if gift.line.bundled_by in by_id
-        else gift
-        for gift in gives
-    ]
+def without_repeats(gives: Sequence[Gives], settled: Collection[int] = ()) -> list[Gives]:
+    """The same, with nothing given twice within one bundle, by its own line or by those that belong to it.
+
+    What two of them give stays with the bundle's own line, else with the one that gives the most seats of it. Lines
+    that were sold so before (``settled``) stay as they are.
+    """
+    bundles = _bundles(gives)
+    places = {gift.line.id: n for n, gift in enumerate(gives)}
+
+    def first(gift: Gives) -> tuple[bool, bool, int, int]:
+        line = gift.line
+        return line.id not in settled, line.bundled_by in places, -line.quantity * gift.offer.seats, places[line.id]
+
+    given: dict[int, set[Item]] = {bundle: set() for bundle in bundles.values()}
+    found: dict[int, Gives] = {}
+    for gift in sorted(gives, key=first):
+        before = given[bundles[gift.line.id]]
+        kept = gift.line.id in settled
+        found[gift.line.id] = gift if kept else replace(gift, offer=gift.offer.without(before))
+        before.update(gift.offer.items)
+    return [found[gift.line.id] for gift in gives]
+
+
+def _bundles(gives: Sequence[Gives]) -> dict[int, int]:
+    """Line -> the line of its bundle, or itself; the bundle's line itself need not be among them."""
+    return {gift.line.id: gift.line.bundled_by or gift.line.id for gift in gives}
 
 
 # --- seats -----------------------------------------------------------------------------------------------------------
@@ -385,6 +402,12 @@ def _which_go(
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
 
 
+def said_of(line: Line, meta: str, gives: Sequence[Gives]) -> str:
+    """What the line's meta says, or else that of the line of its bundle; "" for nothing."""
+    bundles = (gift.line for gift in gives if gift.line.id == line.bundled_by)
+    return next((word for one in (line, *bundles) if (word := one.meta.get(meta, ""))), "")
+
+
 def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:
     """Line id -> the seats it pays for. A line without items has none."""
     return {gift.line.id: units[gift.line.id] * gift.offer.seats if gift.offer.items else 0 for gift in gives}
@@ -394,10 +417,26 @@ def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> b
     """Whether the buyer takes the seat of this line.
 
     Where the offer does not say, a buyer of one unit takes the seat at once; of several, all stay open to be given
-    away. Units are counted over the whole order, since one course may stand on two lines.
+    away. Several are units of one line, and units of lines, or of bundles as a whole, that give just the same. Where
+    two give the same only in part, they are two different things, and the buyer takes a seat of each.
     """
-    told = gift.line.meta.get(FOR_WHOM_META, "") if gift.offer.for_whom is ForWhom.ASK else str(gift.offer.for_whom)
+    whom = gift.offer.for_whom
+    told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):
         return told != "team"
-    alike = sum(counts[other.line.id] for other in gives if set(other.offer.items) & set(gift.offer.items))
-    return alike == 1
+    bundles, wholes = _bundles(gives), _wholes(gives)
+    mine = bundles[gift.line.id]
+    units = {bundle: 0 for bundle, whole in wholes.items() if whole == wholes[mine]}
+    for other in gives:
+        if (bundle := bundles[other.line.id]) in units:
+            units[bundle] = max(units[bundle], counts[other.line.id])
+    return counts[gift.line.id] + sum(units.values()) - units[mine] == 1
+
+
+def _wholes(gives: Sequence[Gives]) -> dict[int, frozenset[Item]]:
+    """Bundle, or line that belongs to none -> all that it gives."""
+    wholes: dict[int, frozenset[Item]] = {}
+    for gift in gives:
+        bundle = gift.line.bundled_by or gift.line.id
+        wholes[bundle] = wholes.get(bundle, frozenset()) | set(gift.offer.items)
+    return wholes

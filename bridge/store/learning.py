@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, union, update
 
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
@@ -66,7 +66,7 @@ def _right(
         seat,
         Item(Kind(kind), number),
         starts=starts,
-        until=lasting((None if runs else seat_until, until, grace)),
+        until=lasting((None if runs else seat_until, until)),
         days=sold.days_from_first if runs else None,
         held=held or "",
         begun=begun,
@@ -131,6 +131,35 @@ def ended_since(connection: Connection, moment: datetime) -> tuple[int, int]:
     ).scalar()
     there = connection.execute(count.where(access.c.state == State.ACTIVE)).scalar()
     return int(ended or 0), int(there or 0)
+
+
+def adrift(connection: Connection, after: int, now: datetime) -> list[int]:
+    """The next hundred persons whose access is not what their seats pay for, and of whom nobody knows why.
+
+    Either a seat pays for it now, and it was not seen to be there; or it is there, and nothing pays for it. Where a
+    trouble is written down, somebody was told already.
+    """
+    ends = (seats.c.until, purchases.c.until, purchases.c.grace_until)
+    pays = and_(
+        seats.c.ended_at.is_(None),
+        purchases.c.held.is_(None),
+        or_(purchases.c.starts.is_(None), purchases.c.starts <= now),
+        *(or_(end.is_(None), end > now) for end in ends),
+    )
+    items = _SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+    same = and_(
+        access.c.person_id == seats.c.person_id,
+        access.c.kind == purchase_items.c.kind,
+        access.c.item_id == purchase_items.c.item_id,
+    )
+    not_there = or_(access.c.state != State.ACTIVE, access.c.verified_at.is_(None))
+    lacking = select(seats.c.person_id).select_from(items.outerjoin(access, same)).where(pays)
+    lacking = lacking.where(or_(access.c.state.is_(None), and_(access.c.trouble.is_(None), not_there)))
+    paid = select(seats.c.id).select_from(items).where(same, pays).correlate(access).exists()
+    unpaid = select(access.c.person_id).where(access.c.state == State.ACTIVE, access.c.trouble.is_(None), ~paid)
+    both = union(lacking.where(seats.c.person_id > after), unpaid.where(access.c.person_id > after)).subquery()
+    query = select(both.c.person_id).order_by(both.c.person_id).limit(100)
+    return [int(person) for (person,) in connection.execute(query)]
 
 
 _ORDERS_OF = (

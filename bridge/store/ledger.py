@@ -215,7 +215,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation."""
+    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation.
+
+    ``ask_anew`` tells that it gave nothing when it was sold, and that an operator wants it asked once more.
+    """
 
     id: int
     line_id: int | None
@@ -227,6 +230,7 @@ class Purchase:
     until: datetime | None
     grace_until: datetime | None
     held: str | None
+    ask_anew: bool = False
 
     @property
     def seats_paid(self) -> int:
@@ -237,6 +241,9 @@ class Purchase:
         """Whether it pays from when until when, and rests or not, just so."""
         return all(getattr(self, name) == value for name, value in state.items())
 
+
+#: Kept in place of an offer that gave nothing, until the line is looked at.
+_ASK_ANEW = {"gives": [], "ask_anew": True}
 
 _PURCHASE = select(purchases)
 _OF_ORDER = _PURCHASE.where(purchases.c.order_id == bindparam("source")).order_by(purchases.c.id)
@@ -258,9 +265,18 @@ def purchases_of(connection: Connection, source: Source) -> list[Purchase]:
             row.until,
             row.grace_until,
             row.held,
+            row.offer == _ASK_ANEW,
         )
         for row in connection.execute(query, {"source": source.id})
     ]
+
+
+def ask_anew(connection: Connection, source: Source) -> None:
+    """Have lines that gave nothing when they were sold asked once more what they give."""
+    mine = purchases.c.order_id if source.kind == "order" else purchases.c.subscription_id
+    for row in connection.execute(select(purchases.c.id, purchases.c.offer).where(mine == source.id)).all():
+        if offer_from_json(row.offer) == Offer():
+            connection.execute(update(purchases).where(purchases.c.id == row.id).values(offer=_ASK_ANEW))
 
 
 def record_purchase(
@@ -385,6 +401,21 @@ def move_seats(connection: Connection, purchase_ids: Collection[int], person_id:
         connection.execute(update(seats).where(*waiting).values(person_id=person_id))
         before.add(person_id)
     return before
+
+
+def reseat(connection: Connection, moves: Mapping[int, int | None]) -> set[int]:
+    """Seat -> who sits there from now on, None for nobody; returns everybody concerned.
+
+    A seat whose holder was given an account meanwhile stays where it is.
+    """
+    query = select(seats.c.id, seats.c.person_id).where(seats.c.id.in_(sorted(moves)))
+    before = dict(connection.execute(query).all()) if moves else {}
+    with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
+    for seat_id, person in sorted(moves.items()):
+        role = None if person is None else Role.RECIPIENT
+        statement = update(seats).where(seats.c.id == seat_id, seats.c.person_id.not_in(with_account))
+        connection.execute(statement.values(person_id=person, role=role))
+    return {person for person in (*before.values(), *moves.values()) if person is not None}
 
 
 def begin_days(connection: Connection, begin: Mapping[int, Run]) -> None:
