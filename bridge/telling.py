@@ -145,7 +145,7 @@ class Telling:
 def _with_grace(
     held: Mapping[Item, Held], rights: Sequence[Right], now: datetime
 ) -> tuple[dict[Item, Held], Mapping[Item, datetime | None]]:
-    """The access, and what is paid for, with the end of the days of grace: Totara is not told it, but the learner is."""
+    """The access, and what is paid for, with the end of grace too: Totara is not told it, but the learner is."""
     lapsing = {right.item for right in rights if right.grace is not None}
     ends = wanted([replace(right, until=lasting((right.until, right.grace))) for right in rights], now).items
     both = lapsing & set(ends)
