@@ -14,9 +14,11 @@ from rich.table import Table
 
 from bench.accept import accept
 from bench.catalogue import catalogue, memory
+from bench.cold import cold
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
+from bench.unchanged import unchanged
 from bridge import logs
 
 Measurement = Callable[..., Iterator[Row]]
@@ -24,6 +26,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "accept": accept,
     "hint": hint,
     "drain": drain,
+    "cold": cold,
+    "unchanged": unchanged,
     "catalogue": catalogue,
     "memory": memory,
 }

@@ -55,9 +55,9 @@ class Hands:
             raise RuntimeError(f"{function}: {body}")
         return body
 
-    def enrol(self, order_id: int, course_id: int, *, cold: bool = False) -> None:
-        """From a paid order to a learner who can enter: six calls. ``cold``: and one for what the product gives,
-        which its own meta may say; who has many orders to do need not ask for it again each time.
+    def enrol(self, order_id: int, *course_ids: int, cold: bool = False) -> None:
+        """From a paid order to a learner who can enter: five calls, and one for each course. ``cold``: and one for
+        what the product gives, which its own meta may say; who has many orders to do need not ask for it each time.
         """
         order = self.shop("GET", f"orders/{order_id}")
         if cold:
@@ -79,20 +79,39 @@ class Hands:
             f"{self._totara}/api/graphql.php", json={"query": CREATE, "variables": {"i": user}}, headers=self._bearer
         )
         user_id = answer.json()["data"]["core_user_create_user"]["user"]["id"]
-        self.service("core_course_get_courses_by_field", field="ids", value=course_id, moodlewssettingraw=1)
-        fields = {"roleid": 5, "userid": user_id, "courseid": course_id, "timestart": 0, "timeend": 0, "suspend": 0}
-        self.service("enrol_manual_enrol_users", **{f"enrolments[0][{name}]": value for name, value in fields.items()})
+        ids = ",".join(map(str, course_ids))
+        self.service("core_course_get_courses_by_field", field="ids", value=ids, moodlewssettingraw=1)
+        for course_id in course_ids:
+            fields = {"roleid": 5, "userid": user_id, "courseid": course_id, "timestart": 0, "timeend": 0, "suspend": 0}
+            told = {f"enrolments[0][{name}]": value for name, value in fields.items()}
+            self.service("enrol_manual_enrol_users", **told)
         found = self.service("core_enrol_get_users_courses", userid=user_id)
-        if course_id not in [course["id"] for course in found]:
+        if not {course["id"] for course in found}.issuperset(course_ids):
             raise RuntimeError("enrolled, but can't enter")
 
-    def tell(self, order_id: int, course_id: int) -> None:
+    def tell(self, order_id: int, *course_ids: int) -> None:
         """What the order is told of it: meta and a note, two calls."""
-        seats = f"line 1, course {course_id}: access ready for Totara user 1000"
+        lines = (f"line {n}, course {one}: access ready for Totara user 1000" for n, one in enumerate(course_ids, 1))
+        seats = "; ".join(lines)
         meta = [{"key": "_bridge_access", "value": "ready"}, {"key": "_bridge_seats", "value": seats}]
         self.shop("PUT", f"orders/{order_id}?_fields=id", {"meta_data": meta})
         note = {"note": f"Learning access: {seats}. [bridge 0123456789abcdef]", "customer_note": False}
         self.shop("POST", f"orders/{order_id}/notes", note)
+
+    def order(self, order_id: int) -> str:
+        """Read an order; its status."""
+        return str(self.shop("GET", f"orders/{order_id}")["status"])
+
+    def orders_modified(self, after: str) -> list[int]:
+        """Page through the numbers of all orders modified after a moment."""
+        found: list[int] = []
+        for page in range(1, 10_000):
+            query = f"modified_after={after}&dates_are_gmt=true&orderby=modified&order=asc"
+            rows = self.shop("GET", f"orders?{query}&per_page=100&page={page}&_fields=id,date_modified_gmt")
+            found += [int(row["id"]) for row in rows]
+            if len(rows) < 100:
+                break
+        return found
 
     def courses(self, categories: Iterable[int]) -> int:
         """Read the categories and all courses; how many."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.by_hand import Hands
@@ -92,24 +91,15 @@ def catalogue(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
         hands.close()
 
 
-def _peak(pid: int) -> int:
-    """The peak of a process's resident memory so far, in KiB; 0 when it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
-
-
 def _apply(places: Places, environ: Mapping[str, str], name: str) -> float:
     process = bridge("catalogue apply --anyway", environ, places.folder / name)
-    peak = 0
+    peak = 0.0
     while process.returncode() is None:
-        peak = max(peak, _peak(process.pid))
+        peak = max(peak, process.peak())
         time.sleep(0.01)
     if process.returncode():
         raise RuntimeError(process.told()[-2000:])
-    return peak / 1024
+    return peak
 
 
 def memory(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:

@@ -4,69 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import requests
-from sqlalchemy import func, select
 
 from bench.by_hand import Hands, at_once
 from bench.load import deliveries
 from bench.measure import Row, alternate, row
-from bench.places import SQLITE, Places, store_at
-from bench.processes import Process, bridge, environment, free_port, wait_for
-from bench.systems import Systems
-from bridge.store.db import Store
-from bridge.store.models import work
+from bench.places import SQLITE, Places
+from bench.town import PATIENCE, town, until_idle
 from bridge.store.work import Work
-
-PATIENCE = 60.0
-QUIET = {"orders_sweep_seconds": 3600, "work_watch_seconds": 3600, "catalogue_every_seconds": 3600}
-
-
-def _due(store: Store) -> int:
-    """How many things are owed or held."""
-    query = select(func.count()).where(work.c.due_at.is_not(None) | work.c.lease_owner.is_not(None))
-    with store.read() as connection:
-        return int(connection.execute(query).scalar() or 0)
-
-
-def _until_idle(store: Store, every: float = 0.02) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if _due(store) == 0:
-            return
-        time.sleep(every)
-    raise RuntimeError("the bridge has not finished in time")
-
-
-@contextmanager
-def _town(places: Places, kind: str, commands: list[str], **settings: object) -> Iterator[tuple[Systems, Store, int]]:
-    """Systems, a database, processes of the bridge that have nothing to do, and the port that deliveries go to."""
-    running: list[Process] = []
-    with Systems() as systems:
-        systems.ask("sell", 20)
-        database, port = places.new(kind), free_port()
-        environ = environment(database, systems.shop, systems.totara, port, **{**QUIET, **settings})
-        store = store_at(database)
-        try:
-            for number, command in enumerate(commands):
-                running.append(bridge(command, environ, places.folder / f"{command}-{kind}-{number}.log"))
-            if commands[0] != "work":
-                wait_for(f"http://127.0.0.1:{port}/healthz", running[0])
-            until = time.monotonic() + PATIENCE
-            while time.monotonic() < until:  # the clock's first round, and every worker's first claim
-                with store.read() as connection:
-                    if connection.execute(select(func.count()).where(work.c.settled_at.is_not(None))).scalar():
-                        break
-                time.sleep(0.05)
-            time.sleep(1.0)
-            _until_idle(store)
-            yield systems, store, port
-        finally:
-            store.close()
-            for process in running:
-                process.stop()
-
 
 # --- one order on an idle system -----------------------------------------------------------------------------------
 
@@ -74,7 +20,8 @@ def _town(places: Places, kind: str, commands: list[str], **settings: object) ->
 def hint(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
     """From the delivery to the answer that verifies the enrolment, with systems that answer at once and in 20 ms."""
     commands = ["run"] if kind == SQLITE else ["serve", "work"]
-    with _town(places, kind, commands) as (systems, store, port):
+    with town(places, kind, commands) as made:
+        systems, store, port = made.systems, made.store, made.port
         hands = Hands(systems.shop, systems.totara)
         url = f"http://127.0.0.1:{port}/webhooks/woocommerce"
         session = requests.Session()
@@ -104,7 +51,7 @@ def hint(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
             began = time.monotonic()
             session.send(request).raise_for_status()
             took = moments(began)
-            _until_idle(store)
+            until_idle(store)
             time.sleep(0.15)  # idle again: workers wait at the bell
             return took
 
@@ -134,7 +81,8 @@ def drain(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
     """Orders per second of 2 processes of 4 threads, against the same calls from 8 threads."""
     orders, pairs = (60, 2) if quick else (200, 5)
     # Marked by another process than they are worked in: SQLite has only the poll to tell of that.
-    with _town(places, kind, ["work", "work"], work_poll_seconds=0.1) as (systems, store, _):
+    with town(places, kind, ["work", "work"], work_poll_seconds=0.1) as made:
+        systems, store = made.systems, made.store
         engine = Work(store)
         more: dict[str, float] = {}
 
@@ -145,7 +93,7 @@ def drain(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
             began = time.monotonic()
             engine.mark_due("order", *(order_id for order_id, _, _ in bought))
             time.sleep(0.02)
-            _until_idle(store, every=0.05)
+            until_idle(store, every=0.05)
             took = time.monotonic() - began
             more["calls_per_order"] = round(sum(systems.ask("requests").values()) / orders, 2)
             if systems.ask("notes") != before + orders:

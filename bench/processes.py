@@ -103,6 +103,14 @@ class Process:
         mine = self.log.read_bytes()[self._begins :]
         return b'"listening"' in mine or b'"working"' in mine
 
+    def peak(self) -> float:
+        """The peak of its resident memory so far, in MiB; 0 when it is gone."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0
+        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
     def told(self) -> str:
         """What it wrote to standard error so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")

@@ -62,6 +62,23 @@ class Stage:
             made.append((one, address, course))
         return made
 
+    def buy_several(self, orders: int, lines: int) -> dict[int, list[int]]:
+        """So many paid orders of so many lines each, every one of another guest, and one a minute until now: order ->
+        the courses of its lines.
+        """
+        made: dict[int, list[int]] = {}
+        self.shop.clock.advance(minutes=-orders)
+        for _ in range(orders):
+            self._bought += 1
+            size = len(self._products)
+            chosen = [self._products[(self._bought + n) % size] for n in range(lines)]
+            address = f"buyer{self._bought}@bench.example"
+            wanted = [(product, 1) for product, _ in chosen]
+            one = self.shop.place_order(wanted, email=address, first_name="Bo", last_name="Buyer")
+            made[one] = [course for _, course in chosen]
+            self.shop.clock.advance(minutes=1)
+        return made
+
     def slow(self, seconds: float) -> None:
         """Both wait so long before they do what they are asked for."""
         for faults in (self.shop.faults, self.totara.faults):

@@ -30,17 +30,24 @@ def offers(bridge: Bridge) -> Iterator[Finding]:
 
 def _products(bridge: Bridge) -> Iterator[Finding]:
     ids = [one.product for one in bridge.offers if one.product]
-    there = set(bridge.shop.product_facts(ids)) if ids else set()
+    there = bridge.shop.product_facts(ids) if ids else {}
     for product in ids:
         if product not in there and not bridge.shop.is_product(product):
             yield Finding("problem", WHAT, f"product {product} is not in the shop", _MEND_OFFER)
+    for offer in bridge.offers:
+        facts = there.get(offer.product or 0)
+        if offer.days and facts is not None and "subscription" in facts.type:
+            yield Finding("note", WHAT, f"product {offer.product} is a subscription: {_IGNORED}", _MEND_DAYS)
     skus = [one.sku for one in bridge.offers if one.sku]
-    found = {str(row.get("sku", "")).casefold() for row in bridge.shop.products_by_sku(skus)} if skus else set()
+    rows = list(bridge.shop.products_by_sku(skus)) if skus else []
+    found = {str(row.get("sku", "")).casefold() for row in rows}
     for sku in skus:
         if sku.casefold() not in found:
             yield Finding("problem", WHAT, f"no product of the shop has the SKU {sku!r}", _MEND_OFFER)
 
 
+_IGNORED = "its offer's days are ignored, since its status alone says for how long it gives access"
+_MEND_DAYS = "take days out of the offer"
 _MEND_OFFER = "correct the offer in the offers file, or take it out; or put the product back into the shop"
 
 

@@ -24,6 +24,7 @@ from bridge.store.work import Work
 #: What each state means for somebody who asks, the best first.
 HAS = {
     "ready": "has access",
+    "kept": "still has access, which could not be ended",
     "waiting": "has no access yet",
     "held": "has no access while it rests",
     "open": "nobody sits there yet",
@@ -180,7 +181,8 @@ class Explainer:
         said = f"{source} is {row.status} and {_STANDS[Standing(row.stands)]}"
         if source.kind == "subscription":
             newest = ledger.newest_order(connection, source.id)
-            trouble = ledger.payment_trouble(connection, source.id)
+            troubles = (paying.trouble for paying in ledger.paying_for(connection, source.id))
+            trouble = "; ".join(dict.fromkeys(filter(None, troubles)))
             said += f", its newest order is {newest[0]}" if newest else ""
         else:
             trouble = row.trouble

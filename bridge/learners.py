@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.domain.catalogue import Rules
-from bridge.domain.enrolments import LAST_LOOK, Held, Right, State, Wanted, plan_access, too_many, wanted
+from bridge.domain.enrolments import LAST_LOOK, Held, Right, Run, State, Wanted, plan_access, too_many, wanted
 from bridge.domain.identity import names_of
 from bridge.domain.lms import Account, Course, NewAccount, Tree
 from bridge.domain.offers import Item, Kind, Offers
@@ -71,12 +71,12 @@ class _Look:
         """All troubles in one message; "" when there is none."""
         return "; ".join(sorted(set(self.troubles.values())))
 
-    def begun(self) -> dict[int, datetime]:
-        """The seats whose days have begun, and when they run out: the learner can enter something that they give."""
+    def begun(self) -> dict[int, Run]:
+        """The seats whose days have begun: the learner can enter something that they give."""
         active = {item for item, it in self.held.items() if it.state is State.ACTIVE and it.verified}
         active |= {item for item, values in self.records.items() if values["state"] is State.ACTIVE}
         seats = {right.seat for right in self.rights if right.item in active - set(self.troubles)}
-        return {seat: until for seat, until in self.wanted.begin.items() if seat in seats}
+        return {seat: run for seat, run in self.wanted.begin.items() if seat in seats}
 
     @property
     def user_id(self) -> int:
@@ -159,6 +159,15 @@ class Learners:
         for item in sorted(set(look.troubles) - set(look.records)):
             learning.record_trouble(self._store, connection, person_id, item, look.troubles[item], now)
         ledger.begin_days(connection, look.begun())
+        self._move_days(connection, look, now)
+
+    def _move_days(self, connection: Connection, look: _Look, now: datetime) -> None:
+        """Days begun before end at another time, since something else was given back, or is paid for again."""
+        ledger.move_days(connection, look.wanted.moved)
+        for seat, until in sorted(look.wanted.moved.items()):
+            facts = {"seat": seat, "until": until.isoformat()}
+            cause = "what else is paid for has changed"
+            audit.note(connection, "days moved", cause, now, person_id=look.person.id, facts=facts)
 
     def _record(
         self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime
@@ -170,6 +179,7 @@ class Learners:
     def _audit(self, connection: Connection, look: _Look, item: Item, values: Mapping[str, Any], now: datetime) -> None:
         before = look.held.get(item)
         same = before is not None and before.state is values["state"] and before.verified
+        same = same and ("until" not in values or before is None or before.until == values["until"])
         if item in look.troubles or same:
             return
         event = "access ended" if values["state"] is State.SUSPENDED else "access given"
@@ -397,7 +407,10 @@ class Learners:
         return untold and self._totara.find_account(look.user_id) is None
 
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
-        """Whether ending these is part of a mass withdrawal. What ends by a date that was known does not count."""
+        """Whether ending these is part of a mass withdrawal.
+
+        What ends by a date that it was sold with does not count. The end of grace does: Totara was not told of it.
+        """
         sudden = [item for item in items if (until := look.held[item].until) is None or until > now]
         if not sudden:
             return False

@@ -70,26 +70,33 @@ class Offering:
     ) -> tuple[list[Gives], list[Unresolved]]:
         """What each line gives, in their order, and the lines of which nobody can tell.
 
-        What a line was sold with stays. Only while nothing was ``given`` for it, a subscription found since takes it.
+        What a line was sold with stays, also that it gave nothing: who bought a book does not get the course that the
+        book became. Only while nothing was ``given`` for it, a subscription found since takes it, and what gave
+        nothing is asked again; later only if an operator wants so.
         ``subscriptions`` are the order's that the shop tells of, None where it can't tell. ``follows``: the order
         says itself that it renews or switches one.
         """
         remembered = {one.key: one.offer for one in known}
+        nothing = {one.key for one in known if given and not one.offer.items and not one.ask_anew}
         results: list[Gives | Unresolved] = []
         unsure: list[Line] = []
         for line in lines:
             key = line.id if source.kind == "order" else key_of(line, known)
             kept = remembered.get(key)
-            if kept is not None and (kept.by_subscription or (kept.items and (given or not subscriptions))):
+            stays = key in nothing or (kept is not None and kept.items and (given or not subscriptions))
+            if kept is not None and (kept.by_subscription or stays):
                 results.append(Gives(line, kept))
             else:
                 unsure.append(line)
+        settled = {result.line.id for result in results}
         if unsure:
             results += self._resolved(source, unsure, remembered, subscriptions, follows)
+        if source.kind == "subscription":
+            results = [_as_long_as_it_stands(result) for result in results]
         results = [_not_too_many(result) for result in results]
         order = {line.id: n for n, line in enumerate(lines)}
         gives = sorted((one for one in results if isinstance(one, Gives)), key=lambda one: order[one.line.id])
-        return without_repeats(gives), [one for one in results if isinstance(one, Unresolved)]
+        return without_repeats(gives, settled), [one for one in results if isinstance(one, Unresolved)]
 
     def _resolved(
         self,
@@ -205,6 +212,13 @@ def key_of(line: Line, known: Sequence[Purchase]) -> Hashable:
     if line.product_id:
         return line.product
     return next((one.key for one in known if one.line_id == line.id), line.product)
+
+
+def _as_long_as_it_stands(result: Gives | Unresolved) -> Gives | Unresolved:
+    """Without days: a subscription's status alone says for how long, else a renewal would pay for nothing."""
+    if isinstance(result, Unresolved) or result.offer.days is None:
+        return result
+    return replace(result, offer=replace(result.offer, days=None))
 
 
 def _not_too_many(result: Gives | Unresolved) -> Gives | Unresolved:

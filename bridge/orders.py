@@ -8,16 +8,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from bridge.domain.enrolments import lasting
+from bridge.domain.gifts import corrected, without_seat
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
 from bridge.domain.offers import Offer, Offers
 from bridge.domain.purchases import (
     Buyer,
     Choice,
     Gives,
+    Line,
     Order,
+    Paying,
     Role,
     SeatPlan,
     Standing,
@@ -28,10 +31,13 @@ from bridge.domain.purchases import (
     for_one,
     paid_units,
     plan_seats,
+    said_of,
     seat_counts,
     standing,
     subscribed,
+    subscribed_and_paid,
 )
+from bridge.domain.switching import carried
 from bridge.errors import NotFound, Refused, Unavailable
 from bridge.kinds import LEARNER, NOTE, ORDER, SUBSCRIPTION
 from bridge.offering import Offering, key_of
@@ -41,6 +47,7 @@ from bridge.store import audit, ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Claim, Work
+from bridge.switches import Elsewhere, Switches, within
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import A_SUBSCRIPTION, WooClient
 from bridge.worker import Done
@@ -81,10 +88,25 @@ class Look:
     known: Sequence[Purchase]
     untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
     buyer: int | Contact | None = None
-    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for
+    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for, if told
     ends: datetime | None = None
     why: str = ""
     idle: frozenset[int] = frozenset()
+    into: Mapping[Hashable, Hashable] = field(default_factory=dict)  # key -> that of the line it was switched for
+
+    @property
+    def beyond(self) -> dict[int, Hashable]:
+        """The purchases of other subscriptions that lines were switched into, and their keys."""
+        return {key.purchase: key for key in self.into.values() if isinstance(key, Elsewhere)}
+
+    def is_told(self, key: Hashable) -> bool:
+        """Whether it can be told what becomes of the seats of this key: what gives them, or what they went into."""
+        return self.stands is Standing.ENDED or not {key, self.into.get(key)} & self.untold
+
+    @property
+    def gone(self) -> list[Purchase]:
+        """What was bought by lines that are not there any more."""
+        return [one for one in self.known if one.key not in self.keys.values()]
 
 
 class Orders:
@@ -109,6 +131,7 @@ class Orders:
         self._payments = payments
         self._now = now
         self._offering = Offering(store, shop, offers)
+        self._switches = Switches(store, work, shop)
 
     # --- an order --------------------------------------------------------------------------------------------------
 
@@ -122,7 +145,8 @@ class Orders:
            owe a look at each learner whose seats changed, and at each subscription.
 
         Lines of which nobody can tell what they give, seats in use of which some have to go, and payments that do
-        not fit need a person, after everything else was done. Raises Refused for a buyer whom no mail could reach.
+        not fit need a person, after everything else was done; so does a buyer whom no mail could reach, before anything
+        is. The order's note tells of it.
         """
         order_id = int(claim.key)
         source = Source("order", order_id)
@@ -139,13 +163,7 @@ class Orders:
             known = ledger.purchases_of(connection, source)
             subscriptions = ledger.subscriptions_of(connection, order_id)
         was_paid = row is not None and row.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
-        stands = standing(
-            order,
-            self._settings.paid_statuses,
-            unconfirmed_cash_pays=self._settings.unconfirmed_cash == "pays",
-            was_paid=was_paid,
-        )
-        stands, trouble = self._paid_for(order, stands)
+        stands, trouble = self._paid_for(order, self._standing(order, was_paid=was_paid), was_paid=was_paid)
         refunds = self._shop.refunds(order_id) if order.refunds and stands is not Standing.ENDED else []
         found: list[Subscription] | None = []
         # Also of an order that does not pay yet: what its lines give is written down now. And once more when it pays,
@@ -177,42 +195,65 @@ class Orders:
         if stands.gives and any(gift.offer.items for gift in gives):
             look, nowhere = self._addressed(look)
             unresolved += nowhere
-            buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            try:
+                buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+            except Refused as err:
+                return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
         look, plan = self._planned(look)
+        reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": order.status, "modified": order.modified, "looked_at": now, "stands": stands}
             values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
-            values |= {"trouble": trouble or None, "said": said or None}
+            values |= {"trouble": trouble or None, "said": said or None, "parked": parked or None}
             if buyer is not None and row is not None and row.person_id != buyer:
                 people.correct_buyer(connection, order_id, buyer)
             ledger.record_order(self._store, connection, order_id, buyer, **values)
             ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
             changed, learners = self._write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
-            before = (row.trouble or "", row.said or "") if row else ("", "")
-            news = (trouble, said) != before or bool(order.renews and row is None)
+            before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
+            news = (trouble, said, parked) != before
             if (changed and not learners) or (news and not changed):
                 self._work.mark(connection, NOTE, [order_id])  # with a learner, it waits for what comes of that
             return {"status": order.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
-        reasons += [trouble] if trouble and stands is Standing.WAITS else []
-        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
-        return Done(write, parked=parked, again_at=self._now() + LOOK_AGAIN if parked and found is None else None)
+        needs = "; ".join(filter(None, [parked, trouble if stands is Standing.WAITS else ""]))
+        return Done(write, parked=needs, again_at=self._now() + LOOK_AGAIN if needs and found is None else None)
 
-    def _paid_for(self, order: Order, stands: Standing) -> tuple[Standing, str]:
-        """What the payment makes of the order's standing, and why."""
+    def _nobody_buys(self, order: Order, row: Row[Any] | None, why: str) -> Done:
+        """Park a paid order whose buyer can't be reached, and have its note say so. Its seats stay as they are."""
+
+        def write(connection: Connection) -> None:
+            values = {"status": order.status, "modified": order.modified, "looked_at": self._now(), "parked": why}
+            values |= {"payment": order.transaction or None, "refunds": order.refunds, "renews": order.renews or None}
+            ledger.record_order(self._store, connection, order.id, None, **values)
+            if row is None or row.parked != why:
+                self._work.mark(connection, NOTE, [order.id])
+
+        return Done(write, parked=why)
+
+    def _standing(self, order: Order, *, was_paid: bool = False) -> Standing:
+        cash = self._settings.unconfirmed_cash == "pays"
+        return standing(order, self._settings.paid_statuses, unconfirmed_cash_pays=cash, was_paid=was_paid)
+
+    def _paid_for(self, order: Order, stands: Standing, *, was_paid: bool) -> tuple[Standing, str]:
+        """What the payment makes of the order's standing, and why.
+
+        One payment pays for one order: for the one that stands by it already, and of two that do, for the older.
+        """
         if self._payments is None or stands not in (Standing.PAYS, Standing.GRACE):
             return stands, ""
         if not self._payments.covers(order):
             return stands, ""
         with self._store.read() as connection:
-            others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else []
-        if first := next((other for other in others if other != order.id), None):
+            others = ledger.orders_paid_by(connection, [order.transaction]) if order.transaction else {}
+        paying = (one for one, its in others.items() if its in (Standing.PAYS, Standing.GRACE, Standing.HELD))
+        if first := next((one for one in paying if one < order.id or (one > order.id and not was_paid)), None):
             return Standing.WAITS, f"its payment {order.transaction} is that of order {first} already"
         found, why = self._payments.judge(order)
         return found or stands, why
@@ -234,16 +275,14 @@ class Orders:
         with self._store.read() as connection:
             row = ledger.find_subscription(connection, subscription_id)
             known = ledger.purchases_of(connection, source)
-            trouble = ledger.payment_trouble(connection, subscription_id)
+            orders = ledger.paying_for(connection, subscription_id)
             parent = ledger.find_order(connection, subscription.parent_id) if subscription.parent_id else None
             known_to = ledger.subscriptions_of(connection, subscription.parent_id)
-        unseen = subscription.parent_id and parent is None
-        stands = subscribed(subscription)
-        if stands.gives and unseen and self._payments is not None:  # nobody has asked for its payment yet
-            self._work.mark_due(ORDER, subscription.parent_id)
-            stands = Standing.WAITS
-        elif stands.gives and trouble:
-            stands = Standing.HELD if known else Standing.WAITS
+            had = any(seat.live for seat in ledger.seats_of(connection, {one.id: one.key for one in known}))
+        stands, trouble = subscribed_and_paid(subscribed(subscription), orders, had=had)
+        nobody_knows = ""
+        if stands.gives and self._payments is not None and not any(order.pays for order in orders):
+            stands, trouble, nobody_knows = self._unheard(subscription, parent, had=had)
         gives, unresolved = self._offering.of(source, subscription.lines, known, ())
         look = Look(
             source,
@@ -254,8 +293,9 @@ class Orders:
             {line.id: key_of(line, known) for line in subscription.lines},
             known,
             untold=frozenset(key_of(line.line, known) for line in unresolved),
+            into=within(subscription.lines, known),
             ends=subscription.ends if subscription.status == "pending-cancel" else None,
-            why=trouble if stands is Standing.HELD else f"the subscription is {subscription.status}",
+            why=trouble or f"the subscription is {subscription.status}",
         )
         if stands.gives and any(gift.offer.items for gift in gives):
             whose = subscription.buyer
@@ -265,42 +305,54 @@ class Orders:
             unresolved += nowhere
             look = replace(look, buyer=self._who_buys(whose, source, row.person_id if row else None))
         look, plan = self._planned(look)
-        if any(seat.person is not None for seat in plan.end) and claim.attempts < MOST_WAITS:
-            self._others_first(subscription)
+        if any(seat.person is not None for seat in plan.end):
+            moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
+            look, plan = self._planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
+        reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
+        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
             buyer = people.ensure_person(self._store, connection, look.buyer, now) if look.buyer is not None else None
             values = {"status": subscription.status, "modified": subscription.modified, "looked_at": now}
+            values |= {"parked": parked or None}
             ledger.record_subscription(self._store, connection, subscription_id, buyer, stands=stands, **values)
             if parent is not None and subscription_id not in known_to and subscription.status != "trash":
                 # The order was looked at while the shop did not tell of its subscription: in the bin, or made since.
                 ledger.record_subscriptions(self._store, connection, subscription.parent_id, [subscription_id])
                 self._work.mark(connection, ORDER, [subscription.parent_id])
             changed, learners = self._write(connection, look, buyer, now)
-            if changed and not learners:
-                self._work.mark(connection, NOTE, ledger.newest_order(connection, subscription_id))
+            self._switches.look_where_they_sat(connection, subscription)
+            newest = ledger.newest_order(connection, subscription_id)
+            # A renewal's note waits for this look: it changes nothing by itself.
+            unsaid = any(ledger.unsaid(connection, order_id) for order_id in newest)
+            if (changed or unsaid or parked != ((row.parked or "") if row else "")) and not learners:
+                self._work.mark(connection, NOTE, newest)
             return {"status": subscription.status, "stands": stands.value, **changed} if changed else None
 
-        reasons = [line.reason for line in unresolved] if stands.gives else []
-        return Done(write, parked="; ".join([*reasons, *map(self._laid_out(source), plan.undecided)]))
+        return Done(write, parked=parked)
 
-    def _others_first(self, subscription: Subscription) -> None:
-        """Before somebody's seat ends: whether the customer has another subscription of which we have not heard.
+    def _unheard(self, subscription: Subscription, seen: Row[Any] | None, *, had: bool) -> tuple[Standing, str, str]:
+        """What a subscription stands for of which no order is known to pay, why, and what a person has to know of it.
 
-        A line may have been switched into one of its own, and nobody shall be without access in between. Raises
-        Unavailable if so, having owed a look at it.
+        If its first order is another one than was ``seen``, whoever took its payment is asked now, so that nothing is
+        given before that, and nobody waits for it. What was begun without an order, or had its order refunded, stands
+        by its status.
         """
-        customer = subscription.buyer.customer_id
-        others = self._shop.subscriptions_of_customer(customer) if customer else []
-        others = [one for one in others if one.id != subscription.id and subscribed(one).gives]
-        with self._store.read() as connection:
-            seen = ledger.seen_subscriptions(connection, [one.id for one in others])
-        unseen = [one.id for one in others if one.id not in seen or seen[one.id][0] != one.modified]
-        if unseen:
-            self._work.mark_due(SUBSCRIPTION, *unseen)
-            first = ", ".join(map(str, unseen))
-            raise Unavailable(f"subscription {first} of the same customer has to be looked at first", system="shop")
+        if not subscription.parent_id:
+            return Standing.PAYS, "", ""
+        try:
+            first = self._shop.get_order(subscription.parent_id)
+        except NotFound:
+            if seen is not None:
+                return Standing.PAYS, "", ""
+            said = f"its first order {subscription.parent_id} was deleted, so that nobody can confirm its payment"
+            return Standing.WAITS, "", f"{said}: a paid renewal will do, or else cancel it in the shop"
+        if seen is not None and (seen.status, seen.modified) == (first.status, first.modified):
+            return Standing.PAYS, "", ""
+        self._work.mark_due(ORDER, first.id)
+        paying = Paying(*self._paid_for(first, self._standing(first), was_paid=False))
+        return *subscribed_and_paid(Standing.PAYS, [paying], had=had), ""
 
     # --- both ------------------------------------------------------------------------------------------------------
 
@@ -326,7 +378,7 @@ class Orders:
     def _planned(self, look: Look) -> tuple[Look, SeatPlan]:
         """The plan as far as it can be told before anybody is written down; asks who began, if that decides."""
         with self._store.read() as connection:
-            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known})
+            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
         plan = self._plan(look, seats, {})
         if not plan.undecided:
             return look, plan
@@ -344,18 +396,17 @@ class Orders:
         return account is not None and account.seen is not False
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
-        told = [seat for seat in seats if seat.key not in look.untold or look.stands is Standing.ENDED]
-        if look.stands is Standing.WAITS:
-            return SeatPlan()
+        told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]
+        if look.stands is Standing.WAITS and look.source.kind == "subscription":
+            return SeatPlan()  # its lines may be about to change; what an order has is only taken from by refunds
         counts = seat_counts(look.gives, look.units)
         wants = [
             Want(look.keys[gift.line.id], counts[gift.line.id], takers.get(gift.line.id, ()))
             for gift in look.gives
             if look.stands is not Standing.ENDED
         ]
-        return plan_seats(
-            _summed(wants), told, grow=look.stands.gives, idle=look.idle, carry=look.source.kind == "subscription"
-        )
+        plan = plan_seats(_summed(wants), told, grow=look.stands.gives, idle=look.idle)
+        return carried(plan, seats, idle=look.idle, into=look.into) if look.source.kind == "subscription" else plan
 
     def _write(
         self, connection: Connection, look: Look, buyer: int | None, now: datetime
@@ -383,14 +434,22 @@ class Orders:
             )
             if key in known and not known[key].stands_as(**state):
                 moved.add(ids[key])
-        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()})
+        ledger.hold_still(connection, look.beyond)
         takers, learners = self._takers(connection, look, buyer, ids, now)
+        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
         learners |= ledger.apply_seats(connection, ids, plan, why, now)
         learners |= ledger.sitting(connection, moved) if moved else set()
+        if look.stands is not Standing.WAITS:
+            ledger.pay_for(connection, {one.id: _kept(one, plan) for one in look.gone})
         self._work.mark(connection, LEARNER, sorted(learners))
+        if learners and self._settings.notes:  # sooner, once they were looked at
+            patience = timedelta(seconds=self._settings.waiting_note_seconds)
+            of_order = look.source.kind == "order"
+            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
+            self._work.mark(connection, NOTE, noted, at=now + patience)
         changed = {
             name: len(part)
             for name, part in (
@@ -435,19 +494,28 @@ class Orders:
         if buyer is None:
             return takers, touched
         counts = seat_counts(look.gives, look.units)
+        own = [gift for gift in look.gives if gift.line.id not in look.recipients]
+        before = {one.id for one in look.known}  # a purchase that is new has no seats to move
+        named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
-            before = {purchase} & {one.id for one in look.known}  # one that is new has no seats to move
-            to = look.recipients.get(gift.line.id, ())
-            if to:
+            if gift.line.id in look.recipients:
+                to = look.recipients[gift.line.id]
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
-                if len(persons) == 1:
-                    touched |= ledger.move_seats(connection, before, persons[0], Role.RECIPIENT)
-            elif for_one(gift, look.gives, counts):
+                named.setdefault(purchase, []).extend(persons)
+            elif for_one(gift, own, counts) and not self._switches.was_others(connection, gift.line, buyer):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
-            touched |= ledger.move_seats(connection, before, buyer, Role.BUYER)
+            touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
+        for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):
+            touched |= self._corrected(connection, before & {purchase}, persons)
         return takers, touched
+
+    def _corrected(self, connection: Connection, known: Collection[int], persons: Sequence[int]) -> set[int]:
+        """Whoever is touched because an address was corrected. ``persons`` are all whom the purchase was bought for."""
+        seats = ledger.seats_of(connection, {number: number for number in known})
+        waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return ledger.reseat(connection, corrected(seats, persons, waiting))
 
     # --- who -------------------------------------------------------------------------------------------------------
 
@@ -480,13 +548,14 @@ class Orders:
     def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
         """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
 
-        Their recipients stand in the line's meta, several of them with commas between.
+        Their recipients stand in the line's meta, several of them with commas between. Where these are more than there
+        are seats for, who gets one is for a person to say.
         """
         recipients: dict[int, list[Contact]] = {}
         nowhere: list[Unresolved] = []
         for line in (gift.line for gift in look.gives if gift.offer.items):
-            words = line.meta.get(self._settings.gift_meta, "").replace(";", ",").split(",")
-            emails = [email for word in words if (email := normal_email(word))]
+            words = said_of(line, self._settings.gift_meta, look.gives).replace(";", ",").split(",")
+            emails = dict.fromkeys(email for word in words if (email := normal_email(word)))
             if not all(map(is_email, emails)):
                 said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
                 nowhere.append(Unresolved(line, said))
@@ -495,7 +564,34 @@ class Orders:
         out = {one.line.id for one in nowhere}
         gives = [gift for gift in look.gives if gift.line.id not in out]
         untold = look.untold | {look.keys[number] for number in out}
-        return replace(look, gives=gives, untold=untold, recipients=recipients), nowhere
+        look = replace(look, gives=gives, untold=untold, recipients=recipients)
+        crowded = self._crowded(look)
+        recipients |= {one.line.id: [] for one in crowded}
+        return replace(look, recipients=recipients), [*nowhere, *crowded]
+
+    def _crowded(self, look: Look) -> list[Unresolved]:
+        """The gifts to more people than there are seats for. Whoever sat on one before needs none."""
+        counts = seat_counts(look.gives, look.units)
+        lines: dict[Hashable, list[Line]] = {}
+        for gift in look.gives:
+            if gift.line.id in look.recipients:
+                lines.setdefault(look.keys[gift.line.id], []).append(gift.line)
+        known = {one.key: one.id for one in look.known}
+        crowded: list[Unresolved] = []
+        for key, mine in lines.items():
+            emails = {one.identity.guest_email: one for line in mine for one in look.recipients[line.id]}
+            paid = sum(counts[gift.line.id] for gift in look.gives if look.keys[gift.line.id] == key)
+            new, room = self._without_seat(known.get(key), list(emails.values()), paid)
+            if new > room:
+                crowded += [Unresolved(line, _too_many(line, look.source, new, room)) for line in mine]
+        return crowded
+
+    def _without_seat(self, purchase: int | None, named: Sequence[Contact], paid: int) -> tuple[int, int]:
+        with self._store.read() as connection:
+            found = [people.find_person(connection, one.identity) for one in named]
+            seats = ledger.seats_of(connection, {purchase: purchase}) if purchase is not None else []
+            waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
+        return without_seat(seats, [person.id if person else None for person in found], waiting, paid)
 
     def _laid_out(self, source: Source) -> Callable[[Choice], str]:
         def words(choice: Choice) -> str:
@@ -506,6 +602,14 @@ class Orders:
             )
 
         return words
+
+
+def _too_many(line: Line, source: Source, new: int, room: int) -> str:
+    shown = f"{source.id}" if source.kind == "order" else f"{source.kind}:{source.id}"
+    return (
+        f"line {line.id} is a gift to more people than there are seats for: {new} of them have none, and {room} are "
+        f"open. Take addresses off the line, or raise its quantity; `bridge seats list {shown}` shows who sits there"
+    )
 
 
 def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
@@ -519,10 +623,18 @@ def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable,
     return quantity, paid
 
 
+def _kept(gone: Purchase, plan: SeatPlan) -> int:
+    """The units that a line that is not there any more still pays for: while a person has to say who moves, as many
+    as will."""
+    moving = sum(len(choice.among) - choice.count for choice in plan.undecided if choice.key == gone.key)
+    return moving // gone.offer.seats
+
+
 def _summed(wants: Sequence[Want]) -> list[Want]:
     """One want for each purchase: a subscription may have two lines of one product."""
     summed: dict[Hashable, Want] = {}
     for want in wants:
         before = summed.get(want.key, Want(want.key, 0))
-        summed[want.key] = Want(want.key, before.seats + want.seats, (*before.takers, *want.takers))
+        takers = dict.fromkeys((*before.takers, *want.takers))  # whom two lines name takes one seat
+        summed[want.key] = Want(want.key, before.seats + want.seats, tuple(takers))
     return list(summed.values())

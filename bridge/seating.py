@@ -70,7 +70,7 @@ def lay_out(connection: Connection, source: Source, now: datetime) -> list[LaidO
     ]
 
 
-_WORST = ("waiting", "held", "open", "ready", "ended")
+_WORST = ("kept", "waiting", "held", "open", "ready", "ended")
 
 
 def _purchase(pays_for: int, rows: list[learning.SeatReport], now: datetime) -> LaidOut:

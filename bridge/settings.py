@@ -201,6 +201,7 @@ class Orders(Section):
     sweep_seconds: Seconds = 30.0
     sweep_overlap_seconds: Seconds = 300.0
     notes: bool = True
+    waiting_note_seconds: Seconds = 900.0
     grace_days: float = Field(default=7.0, ge=0)
     gift_meta: str = "_bridge_gift_to"
     offers_file: str = ""

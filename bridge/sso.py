@@ -116,7 +116,9 @@ class SignOn:
                     now,
                 )
                 facts = {"customer": launch.customer_id, "target": str(launch.target)}
-                audit.note(connection, "signed in", "by the shop", now, person_id=person and person.id, facts=facts)
+                audit.note(
+                    connection, "signed in", "by the shop", now, person_id=person.id if person else None, facts=facts
+                )
                 self._work.mark(connection, CUSTOMER, [launch.customer_id])
                 if launch.target.place is Place.ORDER:
                     self._work.mark(connection, ORDER, [launch.target.id])

@@ -18,9 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
-from bridge.domain.catalogue import digest
-from bridge.domain.notes import NOTE_MARK, OrderNote, mark_of, order_note
-from bridge.domain.offers import NO_OFFERS, Item, Kind, Offers
+from bridge.domain.offers import NO_OFFERS, Offers
 from bridge.errors import BridgeError, NotFound, Unavailable
 from bridge.kinds import (
     ALL,
@@ -40,12 +38,13 @@ from bridge.kinds import (
 )
 from bridge.learners import Learners
 from bridge.mail import Mailer
+from bridge.order_notes import OrderNotes
 from bridge.orders import Orders, Payments
 from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger
 from bridge.store.db import Store, utc_now
-from bridge.store.learning import SeatReport
+from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
 from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
@@ -64,6 +63,9 @@ TOPICS = (
     "action.woocommerce_order_refunded",
     "action.woocommerce_delete_order",
 )
+
+#: How the names of our webhooks begin; the topic follows.
+WEBHOOK_NAME = "Learning bridge: "
 
 #: The same for subscriptions, where the shop has them.
 SUBSCRIPTION_TOPICS = (
@@ -124,14 +126,14 @@ class Jobs:
             PAYMENT: self.look_at_payment,
             CUSTOMER: self.look_at_customer,
             LEARNER: self.learners.settle,
-            NOTE: self.write_note,
+            NOTE: OrderNotes(settings, store, work, shop, totara, now).write,
             SWEEP: _plain(self.sweep),
             WATCH: self._watch_turn,
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
             **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
-            **({LETTERS: Telling(settings, store, totara, mailer, now).settle} if mailer else {}),
+            **({LETTERS: Telling(settings, store, work, totara, mailer, now).settle} if mailer else {}),
         }
 
     def _owe(self, connection: Connection, person_id: int) -> None:
@@ -141,75 +143,9 @@ class Jobs:
         if LETTERS in self.handlers:
             self._work.mark(connection, LETTERS, [person_id])
 
-    # --- the order tells what was done -----------------------------------------------------------------------------
-
-    def write_note(self, claim: Claim) -> Done | None:
-        """Write a private note and meta on the order, once for each state of things.
-
-        That a note is being written is written down first: after a crash the order's notes are looked through for it,
-        since the shop would take the same note twice.
-        """
-        order_id = int(claim.key)
-        if not self._settings.orders.notes:
-            return None
-        with self._store.read() as connection:
-            row = ledger.find_order(connection, order_id)
-            seats = learning.report(connection, order_id)
-        if row is None or row.status == "deleted":
-            return None
-        now = self._now()
-        if any(_looked_at_soon(seat, now) for seat in seats):
-            return None  # its learner is owed a look, and a note follows from that
-        said = [word for word in (row.trouble, row.said) if word]
-        if not seats and not said:
-            return None
-        note = order_note(seats, now, said, self._completed(seats) if row.renews else ())
-        # What it says, and what was said before: "ready" after "ended" is another note than the first "ready".
-        content = digest([note.text, note.meta])[:8]
-        try:
-            written = row.note_written or ""
-            if written == ledger.FORGOTTEN:
-                written = self._mended(order_id, note)
-            elif written.startswith(content):
-                return None
-            else:
-                self._shop.set_order_meta(order_id, note.meta)
-            if not written.startswith(content):
-                written = self._noted(order_id, note, content + digest([content, written or None])[:8], row.note_begun)
-        except NotFound as err:
-            if err.code != "woocommerce_rest_shop_order_invalid_id":
-                raise Unavailable(f"no note can be written: {err}", system="shop") from err
-            return None  # deleted meanwhile; its own turn will come
-        return Done(lambda connection: ledger.set_order(connection, order_id, note_written=written))
-
-    def _mended(self, order_id: int, note: OrderNote) -> str:
-        """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
-        there = self._shop.order_meta(order_id)
-        if any(there.get(key) != value for key, value in note.meta.items()):
-            self._shop.set_order_meta(order_id, note.meta)
-        return next((mark for text in self._shop.order_notes(order_id) if (mark := mark_of(text))), "")
-
-    def _noted(self, order_id: int, note: OrderNote, mark: str, begun: str | None) -> str:
-        """Write the note, unless it was begun before and is there; its mark."""
-        if begun != mark:
-            with self._store.begin() as connection:
-                ledger.set_order(connection, order_id, note_begun=mark)
-        elif any(mark_of(old) == mark for old in self._shop.order_notes(order_id)):
-            return mark
-        self._shop.add_order_note(order_id, f"{note.text} {NOTE_MARK.format(mark)}")
-        return mark
-
-    def _completed(self, seats: Collection[SeatReport]) -> list[Item]:
-        """What of a renewed subscription has been completed already: Totara shows it complete on day one."""
-        asked = {(seat.item, seat.totara_id) for seat in seats if seat.subscription_id and seat.live and seat.verified}
-        found = {
-            item for item, user in asked if item.kind is Kind.COURSE and user and self._totara.completed(user, item.id)
-        }
-        return sorted(found)
-
     # --- what no delivery told -------------------------------------------------------------------------------------
 
-    def sweep(self, since: datetime | None = None) -> int:
+    def sweep(self, since: datetime | None = None, *, anew: bool = False) -> int:
         """Owe a look at every order that was modified and that we have not seen so; returns how many.
 
         With ``since`` given by a person: at every order modified since then, seen or not, and at its learners.
@@ -218,7 +154,7 @@ class Jobs:
         order is taken as seen only if we looked some seconds after it was modified.
         """
         with self._store.read() as connection:
-            last = ledger.read_note(connection, "sweep")
+            last = ledger.read_note(connection, SWEEP)
         begun = self._now()
         overlap = timedelta(seconds=self._settings.orders.sweep_overlap_seconds)
         start = since or (datetime.fromisoformat(last[0]) if last else begun) - overlap
@@ -229,10 +165,10 @@ class Jobs:
                     found += self._owe_unseen(kind, page)
                 else:
                     found += len(page)
-                    self.look_again(kind, [number for number, _ in page])
+                    self.look_again(kind, [number for number, _ in page], anew=anew)
         if since is None:
             with self._store.begin() as connection:
-                ledger.write_note(self._store, connection, "sweep", begun.isoformat(), begun)
+                ledger.write_note(self._store, connection, SWEEP, begun.isoformat(), begun)
         return found
 
     def _modified_since(self, start: datetime) -> Iterator[tuple[str, Iterator[list[tuple[int, datetime]]]]]:
@@ -241,17 +177,24 @@ class Jobs:
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start)
         yield SUBSCRIPTION, self._shop.subscriptions_modified_after(start, binned=True)
 
-    def look_again(self, kind: str, numbers: Collection[int]) -> int:
+    def look_again(self, kind: str, numbers: Collection[int], *, anew: bool = False) -> int:
         """Owe a look at these orders or subscriptions, at the access of everybody on their seats, and at the notes in
         the shop, which are compared with what it has; how many people.
+
+        ``anew``: lines that gave nothing when they were sold are asked once more what they give.
         """
         with self._store.begin() as connection:
+            for number in numbers if anew else ():
+                ledger.ask_anew(connection, Source("order" if kind == ORDER else "subscription", number))
             of = learning.learners_of if kind == ORDER else learning.subscribers_of
             learners = sorted({person for number in numbers for person in of(connection, number)})
             learning.doubt(connection, learners)
             self._work.mark(connection, LEARNER, learners)
             self._work.mark(connection, kind, sorted(numbers))
-            noted = numbers if kind == ORDER else [o for n in numbers for o in ledger.newest_order(connection, n)]
+            if kind == ORDER:  # one that was never looked at has no note yet: it follows from the look
+                noted = sorted(ledger.seen_orders(connection, numbers))
+            else:
+                noted = [order for number in numbers for order in ledger.newest_order(connection, number)]
             ledger.forget_notes(connection, noted)
             self._work.mark(connection, NOTE, noted)
         self._store.bell.ring()
@@ -291,8 +234,10 @@ class Jobs:
         return len(found)
 
     def reconcile(self) -> int:
-        """Owe a look at what nothing tells of: what was deleted for good, and refunds that were deleted. How many."""
-        found, after = 0, 0
+        """Owe a look at what nothing tells of: what was deleted for good, refunds that were deleted, and learners whose
+        access is not what their seats pay for. How many.
+        """
+        found, after = self._adrift(), 0
         while True:
             with self._store.read() as connection:
                 page = ledger.orders_that_matter(connection, after)
@@ -302,6 +247,17 @@ class Jobs:
             due = [number for number, refunded in page.items() if refunded or number not in there]
             self._work.mark_due(ORDER, *due)
             found, after = found + len(due), max(page)
+
+    def _adrift(self) -> int:
+        """As after a clock that was wrong: it ended access by a date that had not come, and nothing is due any more."""
+        found, after = 0, 0
+        while True:
+            with self._store.read() as connection:
+                page = learning.adrift(connection, after, self._now())
+            if not page:
+                return found
+            self._work.mark_due(LEARNER, *page)
+            found, after = found + len(page), max(page)
 
     def _missing_subscriptions(self) -> int:
         found, after = 0, 0
@@ -361,11 +317,11 @@ class Jobs:
                 answered = answered and not isinstance(err, Unavailable)
         now = self._now()
         with self._store.begin() as connection:
-            ledger.write_note(self._store, connection, "watch", found, now)
+            ledger.write_note(self._store, connection, WATCH, found, now)
         return answered
 
     def _look_at_shop(self) -> str:
-        ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
+        ours = self.our_webhooks()
         asleep = [hook for hook in ours if hook["status"] == "disabled"]  # staff may have paused one
         for hook in asleep:
             self._shop.update_webhook(int(hook["id"]), status="active")
@@ -381,17 +337,26 @@ class Jobs:
         """The deliveries that the bridge wants of this shop."""
         return (*TOPICS, *SUBSCRIPTION_TOPICS) if self._shop.sells_subscriptions() else TOPICS
 
+    def our_webhooks(self) -> list[dict[str, Any]]:
+        """The webhooks that deliver to us, each with a topic.
+
+        While WooCommerce Subscriptions is away, a delivery leaves a webhook of its topics without any, for good
+        (measured): it is given back here, since the name that we gave it tells which.
+        """
+        ours = [hook for hook in self._shop.webhooks() if hook["delivery_url"] == self.delivery_url]
+        there, wanted = {hook["topic"] for hook in ours}, set(self.topics())
+        for hook in ours:
+            topic = str(hook["name"]).removeprefix(WEBHOOK_NAME)
+            if not hook["topic"] and topic in wanted - there:
+                self._shop.update_webhook(int(hook["id"]), topic=topic)
+                hook["topic"] = topic
+                log.warning("webhook had lost its topic, and has it again", webhook=hook["id"])
+        return ours
+
     @property
     def delivery_url(self) -> str:
         """Where the shop delivers to."""
         return f"{self._settings.server.public_url}/webhooks/woocommerce"
-
-
-def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:
-    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person."""
-    if not seat.live or seat.person_id is None or seat.trouble or seat.verified or seat.held:
-        return False
-    return not (seat.starts is not None and seat.starts > now) and not (seat.until is not None and seat.until <= now)
 
 
 class Clock:

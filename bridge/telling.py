@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.domain.enrolments import lasting, wanted
-from bridge.domain.letters import CourseLine, Message
+from bridge.domain.enrolments import Held, Right, lasting, wanted
+from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.news import Ended, Fact, facts, next_fact
 from bridge.domain.offers import Item, Kind
 from bridge.domain.texts import one_language
 from bridge.errors import BridgeError
+from bridge.kinds import ORDER, SUBSCRIPTION, SWEEP
 from bridge.mail import Mailer
 from bridge.settings import Settings
-from bridge.store import learning, people
+from bridge.store import learning, ledger, people
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.work import Claim
+from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.worker import Done
+
+#: How many sweeps may fail in a row before we no longer know what the shop has sold.
+_SWEEPS_MISSED = 3
 
 #: The pages of Totara where each kind of thing is found, by its id. An audience has none.
 _PAGES: Mapping[Kind, str] = {
@@ -36,12 +41,20 @@ class Telling:
     """Writes to learners."""
 
     def __init__(
-        self, settings: Settings, store: Store, totara: TotaraClient, mailer: Mailer, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        store: Store,
+        work: Work,
+        totara: TotaraClient,
+        mailer: Mailer,
+        now: Callable[[], datetime],
     ) -> None:
         self._site = settings.totara.url
         self._language = settings.mail.language
         self._soon = timedelta(days=settings.mail.soon_days)
+        self._swept = timedelta(seconds=settings.orders.sweep_seconds)
         self._store = store
+        self._work = work
         self._totara = totara
         self._mailer = mailer
         self._now = now
@@ -51,6 +64,8 @@ class Telling:
 
         That a letter is being written is written down before it is sent. Should we die before the mail server's
         answer is, it is sent again under the same Message-ID, by which mail systems know it for the same letter.
+
+        That access ends soon is not told while the shop was not heard of lately: something may have been bought again.
         """
         person_id = int(claim.key)
         now = self._now()
@@ -58,13 +73,17 @@ class Telling:
             person = people.get_person(connection, person_id)
             if person is None:
                 return None
-            held = learning.held_by(connection, person_id)
-            items = wanted(learning.rights_of(connection, person_id), now).items
+            rights = learning.rights_of(connection, person_id)
+            held, items = _with_grace(learning.held_by(connection, person_id), rights, now)
             told = learning.told(connection, person_id)
             seats = learning.last_of_each(connection, person_id)
         sent = [fact for fact, taken in told.items() if taken]
         ended = {item: ended_of(row, now) for item, row in seats.items()}
         due = facts(held, items, ended, sent, now, self._soon)
+        again = next_fact(held, now, self._soon)
+        if any(fact.kind is Letter.ENDS_SOON for fact in due) and not self._knows_the_shop(now):
+            due = [fact for fact in due if fact.kind is not Letter.ENDS_SOON]
+            again = now + max(self._swept, timedelta(seconds=30))
         names = self._names(due, seats, person.language or self._language)
         for _, group in groupby(sorted(due, key=_of_one_letter), key=_of_one_letter):
             self._send(person, list(group), names, seats)
@@ -72,7 +91,17 @@ class Telling:
         def write(connection: Connection) -> Mapping[str, Any] | None:
             return {"letters": sorted(fact.key for fact in due)} if due else None
 
-        return Done(write, again_at=next_fact(held, now, self._soon))
+        return Done(write, again_at=again)
+
+    def _knows_the_shop(self, now: datetime) -> bool:
+        """Whether a sweep has lately asked the shop what had changed, and all that is known of was looked at.
+
+        After an outage the letters are the first to be due.
+        """
+        with self._store.read() as connection:
+            swept = ledger.read_note(connection, SWEEP)
+        fresh = swept is not None and swept[1] >= now - _SWEEPS_MISSED * self._swept
+        return fresh and not self._work.waiting((ORDER, SUBSCRIPTION))
 
     def _send(
         self, person: Person, about: Sequence[Fact], names: Mapping[Item, str], seats: Mapping[Item, Any]
@@ -113,6 +142,16 @@ class Telling:
         return f"{self._site}{_PAGES[item.kind].format(item.id)}" if item.kind in _PAGES else ""
 
 
+def _with_grace(
+    held: Mapping[Item, Held], rights: Sequence[Right], now: datetime
+) -> tuple[dict[Item, Held], Mapping[Item, datetime | None]]:
+    """The access, and what is paid for, with the end of grace too: Totara is not told it, but the learner is."""
+    lapsing = {right.item for right in rights if right.grace is not None}
+    ends = wanted([replace(right, until=lasting((right.until, right.grace))) for right in rights], now).items
+    both = lapsing & set(ends)
+    return {item: replace(it, until=ends[item]) if item in both else it for item, it in held.items()}, ends
+
+
 def _of_one_letter(fact: Fact) -> tuple[str, str]:
     return str(fact.kind), str(fact.reason or "")
 
@@ -120,5 +159,12 @@ def _of_one_letter(fact: Fact) -> tuple[str, str]:
 def ended_of(row: Any, now: datetime) -> Ended:
     """Why the seat of a row of :func:`bridge.store.learning.last_of_each` pays no more, if it does not."""
     until = lasting((row.until, row.grace_until, row.seat_until))
-    by_date = row.ended_at is None and until is not None and until <= now and row.grace_until is None
-    return Ended(row.ended_why or "", by_date, held=row.ended_at is None and bool(row.held))
+    over = row.ended_at is None and until is not None and until <= now
+    by_grace = over and row.grace_until is not None
+    return Ended(
+        row.ended_why or "",
+        over and not by_grace,
+        held=row.ended_at is None and bool(row.held),
+        by_grace=by_grace,
+        at=row.ended_at,
+    )

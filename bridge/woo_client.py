@@ -50,7 +50,10 @@ ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
     "woocommerce_rest_shop_order_invalid_id": (NotFound, "there is no such order"),
     "woocommerce_rest_shop_subscription_invalid_id": (NotFound, "there is no such subscription"),
     "woocommerce_rest_product_invalid_id": (NotFound, "there is no such product"),
-    "rest_no_route": (NotFound, "the shop has no such address: is WooCommerce active?"),
+    "rest_no_route": (
+        NotFound,
+        "the shop has no such address: are WooCommerce and, for subscriptions, its extension active?",
+    ),
     "product_invalid_sku": (Refused, "the SKU is taken"),
     "woocommerce_rest_product_not_created": (Refused, "the SKU is held by a product in the bin"),
     "term_exists": (Refused, "the category is there already"),

@@ -128,6 +128,17 @@ def test_the_database_refuses_to_alter_or_delete_an_entry_or_a_seal(store: Store
         assert connection.execute(select(table)).all() == before
 
 
+@pytest.mark.parametrize("statement", ["TRUNCATE audit CASCADE", "TRUNCATE audit_seals", "TRUNCATE audit, audit_seals"])
+def test_postgresql_refuses_to_truncate_the_log(store: Store, statement: str) -> None:
+    if store.is_sqlite:
+        pytest.skip("SQLite has no TRUNCATE")
+    write(store, 3)
+    seal(store)
+    with pytest.raises(DBAPIError, match="the audit log is only ever added to"), store.engine.begin() as connection:
+        connection.execute(text(statement))
+    assert verified(store).sealed == 3
+
+
 def test_nor_is_an_entry_replaced_by_the_way_that_sqlite_has_for_it(store: Store) -> None:
     if not store.is_sqlite:
         pytest.skip("PostgreSQL has no such statement")

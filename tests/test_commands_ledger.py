@@ -115,6 +115,17 @@ def test_a_seat_that_rests_says_why(world: World, bridge_command: Run) -> None:
     assert f"order {order} is processing and is in dispute" in output
 
 
+def test_an_access_that_could_not_be_ended_is_said_to_be_there(world: World, bridge_command: Run) -> None:
+    order, course = bought(world)
+    world.totara.lacking.add("enrol/manual:enrol")
+    world.shop.set_status(order, "cancelled")
+    look(world, order)
+    assert world.access() == {(MIA, course): "active"}
+    output = bridge_command("explain", MIA).output
+    assert f"course {course} (Course ONE): person 1 still has access, which could not be ended" in output
+    assert "waiting" in [meta["value"] for meta in world.shop.orders[order]["meta_data"] if "access" in meta["key"]]
+
+
 def test_one_seat_that_is_ready_is_enough(world: World, bridge_command: Run) -> None:
     order, course = bought(world)
     second = world.shop.place_order([(world.shop.orders[order]["line_items"][0]["product_id"], 1)], email=MIA)
@@ -340,10 +351,10 @@ def test_what_nothing_tells_of_is_found_when_asked_for(world: World, bridge_comm
     order, course = bought(world)
     bought(world, "TWO", "bob@guest.test")
     world.shop.delete_order(order)
-    assert bridge_command("reconcile").output == "1 orders are due\n"
+    assert bridge_command("reconcile").output == "1 orders, subscriptions and learners are due\n"
     world.settle()
     assert world.access()[MIA, course] == "suspended"
-    assert bridge_command("reconcile").output == "0 orders are due\n"
+    assert bridge_command("reconcile").output == "0 orders, subscriptions and learners are due\n"
     assert world.bridge.work.take("reconcile", "all") is not None
     assert bridge_command("reconcile").exit_code == 1
 
@@ -386,6 +397,60 @@ def test_the_seats_of_an_order_are_listed(world: World, bridge_command: Run) -> 
     unknown = bridge_command("seats", "list", "999")
     assert (unknown.exit_code, "order 999 is not known" in unknown.output) == (1, True)
     assert bridge_command("seats", "list", "mia").exit_code == 2
+
+
+@pytest.mark.parametrize("how", ["number", "since"])
+def test_what_staff_set_late_is_given_to_those_who_bought_before_only_when_an_operator_says_so(
+    world: World, bridge_command: Run, how: str
+) -> None:
+    course = world.course("LATE")
+    world.sell(course)
+    product = world.shop.add_product("Course or book", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test")
+    world.look(order)
+    fields = [{"key": "bridge_gives", "value": f"course:{course}"}]
+    world.shop.edit_product(product, meta_data=fields)
+    world.restart()
+    bridge_command("resync", str(order))
+    world.look(order)
+    assert world.access() == {}
+    named = [str(order)] if how == "number" else ["--since", "2020-01-01"]
+    assert bridge_command("resync", *named, "--gave-nothing").exit_code == 0
+    world.settle()
+    assert world.access() == {("mia@guest.test", course): "active"}
+
+
+@pytest.mark.parametrize("words", [("{}",), ("order", "{}"), ("order:{}",)])
+def test_an_order_is_named_in_either_form_whatever_the_command(
+    world: World, bridge_command: Run, words: tuple[str, ...]
+) -> None:
+    order, _ = bought(world, quantity=2)
+    named = [word.format(order) for word in words]
+    assert "pays for 2" in bridge_command("seats", "list", *named).output
+    decided = bridge_command("seats", "decide", *named, "--end", "1", "--yes")
+    assert f"seat 1 of order {order}" in decided.output
+    assert str(order) in bridge_command("explain", *named).output
+    for command in (["seats", "list"], ["seats", "decide", "--end", "1"], ["explain"]):
+        for form in (["subscription", "45"], ["subscription:45"]):
+            assert "subscription 45 is not known" in bridge_command(*command, *form).output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "seats decide order {} --end 1",
+        "seats decide order 1 --end {}",
+        "seats list {}",
+        "resync {}",
+        "resync --subscription {}",
+        "audit show --order {}",
+        "explain person:{}",
+        "catalogue handback {}",
+    ],
+)
+def test_a_number_that_no_database_could_keep_is_refused_in_words(bridge_command: Run, words: str) -> None:
+    refused = bridge_command(*words.format("9" * 23).split())
+    assert (refused.exit_code, "Usage:" in refused.output) == (2, True)
 
 
 def test_the_brake_is_only_released_for_those_whom_it_holds(world: World, bridge_command: Run) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,8 +42,15 @@ def right(
     until: datetime | None = None,
     days: int | None = None,
     held: str = "",
+    begun: datetime | None = None,
+    dated: bool = False,
 ) -> Right:
-    return Right(seat, item, starts, until, days, held)
+    return Right(seat, item, starts, until, days, held, begun, dated=dated)
+
+
+def ends(found: Wanted) -> dict[int, datetime]:
+    """When the days run out that begin now."""
+    return {seat: run.until for seat, run in found.begin.items()}
 
 
 # --- what is wanted ------------------------------------------------------------------------------------------------
@@ -89,48 +98,105 @@ def test_what_is_over_before_it_begins_is_not_waited_for_for_ever() -> None:
 
 def test_days_begin_with_the_first_enrolment_and_end_in_whole_seconds() -> None:
     found = wanted([right(1, days=30)], NOW)
-    assert (found.items, found.begin) == ({SEVEN: day(30)}, {1: day(30)})
+    assert (found.items, ends(found)) == ({SEVEN: day(30)}, {1: day(30)})
 
 
 def test_one_seats_days_are_the_same_for_everything_that_it_gives() -> None:
     found = wanted([right(1, days=30), right(1, EIGHT, days=30)], NOW)
-    assert (found.items, found.begin) == ({SEVEN: day(30), EIGHT: day(30)}, {1: day(30)})
+    assert (found.items, ends(found)) == ({SEVEN: day(30), EIGHT: day(30)}, {1: day(30)})
 
 
 def test_bought_again_early_the_days_follow_one_another() -> None:
     found = wanted([right(1, until=day(5)), right(2, days=30), right(3, days=10)], NOW)
-    assert found.begin == {2: day(35), 3: day(45)}
+    assert ends(found) == {2: day(35), 3: day(45)}
     assert found.items == {SEVEN: day(45)}
 
 
 def test_days_of_another_course_do_not_wait() -> None:
     found = wanted([right(1, until=day(5)), right(2, EIGHT, days=30)], NOW)
-    assert found.begin == {2: day(30)}
+    assert ends(found) == {2: day(30)}
 
 
 def test_days_that_have_run_out_are_not_followed_but_begun_anew() -> None:
     found = wanted([right(1, until=day(-5)), right(2, days=30)], NOW)
-    assert found.begin == {2: day(30)}
+    assert ends(found) == {2: day(30)}
 
 
 def test_days_wait_neither_for_what_has_no_end_nor_for_what_rests_or_has_not_begun() -> None:
     others = [right(1), right(2, until=day(5), held="in dispute"), right(3, starts=day(1), until=day(5))]
     found = wanted([*others, right(4, days=30)], NOW)
-    assert found.begin == {4: day(30)}
+    assert ends(found) == {4: day(30)}
     assert found.items == {SEVEN: None}
 
 
 def test_days_that_have_not_begun_do_not_outlast_the_fixed_end() -> None:
     found = wanted([right(1, until=day(5), days=30)], NOW)
-    assert (found.items, found.begin) == ({SEVEN: day(5)}, {1: day(30)})
+    assert (found.items, ends(found)) == ({SEVEN: day(5)}, {1: day(30)})
     found = wanted([right(1, until=day(50), days=30)], NOW)
-    assert (found.items, found.begin) == ({SEVEN: day(30)}, {1: day(30)}), "nor the end the days"
+    assert (found.items, ends(found)) == ({SEVEN: day(30)}, {1: day(30)}), "nor the end the days"
 
 
 def test_days_do_not_begin_when_nothing_is_given() -> None:
     assert wanted([right(1, until=day(-1), days=30)], NOW) == Wanted()
     assert wanted([right(1, starts=day(1), days=30)], NOW).begin == {}
     assert wanted([right(1, days=30, held="in dispute")], NOW).begin == {}
+
+
+def runs(seat: int, begun: float, days: int, item: Item = SEVEN, **more: Any) -> Right:
+    """Days of a seat that began some days from now (before now: less than 0)."""
+    return right(seat, item, days=days, begun=day(begun), **more)
+
+
+def test_days_that_run_follow_those_that_are_still_paid_for_and_no_others() -> None:
+    one, two, three = runs(1, -20, 30), runs(2, -15, 30), runs(3, -10, 30)
+    assert wanted([one, two, three], NOW).moved == {1: day(10), 2: day(40), 3: day(70)}
+    assert wanted([two, three], NOW).moved == {2: day(15), 3: day(45)}, "the first was given back"
+    assert wanted([one, three], NOW).moved == {1: day(10), 3: day(40)}, "the one in the middle was given back"
+    assert wanted([one, two, three], NOW).items == {SEVEN: day(70)}, "it is paid for again"
+
+
+def test_days_in_dispute_shift_nothing_meanwhile() -> None:
+    found = wanted([runs(1, -20, 30, held="in dispute"), runs(2, -15, 30)], NOW)
+    assert (found.items, found.moved) == ({SEVEN: day(15)}, {2: day(15)})
+
+
+def test_days_of_what_is_not_paid_any_more_shift_something_until_the_end_of_grace() -> None:
+    both = [runs(1, -20, 30, until=day(7)), runs(2, -15, 30)]
+    both[0] = replace(both[0], grace=day(7))
+    assert wanted(both, NOW).items == {SEVEN: day(37)}
+    assert wanted(both, day(7)).items == {SEVEN: day(15)}, "as if it had been given back"
+
+
+def test_days_that_were_used_up_before_others_began_to_count_are_over_all_the_same() -> None:
+    both = [runs(1, -40, 30), runs(2, -30, 30)]
+    assert wanted(both, NOW).items == {SEVEN: day(20)}
+    assert wanted(both[1:], NOW).items == {}, "thirty days were paid for, and it is forty since"
+
+
+def test_an_end_that_is_as_it_was_written_down_is_not_written_again() -> None:
+    assert wanted([replace(runs(1, -20, 30), written=day(10))], NOW).moved == {}
+
+
+def test_days_follow_what_was_sold_with_an_end_while_that_is_paid_for() -> None:
+    dated = right(1, until=day(10), dated=True)
+    assert wanted([dated, right(2, days=30)], NOW).begin[2].begun == NOW
+    assert wanted([dated, runs(2, -1, 30)], NOW).moved == {2: day(40)}
+    assert wanted([runs(2, -1, 30)], NOW).moved == {2: day(29)}
+    assert wanted([replace(dated, since=day(0)), runs(2, -1, 30)], NOW).moved == {2: day(29)}, "bought later"
+
+
+def test_an_end_that_came_to_be_later_stretches_no_days_that_run() -> None:
+    """Somebody who has it for good and is put on hold, or leaves."""
+    assert wanted([right(1, until=day(10)), runs(2, -1, 30)], NOW).moved == {2: day(29)}
+
+
+def test_days_begun_after_an_end_that_may_change_begin_there() -> None:
+    assert wanted([right(1, until=day(5)), right(2, days=30)], NOW).begin[2].begun == day(5)
+
+
+def test_each_seats_days_are_whole_whatever_order_they_were_bought_in() -> None:
+    both = [runs(1, -3, 10, EIGHT), runs(1, -3, 10), runs(2, -2, 30)]
+    assert wanted(both, NOW).items == {EIGHT: day(7), SEVEN: day(37)}
 
 
 # --- when to look again --------------------------------------------------------------------------------------------
@@ -151,18 +217,19 @@ def test_the_next_look_is_at_the_earliest_moment_that_matters() -> None:
 
 
 MOMENTS = st.none() | st.integers(-5, 40).map(day)
-RIGHTS = st.lists(
-    st.builds(
-        right,
-        st.integers(1, 6),
-        st.sampled_from([SEVEN, EIGHT]),
-        starts=MOMENTS,
-        until=MOMENTS,
-        days=st.none() | st.integers(1, 40),
-        held=st.sampled_from(["", "in dispute"]),
-    ),
-    max_size=6,
-    unique_by=lambda one: (one.seat, one.item),
+#: Of one seat: all that it gives is until the same moment, and its days are the same.
+SEAT = st.builds(
+    lambda items, **fields: [right(0, item, **fields) for item in sorted(items)],
+    st.frozensets(st.sampled_from([SEVEN, EIGHT]), min_size=1),
+    starts=MOMENTS,
+    until=MOMENTS,
+    days=st.none() | st.integers(1, 40),
+    held=st.sampled_from(["", "in dispute"]),
+    begun=st.none() | st.integers(-40, 0).map(day),
+    dated=st.booleans(),
+)
+RIGHTS = st.lists(SEAT, max_size=6).map(
+    lambda seats: [replace(one, seat=number) for number, seat in enumerate(seats, 1) for one in seat]
 )
 
 
@@ -180,13 +247,13 @@ def test_until_the_next_look_nothing_would_have_changed(rights: list[Right]) -> 
 def _begun(one: Right, found: Wanted) -> Right:
     if one.days is None or one.seat not in found.begin:
         return one
-    return Right(one.seat, one.item, one.starts, lasting((one.until, found.begin[one.seat])), None, one.held)
+    run = found.begin[one.seat]
+    return replace(one, begun=run.begun, written=run.until)
 
 
 @given(RIGHTS, RIGHTS)
 def test_one_more_seat_never_takes_anything_away(some: list[Right], more: list[Right]) -> None:
-    there = {one.seat for one in some}
-    fixed = [one for one in more if one.days is None and one.seat not in there]
+    fixed = [replace(one, seat=one.seat + len(some)) for one in more if one.days is None]
     less, found = wanted(some, NOW).items, wanted([*some, *fixed], NOW).items
     assert set(less) <= set(found)
     for item, until in less.items():
@@ -298,3 +365,27 @@ def test_of_several_ends_the_earliest_counts() -> None:
     assert lasting([day(3), None, day(2)]) == day(2)
     assert lasting([None, None]) is None
     assert lasting([]) is None
+
+
+CHAIN = st.lists(st.tuples(st.integers(-60, 0), st.integers(1, 40)), min_size=1, max_size=5)
+
+
+@given(CHAIN, st.integers(0, 4))
+def test_what_is_given_back_takes_its_own_days_and_what_is_paid_for_again_brings_them_back(
+    chain: list[tuple[int, int]], back: int
+) -> None:
+    seats = [runs(number, begun, days) for number, (begun, days) in enumerate(sorted(chain), 1)]
+    left = [seat for seat in seats if seat.seat != back]
+    whole, less = wanted(seats, NOW), wanted(left, NOW)
+    end = begin = day(-60)
+    for seat in left:  # a person with paper and pencil
+        begin = max(end, seat.begun or NOW)
+        end = begin + timedelta(days=seat.days or 0)
+        assert less.moved[seat.seat] == end
+        assert timedelta() <= whole.moved[seat.seat] - end <= timedelta(days=chain_of(seats, back))
+    assert wanted(seats, NOW) == whole
+
+
+def chain_of(seats: list[Right], number: int) -> int:
+    """The days of one seat, 0 for none."""
+    return sum(seat.days or 0 for seat in seats if seat.seat == number)

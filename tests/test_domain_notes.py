@@ -23,6 +23,7 @@ class Seat:
 
     line_id: int = 1
     subscription_id: int | None = None
+    name: str = ""
     item: Item = SEVEN
     live: bool = True
     why: str | None = None
@@ -131,3 +132,26 @@ def test_what_staff_should_know_comes_after_the_seats() -> None:
 
 def test_the_same_is_said_in_the_same_words() -> None:
     assert order_note([Seat(), Seat(**OPEN)], NOW) == order_note([Seat(), Seat(**OPEN)], NOW + timedelta(hours=1))
+
+
+def test_names_stand_beside_the_numbers_for_people_and_are_left_out_for_machines() -> None:
+    seats = [Seat(name="Starter bundle"), Seat(name="Starter bundle", item=course(8)), Seat(2, name="Fire")]
+    note = order_note(seats, NOW, ["5.00 was given back"])
+    assert note.shown({SEVEN: "Fire", course(8): "R&D <b>"}, "en") == (
+        "Learning access: “Starter bundle”, “Fire” – line 1, course 7: access ready for Totara user 55; "
+        "“R&amp;D &lt;b&gt;” – line 1, course 8: access ready for Totara user 55; "
+        "“Fire” – line 2, course 7: access ready for Totara user 55; 5.00 was given back."
+    )
+    assert "Fire" not in note.text + str(note.meta)
+    assert note.shown({}, "en").startswith("Learning access: “Starter bundle” – line 1, course 7: access")
+
+
+def test_a_name_in_several_languages_is_shown_in_the_shops_and_a_long_one_cut_short() -> None:
+    name = '<span lang="en" class="multilang">Fire</span><span lang="fr" class="multilang">Feu</span>'
+    assert "“Feu” – line 1" in order_note([Seat(name=name)], NOW).shown({}, "fr")
+    assert f"“{'x' * 79}…” – line 1" in order_note([Seat(name="x" * 200)], NOW).shown({}, "en")
+
+
+def test_without_names_a_note_is_shown_as_it_is() -> None:
+    note = order_note([Seat()], NOW)
+    assert note.shown({}, "en") == note.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +31,9 @@ PAID = ("processing", "completed")
 
 def order(status: str, *, method: str = "stripe", paid: bool = True) -> Order:
     return Order(1, status, Buyer(0, "mia@guest.test"), (), THEN, THEN if paid else None, method)
+
+
+OF_8_AND_9 = Offer((course(8), course(9)))
 
 
 def line(number: int = 1, quantity: int = 1, *, bundled_by: int = 0, told: str = "") -> Line:
@@ -177,6 +181,21 @@ def test_what_a_bundle_gives_itself_its_lines_do_not_give_once_more() -> None:
     ]
 
 
+def test_of_what_two_lines_of_a_bundle_give_the_one_with_more_seats_keeps_it() -> None:
+    one, two = Gives(line(2, bundled_by=1), Offer((course(7), course(8)))), Gives(line(3, 2, bundled_by=1), OF_8_AND_9)
+    beside = Gives(line(4, bundled_by=99), OF_8_AND_9)
+    assert without_repeats([one, two, beside]) == [Gives(one.line, Offer((course(7),))), two, beside]
+    even = replace(two, line=line(3, bundled_by=1))
+    assert without_repeats([one, even]) == [one, Gives(even.line, Offer((course(9),)))]
+
+
+def test_what_a_line_of_a_bundle_was_sold_with_stays_whatever_the_others_turn_out_to_give() -> None:
+    bundle = Gives(line(1), Offer((course(7), course(8))))
+    inside = Gives(line(2, bundled_by=1), OF_8_AND_9)
+    assert without_repeats([bundle, inside], {2}) == [Gives(bundle.line, Offer((course(7),))), inside]
+    assert without_repeats([bundle, inside], {1, 2}) == [bundle, inside]
+
+
 def test_a_line_is_of_as_many_seats_as_its_units_give_and_of_none_without_items() -> None:
     gives = [
         Gives(line(1, 3), Offer((course(7),))),
@@ -195,8 +214,11 @@ def buys_for_one(gives: Sequence[Gives]) -> list[bool]:
     return [for_one(gift, gives, counts) for gift in gives]
 
 
-def sold(number: int, quantity: int, *courses: int, whom: ForWhom = ForWhom.ASK, told: str = "") -> Gives:
-    return Gives(line(number, quantity, told=told), Offer(tuple(map(course, courses)), for_whom=whom))
+def sold(
+    number: int, quantity: int, *courses: int, whom: ForWhom = ForWhom.ASK, told: str = "", bundle: int = 0
+) -> Gives:
+    of = line(number, quantity, told=told, bundled_by=bundle)
+    return Gives(of, Offer(tuple(map(course, courses)), for_whom=whom))
 
 
 def test_one_unit_is_the_buyers_and_of_several_none_is() -> None:
@@ -206,7 +228,22 @@ def test_one_unit_is_the_buyers_and_of_several_none_is() -> None:
 
 def test_one_course_on_two_lines_is_several_units() -> None:
     assert buys_for_one([sold(1, 1, 7), sold(2, 1, 7), sold(3, 1, 8)]) == [False, False, True]
-    assert buys_for_one([sold(1, 1, 7, 8), sold(2, 1, 8, 9)]) == [False, False], "a part of it is enough"
+    assert buys_for_one([sold(1, 1, 7, 8), sold(2, 1, 8, 7)]) == [False, False], "in whatever order"
+
+
+def test_what_gives_the_same_only_in_part_is_two_different_things() -> None:
+    assert buys_for_one([sold(1, 1, 7, 8), sold(2, 1, 8, 9)]) == [True, True]
+    assert buys_for_one([sold(1, 1, 7), sold(2, 1, 7, 8)]) == [True, True]
+    assert buys_for_one([sold(1, 3, 7), sold(2, 1, 7, 8)]) == [False, True]
+
+
+def test_a_bundle_is_bought_as_a_whole() -> None:
+    bundle = [sold(1, 1), sold(2, 1, 7, bundle=1), sold(3, 1, 8, bundle=1)]
+    again = [sold(4, 1), sold(5, 1, 7, bundle=4), sold(6, 1, 8, bundle=4)]
+    assert buys_for_one([*bundle, sold(7, 1, 7)])[1:] == [True, True, True], "and a part of it beside it"
+    assert not any(buys_for_one([*bundle, *again])[n] for n in (1, 2, 4, 5)), "twice"
+    assert not any(buys_for_one([*bundle, sold(7, 1, 7, 8)])[1:]), "and once more in one line"
+    assert buys_for_one([sold(1, 1), sold(2, 2, 7, bundle=1), sold(3, 1, 8, bundle=1)])[1:] == [False, True]
 
 
 def test_a_line_of_which_nothing_is_paid_for_does_not_count() -> None:

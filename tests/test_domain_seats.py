@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.purchases import Choice, NewSeat, Role, Seat, SeatPlan, Standing, Taker, Want, plan_seats
+from bridge.domain.switching import carried
 
 # --- seats ---------------------------------------------------------------------------------------------------------
 
@@ -20,6 +21,20 @@ MIA, NOA, LEO = (Taker(person, Role.ASSIGNED) for person in (101, 102, 103))
 
 def seat(number: int, unit: int, who: Taker | None = None, *, key: Hashable = 1, live: bool = True) -> Seat:
     return Seat(number, key, unit, who.person if who else None, live, who.role if who else None)
+
+
+def switched(
+    wants: Collection[Want],
+    seats: Collection[Seat],
+    *,
+    grow: bool = True,
+    idle: Collection[int] = (),
+    carry: bool = True,
+    into: Mapping[Hashable, Hashable] | None = None,
+) -> SeatPlan:
+    """The plan of a subscription, whose people move along; of an order they stay, and it is no other than was."""
+    plan = plan_seats(wants, seats, grow=grow, idle=idle)
+    return carried(plan, seats, idle=idle, into=into) if carry else plan
 
 
 def want(seats: int, *takers: Taker, key: Hashable = 1) -> list[Want]:
@@ -121,19 +136,19 @@ def test_while_nothing_new_is_given_what_there_is_only_gets_less() -> None:
 
 def test_when_a_subscription_was_switched_its_people_move_with_it() -> None:
     seats = [seat(1, 1, BUYER), seat(2, 2, MIA), seat(3, 3)]
-    plan = plan_seats(want(3, key=2), seats, carry=True)
+    plan = switched(want(3, key=2), seats)
     assert plan.end == tuple(seats)
     assert plan.give == (NewSeat(2, 1, BUYER), NewSeat(2, 2, MIA), NewSeat(2, 3))
     assert plan_seats(want(3, key=2), seats).give == (NewSeat(2, 1), NewSeat(2, 2), NewSeat(2, 3)), "an order's stay"
 
 
 def test_whoever_takes_a_seat_of_the_new_line_anyway_gets_no_second_one() -> None:
-    plan = plan_seats(want(2, BUYER, key=2), [seat(1, 1, BUYER), seat(2, 2, MIA)], carry=True)
+    plan = switched(want(2, BUYER, key=2), [seat(1, 1, BUYER), seat(2, 2, MIA)])
     assert plan.give == (NewSeat(2, 1, BUYER), NewSeat(2, 2, MIA))
 
 
 def test_switched_to_fewer_seats_the_first_move() -> None:
-    plan = plan_seats(want(1, key=2), [seat(1, 1, MIA), seat(2, 2, NOA)], carry=True)
+    plan = switched(want(1, key=2), [seat(1, 1, MIA), seat(2, 2, NOA)])
     assert plan.give == (NewSeat(2, 1, MIA),)
 
 
@@ -144,7 +159,7 @@ def test_switched_back_people_who_joined_meanwhile_take_the_open_seats_that_live
         seat(3, 1, MIA, key=2),
         seat(4, 2, NOA, key=2),
     ]
-    plan = plan_seats(want(2), seats, carry=True)
+    plan = switched(want(2), seats)
     assert plan.revive == (seats[0], seats[1])
     assert plan.end == (seats[2], seats[3])
     assert plan.take == ((seats[0], MIA), (seats[1], NOA))
@@ -152,14 +167,55 @@ def test_switched_back_people_who_joined_meanwhile_take_the_open_seats_that_live
 
 def test_switched_back_whoever_has_their_old_seat_again_gets_no_second_one() -> None:
     seats = [seat(1, 1, MIA, live=False), seat(2, 1, MIA, key=2), seat(3, 2, NOA, key=2)]
-    plan = plan_seats(want(3), seats, carry=True)
+    plan = switched(want(3), seats)
     assert plan.revive == (seats[0],)
     assert plan.give == (NewSeat(1, 2, NOA), NewSeat(1, 3))
 
 
 def test_moved_to_a_line_on_which_they_sit_already_nobody_gets_a_second_seat() -> None:
     seats = [seat(1, 1, MIA), seat(2, 1, MIA, key=2)]
-    assert plan_seats(want(2, key=2), seats, carry=True).give == (NewSeat(2, 2),)
+    assert switched(want(2, key=2), seats).give == (NewSeat(2, 2),)
+
+
+INTO: Mapping[Hashable, Hashable] = {1: 2}
+
+
+def test_people_take_the_open_seats_of_the_line_that_theirs_was_switched_into() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2, NOA), seat(3, 3), seat(4, 1, key=2), seat(5, 2, LEO, key=2), seat(6, 3, key=2)]
+    plan = switched(want(3, key=2), seats, into=INTO)
+    assert (plan.end, plan.take) == (tuple(seats[:3]), ((seats[3], MIA), (seats[5], NOA)))
+    assert switched(want(3, key=2), seats).take == (), "a line taken off is no line switched"
+
+
+def test_of_too_few_seats_those_get_none_who_never_began() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2, NOA), seat(3, 3, LEO)]
+    plan = switched(want(2, key=2), seats, idle=[1], into=INTO)
+    assert plan.end == tuple(seats)
+    assert plan.give == (NewSeat(2, 1, NOA), NewSeat(2, 2, LEO))
+
+
+def test_who_of_those_in_use_moves_to_too_few_seats_is_for_a_person_to_say() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2, NOA), seat(3, 3, LEO), seat(4, 4)]
+    plan = switched(want(1, key=2), seats, idle=[3], into=INTO)
+    assert (plan.end, plan.give) == ((seats[2], seats[3]), (NewSeat(2, 1),))
+    assert plan.undecided == (Choice(1, 1, (seats[0], seats[1])),)
+
+
+def test_where_the_new_line_gives_no_seat_there_is_nothing_to_choose() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2, NOA)]
+    assert switched([], seats, into=INTO) == SeatPlan(end=tuple(seats))
+
+
+def test_whoever_sits_on_the_new_line_already_needs_no_seat_of_it() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 2, NOA), seat(3, 1, MIA, key=2), seat(4, 2, key=2)]
+    plan = switched(want(2, key=2), seats, into=INTO)
+    assert (plan.end, plan.take, plan.undecided) == ((seats[0], seats[1]), ((seats[3], NOA),), ())
+
+
+def test_two_lines_switched_into_one_share_its_seats() -> None:
+    seats = [seat(1, 1, MIA), seat(2, 1, NOA, key=3), seat(3, 2, MIA, key=3)]
+    plan = switched(want(2, key=2), seats, into={1: 2, 3: 2})
+    assert plan.give == (NewSeat(2, 1, MIA), NewSeat(2, 2, NOA))
 
 
 # --- whatever happens ----------------------------------------------------------------------------------------------
@@ -204,7 +260,7 @@ IDLE = st.frozensets(st.integers(1, 8))
 def test_there_are_never_more_seats_than_are_paid_for_unless_a_person_has_to_choose(
     wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
 ) -> None:
-    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    plan = switched(wants, seats, grow=grow, idle=idle, carry=carry)
     there = living(after(plan, seats))
     paid = Counter({one.key: max(one.seats, 0) for one in wants})
     left = Counter({choice.key: choice.count for choice in plan.undecided})
@@ -220,7 +276,7 @@ def test_there_are_never_more_seats_than_are_paid_for_unless_a_person_has_to_cho
 def test_nobody_who_learns_loses_a_seat_while_an_open_or_idle_one_could_go(
     wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
 ) -> None:
-    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    plan = switched(wants, seats, grow=grow, idle=idle, carry=carry)
     stay = [one for one in seats if one.live and one not in plan.end]
     for ended in plan.end:
         beside = [one for one in stay if one.key == ended.key]
@@ -237,8 +293,8 @@ def test_nobody_who_learns_loses_a_seat_while_an_open_or_idle_one_could_go(
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do_but_what_a_person_has_to_decide(
     wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
 ) -> None:
-    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
-    again = plan_seats(wants, after(plan, seats), grow=grow, idle=idle, carry=carry)
+    plan = switched(wants, seats, grow=grow, idle=idle, carry=carry)
+    again = switched(wants, after(plan, seats), grow=grow, idle=idle, carry=carry)
     assert not again
     assert again.undecided == plan.undecided
 
@@ -247,7 +303,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do_but_what_a_person_has_
 def test_whoever_sits_stays_and_no_unit_is_given_twice(
     wants: list[Want], seats: list[Seat], grow: bool, idle: frozenset[int], carry: bool
 ) -> None:
-    plan = plan_seats(wants, seats, grow=grow, idle=idle, carry=carry)
+    plan = switched(wants, seats, grow=grow, idle=idle, carry=carry)
     changed = after(plan, seats)
     for was, now in zip(seats, changed, strict=False):
         assert was.person in (None, now.person), "neither a revived seat nor another changes its person"
@@ -296,3 +352,22 @@ def test_what_was_chosen_to_go_stays_away_when_the_rest_comes_back() -> None:
     ended = [Seat(n, 1, n, n, False, Role.ASSIGNED, before if n == 1 else after) for n in (1, 2, 3)]
     assert [seat.id for seat in plan_seats([Want(1, 2)], ended).revive] == [2, 3]
     assert {seat.id for seat in plan_seats([Want(1, 3)], ended).revive} == {1, 2, 3}
+
+
+@given(st.integers(0, 4), SEATS, IDLE)
+def test_whoever_began_learns_on_after_a_switch_until_a_person_says_otherwise_or_there_is_no_seat(
+    many: int, shapes: list[Seat], idle: frozenset[int]
+) -> None:
+    seats = [one for one in shapes if one.key == 1 or one.live]
+    old, new = 1, (50, 0)
+    wants = [Want(new, many)]
+    plan = switched(wants, seats, idle=idle, into={old: new})
+    there = [one for one in after(plan, seats) if one.live]
+    kept = {one.person for one in there if one.person is not None}
+    began = {one.person for one in seats if one.live and one.key == old and one.person and one.id not in idle}
+    asked = any(choice.key == old for choice in plan.undecided)
+    if asked or any(one.key == new and one.person is None for one in there):
+        assert began <= kept, "nobody was left out while there was a seat, or a choice"
+    again = switched(wants, after(plan, seats), idle=idle, into={old: new})
+    assert not again
+    assert again.undecided == plan.undecided

@@ -74,9 +74,10 @@ class Counter:
         known: Iterable[Purchase] = (),
         subscriptions: Iterable[Subscription] | None = (),
         follows: bool = False,
+        given: bool = True,
     ) -> list[Gives | Unresolved]:
         told = None if subscriptions is None else list(subscriptions)
-        gives, unresolved = self.offering.of(source, lines, list(known), told, follows=follows)
+        gives, unresolved = self.offering.of(source, lines, list(known), told, given=given, follows=follows)
         return [*gives, *unresolved]
 
     def offer(self, one: Line, **more: Any) -> Offer:
@@ -196,14 +197,16 @@ def test_a_book_gives_nothing_and_nobody_is_troubled(counter: Counter, shop: Sho
     assert counter.offer(line(70)) == Offer(), "whether or not the shop can tell of it"
 
 
-def test_a_book_that_became_a_course_later_gives_it(counter: Counter, shop: Shop, store: Store) -> None:
+def test_a_book_that_became_a_course_stays_a_book_for_whoever_bought_it(
+    counter: Counter, shop: Shop, store: Store
+) -> None:
     book = [seen(1, Offer())]
-    assert counter.offer(line(60), known=book) == Offer()
     sold(store, 30, 50)
     shop.says(61, gives="course:40")
-    assert counter.offer(line(50), known=book) == gives(30)
-    assert counter.offer(line(61), known=book) == gives(40)
-    assert counter.offer(line(200), known=book) == gives(20)
+    for product, offer in ((50, gives(30)), (61, gives(40)), (200, gives(20))):
+        assert counter.offer(line(product), known=book) == Offer()
+        assert counter.offer(line(product), known=book, given=False) == offer, "while nobody has paid for it"
+        assert counter.offer(line(product), known=[replace(book[0], ask_anew=True)]) == offer, "when asked to"
 
 
 # --- what nobody can tell ------------------------------------------------------------------------------------------
@@ -354,6 +357,14 @@ def test_a_deleted_product_on_a_subscription_does_not_stand_for_all_others(count
     assert counter.offer(line(0), subscriptions=[gone]).by_subscription  # of the same name
     another = replace(line(0), name="Another thing")
     assert "was deleted before" in counter.reason(another, subscriptions=[gone])
+
+
+def test_a_subscription_gives_as_long_as_it_stands_and_not_for_days(counter: Counter, shop: Shop) -> None:
+    shop.says(60, gives="course:7", days="31")
+    assert counter.offer(line(60), source=SUBSCRIPTION) == gives(7)
+    assert counter.offer(line(60)) == replace(gives(7), days=31)
+    kept = seen((60, 0), replace(gives(7), days=31))
+    assert counter.offer(line(60), source=SUBSCRIPTION, known=[kept]) == gives(7)
 
 
 # --- bundles and too much ------------------------------------------------------------------------------------------

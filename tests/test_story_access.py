@@ -170,6 +170,28 @@ def test_the_brake_holds_neither_a_few_nor_what_ends_by_its_date(braked: World, 
     assert world.parked() == {}
 
 
+def test_days_of_grace_that_end_for_many_at_once_wait_for_a_person(braked: World) -> None:
+    """A gateway that is away for a while puts everybody on hold: nobody gave notice."""
+    world = braked
+    orders = crowd(world, 10)
+    for order in orders:
+        world.shop.set_status(order, "on-hold")
+    world.look(*orders)
+    assert statuses(world) == ["active"] * 10
+    world.clock.advance(days=8)
+    world.settle()
+    assert statuses(world) == ["active"] * 7 + ["suspended"] * 3
+    assert sum("so much access would end at once" in reason for reason in world.parked().values()) == 7
+    inside = [world.totara.reachable(user, course) for user, course in world.totara.enrolments]
+    assert inside.count(True) == 7, "those whom the brake holds can really enter"
+    # The gateway is back, and everybody is in again.
+    for order in orders:
+        world.shop.set_status(order, "processing")
+    world.look(*orders)
+    assert statuses(world) == ["active"] * 10
+    assert world.parked() == {}
+
+
 def test_those_whom_the_brake_held_stay_when_their_orders_turn_out_to_be_paid(braked: World) -> None:
     world = braked
     orders = crowd(world, 10)

@@ -1,7 +1,7 @@
 """A crash between any two steps: whatever was cut off, the end is the same.
 
-A step is a request sent, its answer received, a transaction begun, about to commit, or committed. The process is
-stopped at each of them in turn, as if the power had gone; another takes over when the lease has run out.
+A step is a request or a letter sent, its answer received, a transaction begun, about to commit, or committed. The
+process is stopped at each of them in turn, as if the power had gone; another takes over when the lease has run out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import pytest
 from sqlalchemy import Connection
 
 from bridge.wiring import Bridge
+from tests.test_mail import Inbox, Server
+from tests.test_story_letters import mail
 from tests.world import World
 
 
@@ -32,15 +34,20 @@ def crash_at(bridge: Bridge, step: int) -> None:
         if taken == step:
             raise Crash
 
-    for wire in (bridge.shop._wire, bridge.totara._wire):
-
-        def send(*args: Any, _send: Callable[..., Any] = wire.send, **kwargs: Any) -> Any:
+    def taking(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
             take()
-            answer = _send(*args, **kwargs)
+            answer = call(*args, **kwargs)
             take()
             return answer
 
-        wire.send = send  # type: ignore[method-assign]
+        return called
+
+    for wire in (bridge.shop._wire, bridge.totara._wire):
+        wire.send = taking(wire.send)  # type: ignore[method-assign]
+    if bridge.mailer:
+        post = bridge.mailer._post
+        post.hand_over = taking(post.hand_over)  # type: ignore[method-assign]
     begin = bridge.store.begin
 
     @contextmanager
@@ -67,8 +74,8 @@ def crashes(world: World, step: int) -> bool:
     return False
 
 
-def end_state(world: World) -> dict[str, Any]:
-    """What counts in the end, as the shop and Totara hold it, and the ledger's sums."""
+def end_state(world: World, inbox: Inbox) -> dict[str, Any]:
+    """What counts in the end, as the shop, Totara and the learners hold it, and the ledger's sums."""
     return {
         "access": world.access(),
         "accounts": sorted(user.email for user in world.totara.users.values()),
@@ -80,13 +87,20 @@ def end_state(world: World) -> dict[str, Any]:
         "seats": sorted((s.unit, s.person_id is None, s.ended_at is None) for s in world.rows("seats")),
         "given": sorted((a.item_id, a.state, a.verified_at is not None) for a in world.rows("access")),
         "known": sorted((p.course_id, p.retired, tuple(p.held)) for p in world.rows("products")),
+        "lasting": sorted((p.paid, p.until is None, p.grace_until is None, p.held) for p in world.rows("purchases")),
+        "letters": sorted(letters(inbox).values()),
         "parked": world.parked(),
     }
 
 
+def letters(inbox: Inbox) -> dict[str, tuple[str, str]]:
+    """The letters that were sent, each once: what was sent again is known by its Message-ID."""
+    return {mail["Message-ID"]: (str(mail["To"]), str(mail["Subject"])) for mail in inbox.mails}
+
+
 def _unnumbered(note: str) -> str:
-    """The note without the numbers that depend on who was first."""
-    return re.sub(r"user \d+|\[bridge .*", "", note)
+    """The note without what depends on who was first, and when that was."""
+    return re.sub(r"user \d+|[\d-]{10} [\d:]{5} UTC|\[bridge .*", "", note)
 
 
 def _orders(world: World) -> None:
@@ -120,25 +134,107 @@ def _catalogue(world: World) -> None:
     world.owe("catalogue", "all")
 
 
+def _subscribed(world: World) -> int:
+    """Nia has a pass to two courses by the month, paid for and settled; the subscription."""
+    courses = [world.course("ONE"), world.course("TWO")]
+    for course in courses:
+        world.sell(course)
+    meta = [{"key": "bridge_gives", "value": ",".join(f"course:{course}" for course in courses)}]
+    product = world.shop.add_product("Pass", type="subscription", sku="PASS", price="20.00", meta_data=meta)
+    world.owe("order", world.shop.place_order([(product, 1)], email="nia@pass.test", first_name="Nia", last_name="N"))
+    world.settle()
+    (subscription,) = world.shop.subscriptions
+    return int(subscription)
+
+
+def _renewed(world: World) -> None:
+    """A subscription that renews, the renewal being paid a while later."""
+    subscription = _subscribed(world)
+    order = world.shop.renew(subscription, "unpaid")
+    world.owe("order", order)
+    world.owe("subscription", subscription)
+    world.settle()
+    world.shop.pay_order(order)
+    world.owe("order", order)
+    world.owe("subscription", subscription)
+
+
+def _on_hold(world: World) -> None:
+    """A renewal that failed: days of grace begin."""
+    subscription = _subscribed(world)
+    order = world.shop.renew(subscription, "unpaid")
+    world.owe("order", order)
+    world.owe("subscription", subscription)
+
+
+def _grace_is_over(world: World) -> None:
+    """A renewal that failed, and was not paid in the days of grace: access is suspended."""
+    _on_hold(world)
+    world.settle()
+    world.clock.advance(days=8)
+
+
+def _leaving(world: World) -> None:
+    """A subscription that was cancelled, and whose time is over: its end is told and comes."""
+    subscription = _subscribed(world)
+    world.shop.cancel_subscription(subscription)
+    world.owe("subscription", subscription)
+    world.settle()
+    world.clock.advance(days=32)
+    world.shop.run_schedule()
+    world.owe("subscription", subscription)
+
+
 def world_is_sqlite(world: World) -> bool:
     """Which of the two databases it is."""
     return world.bridge.store.is_sqlite
 
 
-SITUATIONS = {"orders": _orders, "cancelled": _cancelled, "catalogue": _catalogue}
+SITUATIONS = {
+    "orders": _orders,
+    "cancelled": _cancelled,
+    "catalogue": _catalogue,
+    "renewed": _renewed,
+    "on hold": _on_hold,
+    "grace is over": _grace_is_over,
+    "leaving": _leaving,
+}
+#: What somebody may be left with: how many letters, and access of which kinds.
+LEFT = {
+    "renewed": (1, {"active"}),
+    "on hold": (1, {"active"}),
+    "grace is over": (2, {"suspended"}),
+    "leaving": (2, {"suspended"}),
+}
+
+
+@pytest.fixture
+def post() -> Iterator[tuple[Inbox, dict[str, Any]]]:
+    """A mail server: what it was given, and the settings for it."""
+    inbox = Inbox()
+    running = Server(inbox)
+    running.start()
+    yield inbox, mail(running)
+    running.stop()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_a_crash_between_any_two_steps_changes_nothing_in_the_end(
-    make_world: Callable[..., World], situation: str, reset_database: Callable[[], None]
+    make_world: Callable[..., World],
+    situation: str,
+    reset_database: Callable[[], None],
+    post: tuple[Inbox, dict[str, Any]],
 ) -> None:
-    settings: dict[str, Any] = {"catalogue": {"images": False}}
+    inbox, to_learners = post
+    settings: dict[str, Any] = {"catalogue": {"images": False}, "mail": to_learners, "subscriptions": True}
     undisturbed = make_world(**settings)
     SITUATIONS[situation](undisturbed)
     undisturbed.settle()
-    expected = end_state(undisturbed)
+    expected = end_state(undisturbed, inbox)
     assert expected["parked"] == {}
+    if situation in LEFT:
+        assert (len(letters(inbox)), set(undisturbed.access().values())) == LEFT[situation]
     # Every step on SQLite; every third on PostgreSQL, where the same code only takes longer.
     stride = 1 if world_is_sqlite(undisturbed) else 3
     step = 1 - stride
@@ -147,6 +243,7 @@ def test_a_crash_between_any_two_steps_changes_nothing_in_the_end(
         step += stride
         assert step < 500
         reset_database()
+        inbox.mails.clear()
         world = make_world(**settings)
         SITUATIONS[situation](world)
         crashed = crashes(world, step)
@@ -154,8 +251,8 @@ def test_a_crash_between_any_two_steps_changes_nothing_in_the_end(
         world.settle()
         world.pass_time()
         world.settle()
-        assert end_state(world) == expected, f"after a crash at step {step}"
-        notes = [n["note"] for ns in world.shop.notes.values() for n in ns if "Learning access" in n["note"]]
+        assert end_state(world, inbox) == expected, f"after a crash at step {step}"
+        notes = [(o, n["note"]) for o, ns in world.shop.notes.items() for n in ns if "Learning access" in n["note"]]
         assert len(notes) == len(set(notes)), f"a note twice after a crash at step {step}"
         world.close()
     assert step > 15

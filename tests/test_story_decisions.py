@@ -120,7 +120,7 @@ def test_a_refund_that_is_taken_back_gives_the_seat_back_to_whoever_sat_there(
     assert bridge_command("seats", "decide", "order", str(order), "--end", str(ann), "--yes").exit_code == 0
     world.settle()
     world.shop.delete_refund(order, made)
-    assert bridge_command("reconcile").output == "1 orders are due\n"
+    assert bridge_command("reconcile").output == "1 orders, subscriptions and learners are due\n"
     world.settle()
     assert active(world) == set(PEOPLE)
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,24 @@ def test_a_webhook_that_the_shop_disabled_is_woken_and_what_was_missed_is_found(
     assert len(world.access()) == 8
 
 
+def test_a_webhook_that_lost_its_topic_has_it_again(make_world: Callable[..., World]) -> None:
+    """A delivery while WooCommerce Subscriptions is away leaves a webhook of its topics without any (measured)."""
+    world = make_world(subscriptions=True)
+    install_webhooks(world.bridge)
+    before = {number: hook["topic"] for number, hook in world.shop.webhooks.items()}
+    lost = next(number for number, topic in before.items() if topic == "subscription.updated")
+    world.shop.webhooks[lost]["topic"] = ""
+    world.shop.has_subscriptions = False
+    world.owe(WATCH, ALL)
+    world.settle()
+    assert world.shop.webhooks[lost]["topic"] == "", "it can't be said while the plugin is away"
+    world.shop.has_subscriptions = True
+    world.owe(WATCH, ALL)
+    world.settle()
+    assert {number: hook["topic"] for number, hook in world.shop.webhooks.items()} == before
+    assert world.web.get("/readyz").status_code == 200
+
+
 def test_readyz_says_whether_an_order_would_get_through(world: World) -> None:
     assert world.web.get("/healthz").status_code == 200
     answer = world.web.get("/readyz")
@@ -165,6 +184,20 @@ def test_resync_by_number_and_by_date(world: World, bridge_command: Run) -> None
     assert world.access() == {("a@guest.test", course): "active"}
     assert bridge_command("resync").exit_code == 2
     assert bridge_command("resync", "0").exit_code == 2
+
+
+def test_resync_of_a_whole_shop_owes_no_note_to_orders_that_nobody_has_looked_at(world: World) -> None:
+    product = world.sell(world.course("ONE"))
+    orders = [world.shop.place_order([(product, 1)], email=f"{n}@b.test") for n in range(3)]
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    world.bridge.jobs.sweep(long_ago)
+    assert world.settle() == 9, "an order, a learner and a note, for each of the three"
+    assert all("access ready" in world.told(order) for order in orders)
+    # A note that the staff deleted is written again, by the same command.
+    world.shop.notes[orders[0]].clear()
+    world.bridge.jobs.sweep(long_ago)
+    world.settle()
+    assert "access ready" in world.told(orders[0])
 
 
 def test_status_in_words_and_for_machines(world: World, bridge_command: Run) -> None:

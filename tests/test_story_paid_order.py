@@ -11,7 +11,7 @@ import pytest
 
 from bridge import logs
 from bridge.sandbox.server import Served
-from bridge.store import learning
+from bridge.store import learning, ledger
 from bridge.store.models import orders as table
 from bridge.sync_jobs import TOPICS
 from tests.world import SECRET, World
@@ -253,18 +253,6 @@ def test_completion_is_read_before_access_is_suspended(world: World) -> None:
     (row,) = world.rows("access")
     assert (row.state, row.completed) == ("suspended", True)
     assert (user.id, course) in world.totara.completions
-
-
-def test_nothing_changed_means_no_write_and_no_call_to_totara(world: World) -> None:
-    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="a@guest.test")
-    world.owe("order", order)
-    world.settle()
-    world.shop.requests.clear()
-    world.totara.requests.clear()
-    world.owe("order", order)
-    world.settle()
-    assert world.shop.requests == [f"GET /wp-json/wc/v3/orders/{order}"]
-    assert world.totara.requests == []
 
 
 def test_the_order_is_told_once_what_was_done(world: World) -> None:
@@ -646,3 +634,180 @@ def test_no_secret_and_no_address_gets_into_the_logs(world: World, capsys: pytes
         SECRET,
     ):
         assert secret not in text
+
+
+# --- what the note calls things --------------------------------------------------------------------------------------
+
+
+def test_the_note_names_what_was_sold_and_the_course_beside_the_numbers(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety &amp; you")
+    product = world.shop.add_product("Warden pass", sku=f"totara-course-{course}", price="9.00")
+    world.know(course, product)
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test", first_name="Mia", last_name="Guest")
+    world.look(order)
+    line = world.shop.orders[order]["line_items"][0]["id"]
+    told = f"“Warden pass”, “Fire safety &amp; you” – line {line}, course {course}: access ready"
+    assert told in world.told(order)
+    assert "Mia" not in world.told(order)
+    assert "mia@" not in world.told(order)
+    meta = {row["key"]: row["value"] for row in world.shop.orders[order]["meta_data"]}
+    assert meta["_bridge_seats"].startswith(f"line {line}, course {course}: access ready")
+
+
+def test_another_name_of_a_course_is_no_reason_for_another_note(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety")
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    world.totara.edit_course(course, fullname="Fire safety 2027")
+    world.restart()
+    for _ in range(2):
+        world.bridge.jobs.look_again("order", [order])
+        world.settle()
+    assert len([note for note in world.shop.notes[order] if "Learning access" in note["note"]]) == 1
+    assert "“Fire safety”" in world.told(order)
+
+
+def test_a_note_does_not_wait_for_a_courses_name(world: World) -> None:
+    course = world.course("FIRE", name="Fire safety")
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    world.restart()
+    world.shop.set_status(order, "cancelled")
+    world.owe("order", order)
+    world.totara.faults.down("core_course_get_courses_by_field", times=50)
+    world.settle()
+    assert f"“Course {course}” – line " in world.told(order)
+    assert f"course {course}: access ended" in world.told(order)
+    assert "Fire safety" not in world.told(order)
+
+
+# --- what the note says of an order that needs a person --------------------------------------------------------------
+
+
+def ours(world: World, order: int) -> list[str]:
+    """Our notes on an order."""
+    return [note["note"] for note in world.shop.notes[order] if "Learning access" in note["note"]]
+
+
+def meta(world: World, order: int) -> dict[str, str]:
+    """What machines are told."""
+    return {row["key"]: row["value"] for row in world.shop.orders[order]["meta_data"]}
+
+
+def test_the_note_of_an_order_with_a_sku_that_is_no_courses_says_so_and_how_to_mend_it(world: World) -> None:
+    course = world.course("ONE")
+    product = world.shop.add_product("First steps", sku="totara-course-fire", price="9.00")
+    order = world.shop.place_order([(product, 1), (world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    assert world.access() == {("mia@guest.test", course): "active"}
+    told = world.told(order)
+    assert f"course {course}: access ready" in told
+    assert "needs a person: line " in told
+    assert "has the SKU 'totara-course-fire', which is no course's: correct the SKU" in told
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    world.look(order)
+    assert len(ours(world, order)) == 1
+    world.shop.edit_product(product, meta_data=[{"key": "bridge_gives", "value": f"course:{course}"}])
+    world.restart()
+    world.look(order)
+    assert len(ours(world, order)) == 2
+    assert "needs a person" not in world.told(order)
+    assert world.parked() == {}
+
+
+def test_the_note_of_an_order_that_gives_nothing_else_says_what_it_needs(world: World) -> None:
+    product = world.shop.add_product("First steps", sku="totara-course-fire", price="9.00")
+    order = world.shop.place_order([(product, 1)], email="mia@guest.test")
+    world.look(order)
+    assert "Learning access: needs a person: line " in world.told(order)
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert world.parked() == {}
+    assert "Learning access: nothing is given." in world.told(order)
+    assert (meta(world, order)["_bridge_access"], meta(world, order)["_bridge_seats"]) == ("none", "nothing is given")
+
+
+def test_the_note_of_an_order_without_an_address_says_so_once(world: World) -> None:
+    course = world.course("ONE")
+    order = world.shop.place_order([(world.sell(course), 1)], email="")
+    for _ in range(2):
+        world.look(order)
+    (told,) = ours(world, order)
+    assert "needs a person: order" in told
+    assert "correct it in the shop" in told
+    world.shop.orders[order]["billing"]["email"] = "mia@guest.test"
+    world.look(order)
+    assert world.access() == {("mia@guest.test", course): "active"}
+    assert "needs a person" not in world.told(order)
+
+
+# --- an order that waits for Totara ----------------------------------------------------------------------------------
+
+
+def waited(world: World, **span: float) -> None:
+    """So much later everything that is due has been tried again."""
+    world.clock.advance(**span)
+    world.pass_time()
+    world.settle()
+
+
+def test_an_order_that_waits_long_for_totara_says_so_once_and_then_that_it_is_ready(world: World) -> None:
+    course = world.course("ONE")
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    since = world.now()
+    world.look(order)
+    waited(world, minutes=10)
+    assert ours(world, order) == []
+    waited(world, minutes=6)
+    (told,) = ours(world, order)
+    assert f"course {course}: waiting since {since:%Y-%m-%d %H:%M} UTC" in told
+    assert "it waits since Totara could not be told: " in told
+    assert "it is tried again until it goes through" in told
+    assert "mia@" not in told
+    assert meta(world, order)["_bridge_access"] == "waiting"
+    for _ in range(3):
+        waited(world, hours=2)
+        world.look(order)
+    assert len(ours(world, order)) == 1
+    world.totara.faults.clear()
+    waited(world, hours=1)
+    assert len(ours(world, order)) == 2
+    assert f"course {course}: access ready" in world.told(order)
+    assert "waits" not in world.told(order)
+    assert meta(world, order)["_bridge_access"] == "ready"
+
+
+def test_of_a_totara_that_is_away_for_a_moment_the_note_says_nothing(world: World) -> None:
+    course = world.course("ONE")
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test")
+    world.look(order)
+    waited(world, minutes=10)
+    world.totara.faults.clear()
+    waited(world, minutes=1)
+    waited(world, minutes=20)
+    (told,) = ours(world, order)
+    assert "access ready" in told
+
+
+def test_how_long_an_order_waits_before_its_note_says_so_is_a_setting(make_world: Callable[..., World]) -> None:
+    world = make_world(orders={"waiting_note_seconds": 60})
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    waited(world, minutes=2)
+    assert len(ours(world, order)) == 1
+
+
+def test_the_note_says_what_the_watch_saw_of_totara(world: World) -> None:
+    world.totara.faults.down()
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    world.bridge.jobs.watch()
+    with world.bridge.store.read() as connection:
+        seen = ledger.read_note(connection, "watch")
+    assert seen is not None
+    waited(world, minutes=16)
+    assert f"could not be told: {seen[0]['totara']}; it is tried again" in world.told(order)

@@ -321,6 +321,17 @@ def test_offers_in_order_are_said_to_be(world: World) -> None:
     assert [one.level for one in check(bridge) if one.what == "offers"] == ["ok"]
 
 
+def test_days_in_an_offer_for_a_subscription_are_said_to_be_ignored(make_world: Callable[..., World]) -> None:
+    world = make_world(subscriptions=True)
+    course = world.course("ONE")
+    world.sell(course)
+    product = world.shop.add_product("Pass", type="subscription", price="20.00", sku="pass")
+    bridge = with_offers(world, f'[[offer]]\nproduct = {product}\ngives = ["course:{course}"]\ndays = 31')
+    (said,) = told([one for one in check(bridge) if one.what == "offers"], "note")
+    assert f"product {product} is a subscription" in said
+    assert "days are ignored" in said
+
+
 @pytest.mark.parametrize(("version", "level"), [("17", "note"), ("19", "problem")])
 def test_a_dynamic_audience_is_flagged_as_far_as_it_can_be_told(world: World, version: str, level: str) -> None:
     world.totara.version = version

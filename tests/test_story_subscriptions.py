@@ -13,7 +13,9 @@ import pytest
 
 from bridge.domain.identity import Contact, Identity
 from bridge.sandbox.server import Served
+from bridge.seating import carry_out, decide, lay_out
 from bridge.store import people
+from bridge.store.ledger import Source
 from bridge.store.models import seats as table
 from bridge.sync_jobs import SUBSCRIPTION_TOPICS, TOPICS
 from tests.world import SECRET, World
@@ -449,6 +451,33 @@ def test_a_renewal_of_a_course_completed_before_says_so_on_its_order(world: Worl
     assert "completed" not in note(world, order)
 
 
+def test_what_is_completed_after_a_renewal_is_never_said_to_have_been_before(world: World) -> None:
+    one, two = world.course("ONE"), world.course("TWO")
+    _, subscription = buy(world, (monthly(world, one, two), 1))
+    user = world.user(NIA)
+    world.totara.complete(user, one)
+    world.clock.advance(days=31)
+    renewal = world.shop.renew(subscription, "card")
+    goes_on(world)
+    world.totara.complete(user, two)
+    world.shop.change_subscription(subscription, "on-hold")  # another note is due
+    goes_on(world)
+    world.bridge.jobs.look_again("order", [renewal])
+    world.settle()
+    assert "until" in note(world, renewal)
+    assert f"course {one} was completed before this renewal" in note(world, renewal)
+    assert f"course {two} was completed" not in note(world, renewal)
+
+
+def test_the_note_says_what_a_subscription_needs_a_person_for(world: World) -> None:
+    """Of the order there is nothing to mend: its line gives by the subscription."""
+    product = world.shop.add_product("Pass", sku="totara-course-none", type="subscription", price="20.00")
+    order, subscription = buy(world, (product, 1))
+    assert f"subscription {subscription}" in world.parked()
+    assert "needs a person: line " in note(world, order)
+    assert "correct the SKU" in note(world, order)
+
+
 # --- switching -------------------------------------------------------------------------------------------------------
 
 
@@ -551,6 +580,128 @@ def test_a_line_switched_into_a_subscription_of_its_own_suspends_nobody_in_betwe
     world.shop.change_subscription(other, "cancelled")
     goes_on(world)
     assert world.access() == {(NIA, one): "active", (NIA, two): "suspended"}
+
+
+def switch_apart(world: World, subscription: int, line: int, product: int, quantity: int) -> int:
+    """To another rhythm than its neighbour's: the line leaves, and another subscription begins with it."""
+    held = world.shop.subscriptions[subscription]
+    world.shop.remove_subscription_line(subscription, line)
+    bought = {"product_id": product, "quantity": quantity, "meta": {"_switched_subscription_item_id": line}}
+    meta = {"_subscription_switch": subscription}
+    order = world.shop.place_order([bought], customer_id=held["customer_id"], email=NIA, meta=meta)
+    return world.shop.subscribe(order, period="year")
+
+
+def team(world: World, *people: str) -> tuple[int, int, int, int, int]:
+    """A pass of one's own and one of three seats, on which these sit: the subscription, its line, what it gives, and
+    what the yearly pass gives besides."""
+    one, two, three = (world.course(code) for code in ("ONE", "TWO", "THREE"))
+    _, subscription = buy(world, (monthly(world, one), 1), (monthly(world, two), 3))
+    sit(world, *people)
+    return subscription, line_of(world, subscription, 1), monthly(world, two, three, period="year"), two, three
+
+
+def everybody_began(world: World) -> None:
+    """All have been there."""
+    for user in world.totara.users.values():
+        user.lastaccess = int(world.clock())
+
+
+TEAM = ("a@team.test", "b@team.test", "c@team.test")
+
+
+@pytest.mark.parametrize("first", ["the old", "the new"])
+def test_a_team_whose_line_is_switched_into_a_subscription_of_its_own_moves_along(world: World, first: str) -> None:
+    subscription, line, yearly, two, three = team(world, *TEAM)
+    other = switch_apart(world, subscription, line, yearly, 3)
+    world.owe("subscription", subscription if first == "the old" else other)
+    world.settle()
+    goes_on(world)
+    world.pass_time()
+    goes_on(world)
+    learning = {(who, course): "active" for who in TEAM for course in (two, three)}
+    assert {key: state for key, state in world.access().items() if key[0] != NIA} == learning
+    assert (world.suspensions, world.parked()) == ([], {})
+    world.shop.change_subscription(other, "cancelled")
+    goes_on(world)
+    assert {state for (who, _), state in world.access().items() if who != NIA} == {"suspended"}
+
+
+def test_of_a_team_switched_to_fewer_seats_whoever_never_began_stays_behind(world: World) -> None:
+    subscription, line, yearly, two, three = team(world, *TEAM)
+    world.totara.users[world.user("c@team.test")].lastaccess = int(world.clock())
+    world.totara.users[world.user("b@team.test")].lastaccess = int(world.clock())
+    switch_apart(world, subscription, line, yearly, 2)
+    goes_on(world)
+    world.pass_time()
+    goes_on(world)
+    assert world.suspensions == [("a@team.test", two)]
+    assert {world.access()[who, three] for who in TEAM[1:]} == {"active"}
+    assert world.parked() == {}
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_who_of_a_team_in_use_moves_to_fewer_seats_is_for_a_person_to_say(world: World, apart: bool) -> None:
+    subscription, line, yearly, two, three = team(world, *TEAM)
+    everybody_began(world)
+    if apart:
+        switch_apart(world, subscription, line, yearly, 2)
+    else:
+        world.shop.switch(subscription, line, yearly, quantity=2)
+    for _ in range(2):  # to look once more changes nothing
+        goes_on(world)
+        world.pass_time()
+        world.owe("subscription", subscription)
+    goes_on(world)
+    assert "1 of 3 seats in use have to go" in world.parked()[f"subscription {subscription}"]
+    assert {world.access()[who, two] for who in TEAM} == {"active"}
+    assert world.suspensions == []
+    source = Source("subscription", subscription)
+    with world.bridge.store.begin() as connection:
+        laid_out = next(one for one in lay_out(connection, source, world.now()) if one.to_go)
+        assert laid_out.to_go == 1
+        chosen = decide(connection, source, [laid_out.seats[1].id], world.now())
+        assert not chosen.cut_short
+        carry_out(connection, world.bridge.work, source, chosen, world.now(), by="M. Vella", why="a ticket")
+    goes_on(world)
+    learning = {(who, course): "active" for who in ("a@team.test", "c@team.test") for course in (two, three)}
+    assert learning.items() <= world.access().items()
+    assert world.suspensions == [("b@team.test", two)]
+    assert world.parked() == {}
+
+
+def test_nobody_loses_a_seat_while_nobody_can_tell_what_the_switched_line_gives(world: World) -> None:
+    subscription, line, yearly, _, three = team(world, *TEAM)
+    meta = world.shop.products[yearly]["meta_data"]
+    gives = next(entry for entry in meta if entry["key"] == "bridge_gives")
+    gives["value"], right = "course:999999 and more", gives["value"]
+    other = switch_apart(world, subscription, line, yearly, 3)
+    for _ in range(8):
+        goes_on(world)
+        world.pass_time()
+    assert set(world.parked()) == {f"subscription {subscription}", f"subscription {other}"}
+    assert f"switched into subscription {other}" in world.parked()[f"subscription {subscription}"]
+    assert world.suspensions == []
+    gives["value"] = right
+    world.restart()
+    world.owe("subscription", other)
+    world.settle()
+    assert {world.access()[who, three] for who in TEAM} == {"active"}
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_buyer_of_a_switch_to_one_seat_does_not_take_it_from_who_sits_there(world: World, apart: bool) -> None:
+    subscription, line, yearly, _, three = team(world, "a@team.test")
+    if apart:
+        switch_apart(world, subscription, line, yearly, 1)
+    else:
+        world.shop.switch(subscription, line, yearly, quantity=1)
+    goes_on(world)
+    world.pass_time()
+    goes_on(world)
+    assert {key for key in world.access() if key[1] == three} == {("a@team.test", three)}
+    assert (world.suspensions, world.parked()) == ([], {})
 
 
 # --- how many, and for whom ------------------------------------------------------------------------------------------

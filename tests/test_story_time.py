@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from bridge.domain.enrolments import LAST_LOOK
+from bridge.seating import carry_out, decide
+from bridge.store.ledger import Source
 from tests.world import Offering, World
 
 
@@ -114,13 +117,14 @@ def test_a_paid_order_on_hold_keeps_its_access_for_the_days_of_grace_and_then_no
     held = world.now()
     world.look(order)
     assert status(world, "a@b.test", course) == "active"
-    end = ends(world, "a@b.test", course)
-    assert end is not None
+    (end,) = (row.grace_until for row in world.rows("purchases"))
     assert timedelta(days=7, seconds=-1) <= end - held < timedelta(days=7, seconds=30)
-    # Each later look leaves the end where it was.
+    assert f"until {end:%Y-%m-%d}" in world.told(order)
+    # Each later look leaves the end where it was. Totara is not told: whether it ends is for us to say then.
     world.clock.advance(days=3)
     world.look(order)
-    assert ends(world, "a@b.test", course) == end
+    assert [row.grace_until for row in world.rows("purchases")] == [end]
+    assert ends(world, "a@b.test", course) is None
     at(world, end - timedelta(seconds=30))
     assert status(world, "a@b.test", course) == "active"
     at(world, end)
@@ -131,6 +135,18 @@ def test_a_paid_order_on_hold_keeps_its_access_for_the_days_of_grace_and_then_no
     assert status(world, "a@b.test", course) == "active"
     assert ends(world, "a@b.test", course) is None
     assert world.parked() == {}
+
+
+def test_every_change_of_an_end_is_in_the_audit_log(world: World) -> None:
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="mia@guest.test")
+    world.look(order)
+    world.shop.set_status(order, "on-hold")
+    world.look(order)
+    world.look(order)
+    world.shop.set_status(order, "processing")
+    world.look(order)
+    told = [row.facts["until"] for row in world.rows("audit") if row.event == "access given"]
+    assert [until is not None for until in told] == [False, True, False]
 
 
 def test_grace_that_ends_early_leaves_no_end_behind(world: World) -> None:
@@ -238,6 +254,107 @@ def test_bought_again_early_the_days_add_up(world: World, offers: Offering) -> N
     assert status(world, "a@b.test", course) == "suspended"
 
 
+def about(moment: datetime | None, expected: datetime) -> bool:
+    """Whether it is that moment, but for the seconds that a test takes."""
+    return moment is not None and abs(moment - expected) < timedelta(seconds=30)
+
+
+def bought_three_times(world: World, offers: Offering, course: int) -> tuple[list[int], datetime]:
+    """30 days on the first, the eleventh and the twenty-first day: the orders, and the end of the first 30 days."""
+    product = sold(world, offers, course, "days = 30")
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    orders = []
+    for n in range(3):
+        world.clock.advance(days=10 if n else 0)
+        orders.append(world.shop.place_order([(product, 1)], customer_id=customer))
+        world.look(orders[-1])
+    end = seat_ends(world)[0]
+    assert end is not None
+    assert ends(world, "a@b.test", course) == end + timedelta(days=60)
+    return orders, end
+
+
+@pytest.mark.parametrize(("back", "later"), [(0, 40), (1, 30), (2, 30)])
+def test_of_what_was_bought_three_times_the_days_that_were_given_back_are_given_back(
+    world: World, offers: Offering, back: int, later: int
+) -> None:
+    """With the first gone, the days count from when it was bought the second time."""
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    line = world.shop.orders[orders[back]]["line_items"][0]["id"]
+    refund = world.shop.refund(orders[back], lines={line: 1})
+    world.look(orders[back])
+    assert about(ends(world, "a@b.test", course), first + timedelta(days=later))
+    live = [seat for seat in world.rows("seats") if seat.ended_at is None]
+    assert max(seat.until for seat in live) == ends(world, "a@b.test", course)
+    world.shop.delete_refund(orders[back], refund)
+    world.shop.set_status(orders[back], "completed")
+    world.look(orders[back])
+    assert ends(world, "a@b.test", course) == first + timedelta(days=60)
+    assert seat_ends(world) == [first + timedelta(days=days) for days in (0, 30, 60)]
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
+def test_a_shorter_end_comes_when_it_should_and_one_that_has_passed_at_once(world: World, offers: Offering) -> None:
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    world.shop.set_status(orders[0], "cancelled")
+    world.look(orders[0])
+    at(world, first + timedelta(days=40, minutes=-1))
+    assert status(world, "a@b.test", course) == "active"
+    world.shop.set_status(orders[1], "refunded")
+    world.look(orders[1])
+    assert status(world, "a@b.test", course) == "suspended"
+    assert world.parked() == {}
+    world.shop.set_status(orders[1], "completed")
+    world.look(orders[1])
+    assert status(world, "a@b.test", course) == "active"
+    at(world, first + timedelta(days=40, minutes=1))
+    assert status(world, "a@b.test", course) == "suspended"
+
+
+def test_days_after_what_was_sold_until_a_date_come_forward_when_that_is_given_back(
+    world: World, offers: Offering
+) -> None:
+    course = world.course("ONE")
+    last = midnight(world.now() + timedelta(days=20))
+    offers(
+        f'[[offer]]\nsku = "DATED"\ngives = ["course:{course}"]\nuntil = {last.date()}\n'
+        f'[[offer]]\nsku = "DAYS"\ngives = ["course:{course}"]\ndays = 30'
+    )
+    customer = world.shop.add_customer("a@b.test", "A", "B")
+    products = [world.shop.add_product(sku, sku=sku, price="9.00") for sku in ("DATED", "DAYS")]
+    orders = [world.shop.place_order([(product, 1)], customer_id=customer) for product in products]
+    for order in orders:
+        world.look(order)
+    then = world.now()
+    assert ends(world, "a@b.test", course) == last + timedelta(days=31)
+    world.shop.set_status(orders[0], "on-hold")  # and its end comes a little nearer
+    world.look(orders[0])
+    world.shop.set_status(orders[0], "completed")
+    world.look(orders[0])
+    assert ends(world, "a@b.test", course) == last + timedelta(days=31)
+    world.shop.set_status(orders[0], "refunded")
+    world.look(orders[0])
+    end = ends(world, "a@b.test", course)
+    assert end is not None
+    assert timedelta(days=30, seconds=-60) <= end - then <= timedelta(days=30)
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
+def test_a_seat_cut_short_is_over_and_what_was_bought_again_begins_there(world: World, offers: Offering) -> None:
+    course = world.course("ONE")
+    orders, first = bought_three_times(world, offers, course)
+    source = Source("order", orders[0])
+    with world.bridge.store.begin() as connection:
+        decision = decide(connection, source, [world.rows("seats")[0].id], world.now())
+        carry_out(connection, world.bridge.work, source, decision, world.now(), by="M. Vella", why="a ticket")
+    world.settle()
+    assert about(ends(world, "a@b.test", course), first + timedelta(days=50))
+    assert about(seat_ends(world)[0], first - timedelta(days=10))
+    assert (world.suspensions, world.parked()) == ([], {})
+
+
 def test_bought_again_late_the_days_begin_anew(world: World, offers: Offering) -> None:
     course = world.course("ONE")
     product = sold(world, offers, course, "days = 10")
@@ -267,6 +384,30 @@ def test_days_begin_at_once_also_where_the_course_is_had_for_good(world: World, 
     world.look(for_good)
     assert status(world, "a@b.test", course) == "active"
     assert ends(world, "a@b.test", course) == until
+
+
+def test_days_do_not_count_for_what_a_subscription_pays_for(make_world: Callable[..., World]) -> None:
+    world = make_world(subscriptions=True)
+    course = world.course("ONE")
+    world.sell(course)
+    fields = [{"key": "bridge_gives", "value": f"course:{course}"}, {"key": "bridge_days", "value": "31"}]
+    product = world.shop.add_product("Pass", type="subscription", price="20.00", sku="pass", meta_data=fields)
+    order = world.shop.place_order([(product, 1)], email="a@b.test")
+    (subscription,) = world.shop.subscriptions
+    world.owe("subscription", subscription)
+    world.look(order)
+    assert seat_ends(world) == [None]
+    world.clock.advance(days=30)
+    renewal = world.shop.renew(subscription)
+    world.owe("subscription", subscription)
+    world.look(renewal)
+    at(world, world.now() + timedelta(days=10))
+    assert status(world, "a@b.test", course) == "active"
+    assert ends(world, "a@b.test", course) is None
+    world.shop.change_subscription(subscription, "cancelled")
+    world.owe("subscription", subscription)
+    world.settle()
+    assert status(world, "a@b.test", course) == "suspended"
 
 
 def test_days_for_two_courses_add_up_to_the_later_of_what_is_there(world: World, offers: Offering) -> None:

@@ -465,6 +465,12 @@ def test_a_thing_put_off_is_still_owed_since_the_first_time(work: Work, clock: C
     assert work.counts()["order"]["oldest"] == BEGAN
 
 
+def test_a_thing_to_be_looked_at_later_is_owed_since_it_was_marked(work: Work, clock: Clock) -> None:
+    work.mark_due("learner", 1, at=BEGAN + timedelta(days=30))
+    work.mark_due("learner", 1)
+    assert (row(work, 1, "learner").due_at, row(work, 1, "learner").first_due_at) == (BEGAN, BEGAN)
+
+
 def test_a_hint_while_working_does_not_jump_the_queue_but_one_that_comes_later_does(work: Work, clock: Clock) -> None:
     work.mark_due("order", 1)
     claim = must(work.claim(["order"]))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from sqlalchemy import Row
 
-from bridge.commands.common import as_json, json_option, with_bridge
+from bridge.commands.common import NUMBER, as_json, json_option, with_bridge
 from bridge.store import audit as log
 from bridge.wiring import Bridge
 
@@ -64,13 +64,10 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-_number = click.IntRange(min=1)
-
-
 @audit.command("show")
-@click.option("--order", type=_number, multiple=True, metavar="N", help="What happened to this order.")
-@click.option("--subscription", type=_number, multiple=True, metavar="N", help="What happened to this subscription.")
-@click.option("--person", type=_number, multiple=True, metavar="N", help="What happened to this person.")
+@click.option("--order", type=NUMBER, multiple=True, metavar="N", help="What happened to this order.")
+@click.option("--subscription", type=NUMBER, multiple=True, metavar="N", help="What happened to this subscription.")
+@click.option("--person", type=NUMBER, multiple=True, metavar="N", help="What happened to this person.")
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),

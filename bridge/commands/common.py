@@ -62,17 +62,24 @@ def why_option(default: str) -> Callable[[Any], Any]:
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
 
 
-class _SourceType(click.ParamType[Source]):
-    name = "order"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Source:
-        found = re.fullmatch(r"(?:(order|subscription):)?([1-9][0-9]{0,17})", str(value).strip().lower())
-        if not found:
-            self.fail("give an order's number, or subscription:45", param, ctx)
-        return Source("subscription" if found[1] == "subscription" else "order", int(found[2]))
+#: A number of something in the database or the shop: neither can keep a longer one.
+NUMBER = click.IntRange(1, 10**18 - 1)
 
 
-SOURCE = _SourceType()
+def read_source(said: str) -> Source:
+    """``1041``, ``order:1041`` or ``subscription:45``. Raises BadParameter in words."""
+    found = re.fullmatch(r"(?:(order|subscription):)?([1-9][0-9]{0,17})", said.strip().lower())
+    if not found:
+        raise click.BadParameter("give an order's number, or subscription 45")
+    return Source("subscription" if found[1] == "subscription" else "order", int(found[2]))
+
+
+def _source(_context: click.Context, _argument: click.Parameter, words: tuple[str, ...]) -> Source:
+    return read_source(":".join(words))
+
+
+#: An order or a subscription: ``1041``, ``order 1041``, ``subscription 45``, ``subscription:45``.
+source_argument = click.argument("source", nargs=-1, required=True, metavar="ORDER|subscription ID", callback=_source)
 
 
 def as_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import click
 
 from bridge.commands.audit import event_in_words
-from bridge.commands.common import SOURCE, as_json, json_option, with_bridge
+from bridge.commands.common import as_json, json_option, read_source, with_bridge
 from bridge.domain.identity import is_email, normal_email
 from bridge.domain.notes import day
 from bridge.domain.offers import Item, Kind
@@ -23,8 +23,12 @@ from bridge.store.people import Person
 from bridge.wiring import Bridge
 
 
+def _whole(_context: click.Context, _argument: click.Parameter, words: tuple[str, ...]) -> str:
+    return ":".join(words)
+
+
 @click.command()
-@click.argument("who", metavar="EMAIL|ORDER|subscription:ID|person:ID")
+@click.argument("who", nargs=-1, required=True, metavar="EMAIL|ORDER|subscription ID|person ID", callback=_whole)
 @json_option
 @with_bridge
 def explain(bridge: Bridge, who: str, json_: bool) -> None:
@@ -37,8 +41,8 @@ def explain(bridge: Bridge, who: str, json_: bool) -> None:
     Examples:
       bridge explain mia@example.org
       bridge explain 1041
-      bridge explain subscription:45 --json
-      bridge explain person:7
+      bridge explain subscription 45 --json
+      bridge explain person 7
     """
     explained = _explained(bridge, who)
     if json_:
@@ -74,7 +78,7 @@ def _asked(bridge: Bridge, who: str) -> tuple[list[Person], Source | None]:
             "number; the shop's account may have another address than the bill"
         )
         return find_persons(bridge.store, email) or _unknown(said), None
-    return [], SOURCE.convert(who, None, None)
+    return [], read_source(who)
 
 
 def _unknown(said: str) -> list[Person]:

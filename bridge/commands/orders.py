@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 from rich.markup import escape
 
-from bridge.commands.common import as_json, as_table, holding, out, with_bridge
+from bridge.commands.common import NUMBER, as_json, as_table, holding, out, with_bridge
 from bridge.commands.common import json_option as json_option  # for the others, who know it by this module
 from bridge.commands.seats import print_seats
 from bridge.errors import NotFound
@@ -23,7 +23,7 @@ from bridge.wiring import Bridge
 
 
 @click.command()
-@click.argument("order_ids", nargs=-1, type=click.IntRange(min=1), metavar="ORDER...")
+@click.argument("order_ids", nargs=-1, type=NUMBER, metavar="ORDER...")
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
@@ -32,33 +32,36 @@ from bridge.wiring import Bridge
 @click.option(
     "--subscription",
     "subscription_ids",
-    type=click.IntRange(min=1),
+    type=NUMBER,
     metavar="ID",
     multiple=True,
     help="A subscription, by its number.",
 )
+@click.option("--gave-nothing", "anew", is_flag=True, help="Ask anew what lines give that gave nothing when sold.")
 @with_bridge
 def resync(
-    bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None, subscription_ids: tuple[int, ...]
+    bridge: Bridge, order_ids: tuple[int, ...], since: datetime | None, subscription_ids: tuple[int, ...], anew: bool
 ) -> None:
     """Have orders looked at again, their learners' access verified in Totara, and their notes in the shop.
 
-    Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is.
+    Marks them due; a worker does the rest. May be run at any time: what is right already stays as it is. So does what
+    gave nothing when it was sold, but with --gave-nothing: for staff who set late what a product gives.
 
     \b
     Examples:
       bridge resync 1041 1042
+      bridge resync 1041 --gave-nothing
       bridge resync --subscription 45
       bridge resync --since 2026-11-01
     """
     if bool(order_ids or subscription_ids) == bool(since):
         raise click.UsageError("give either numbers of orders or of subscriptions, or --since")
     if since:
-        found = bridge.jobs.sweep(since.replace(tzinfo=UTC))
+        found = bridge.jobs.sweep(since.replace(tzinfo=UTC), anew=anew)
         click.echo(f"{found} orders and subscriptions are due")
         return
-    learners = bridge.jobs.look_again(ORDER, order_ids) if order_ids else 0
-    learners += bridge.jobs.look_again(SUBSCRIPTION, subscription_ids) if subscription_ids else 0
+    learners = bridge.jobs.look_again(ORDER, order_ids, anew=anew) if order_ids else 0
+    learners += bridge.jobs.look_again(SUBSCRIPTION, subscription_ids, anew=anew) if subscription_ids else 0
     things = [f"{len(order_ids)} orders"] if order_ids else []
     things += [f"{len(subscription_ids)} subscriptions"] if subscription_ids else []
     click.echo(f"{', '.join(things)} and {learners} learners are due")
@@ -67,7 +70,8 @@ def resync(
 @click.command()
 @with_bridge
 def reconcile(bridge: Bridge) -> None:
-    """Look for what nothing tells of, now and not only once a day: orders and refunds that were deleted for good.
+    """Look for what nothing tells of, now and not only once a day: orders and refunds that were deleted for good,
+    and access that is not what is paid for.
 
     Marks them due; a worker does the rest.
 
@@ -77,7 +81,7 @@ def reconcile(bridge: Bridge) -> None:
     """
     with holding(bridge, RECONCILE, ALL):
         found = bridge.jobs.reconcile()
-    click.echo(f"{found} orders are due")
+    click.echo(f"{found} orders, subscriptions and learners are due")
 
 
 @click.command()

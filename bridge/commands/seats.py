@@ -9,13 +9,14 @@ import click
 from rich.text import Text
 
 from bridge.commands.common import (
-    SOURCE,
+    NUMBER,
     as_json,
     as_table,
     by_option,
     holding,
     json_option,
     out,
+    source_argument,
     why_option,
     with_bridge,
 )
@@ -52,7 +53,7 @@ def print_seats(laid_out: Sequence[LaidOut]) -> None:
 
 
 @seats.command("list")
-@click.argument("source", type=SOURCE, metavar="ORDER|subscription:ID")
+@source_argument
 @json_option
 @with_bridge
 def seats_list(bridge: Bridge, source: Source, json_: bool) -> None:
@@ -61,7 +62,7 @@ def seats_list(bridge: Bridge, source: Source, json_: bool) -> None:
     \b
     Examples:
       bridge seats list 1041
-      bridge seats list subscription:45 --json
+      bridge seats list subscription 45 --json
     """
     with bridge.store.read() as connection:
         laid_out = lay_out(connection, source, utc_now())
@@ -74,16 +75,15 @@ def seats_list(bridge: Bridge, source: Source, json_: bool) -> None:
 
 
 @seats.command("decide")
-@click.argument("kind", type=click.Choice(["order", "subscription"]))
-@click.argument("number", type=click.IntRange(min=1), metavar="ID")
-@click.option("--end", "chosen", type=click.IntRange(min=1), metavar="SEAT", multiple=True, required=True)
+@source_argument
+@click.option("--end", "chosen", type=NUMBER, metavar="SEAT", multiple=True, required=True)
 @click.option("--anyway", is_flag=True, help="Also end access to seats that are still paid for.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @by_option
 @why_option("an operator decided which seats go")
 @with_bridge
 def seats_decide(
-    bridge: Bridge, kind: str, number: int, chosen: tuple[int, ...], anyway: bool, yes: bool, by: str, why: str
+    bridge: Bridge, source: Source, chosen: tuple[int, ...], anyway: bool, yes: bool, by: str, why: str
 ) -> None:
     """Decide which seats go, where fewer are paid for than are in use.
 
@@ -95,7 +95,6 @@ def seats_decide(
       bridge seats decide order 1041 --end 12 --end 14
       bridge seats decide subscription 45 --end 7 --by "M. Vella" --why "ticket 88"
     """
-    source = Source("subscription" if kind == "subscription" else "order", number)
     with bridge.store.read() as connection:
         decide(connection, source, chosen, utc_now())  # nothing is held, and no row made, for what is not there
     with holding(bridge, source.kind, str(source.id)):

@@ -20,6 +20,7 @@ from bridge.domain.catalogue import FIELDS, Change, too_much
 from bridge.kinds import ALL, CATALOGUE, WATCH
 from bridge.store import ledger
 from bridge.store.db import utc_now
+from bridge.sync_jobs import WEBHOOK_NAME
 from bridge.wiring import SECRET_NOTE, Bridge
 
 MOST_HELD = 50  # so many fields that the staff hold are shown
@@ -44,12 +45,12 @@ def install_webhooks(bridge: Bridge, *, rotate: bool = False) -> list[tuple[str,
             ledger.write_note(bridge.store, connection, SECRET_NOTE, kept, utc_now())
     secret = kept[0] if rotate or not configured else configured[0]
     url = bridge.jobs.delivery_url
-    ours = {hook["topic"]: hook for hook in bridge.shop.webhooks() if hook["delivery_url"] == url}
+    ours = {hook["topic"]: hook for hook in bridge.jobs.our_webhooks()}
     done = []
     for topic in bridge.jobs.topics():
         hook = ours.get(topic)
         if hook is None:
-            bridge.shop.create_webhook(name=f"Learning bridge: {topic}", topic=topic, url=url, secret=secret)
+            bridge.shop.create_webhook(name=f"{WEBHOOK_NAME}{topic}", topic=topic, url=url, secret=secret)
             done.append((topic, "registered"))
         elif rotate:
             bridge.shop.update_webhook(int(hook["id"]), secret=secret, status="active")
@@ -254,7 +255,7 @@ def _print_outcome(outcome: Outcome, json_: bool) -> None:
 
 
 @catalogue.command("handback")
-@click.argument("course_id", type=click.IntRange(min=2))
+@click.argument("course_id", type=click.IntRange(2, 10**18 - 1))
 @click.argument("fields", nargs=-1, type=click.Choice(FIELDS))
 @with_bridge
 def catalogue_handback(bridge: Bridge, course_id: int, fields: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     ORDER_CANCELLED = "order_cancelled"
     REFUNDED = "refunded"
     SUBSCRIPTION_ENDED = "subscription_ended"
+    NOT_PAID = "not_paid"  # what was due did not come, or was taken back
     OTHER = "other"
 
 
@@ -42,6 +43,7 @@ REASONS: Mapping[Letter, tuple[Reason, ...]] = {
         Reason.ORDER_CANCELLED,
         Reason.REFUNDED,
         Reason.SUBSCRIPTION_ENDED,
+        Reason.NOT_PAID,
         Reason.OTHER,
     ),
 }

@@ -16,11 +16,15 @@ NEWS = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a seat of an item pays no more: the words of the ledger, and whether its time had come."""
+    """Why a seat of an item pays no more: the words of the ledger, whether its time had come, or that of the grace it
+    was given; and since when.
+    """
 
     why: str
     by_date: bool
     held: bool = False
+    by_grace: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +40,21 @@ class Fact:
 
 def facts(
     held: Mapping[Item, Held],
-    wanted: Collection[Item],
+    wanted: Mapping[Item, datetime | None],
     ended: Mapping[Item, Ended],
     told: Collection[str],
     now: datetime,
     soon: timedelta,
 ) -> list[Fact]:
-    """The facts about one learner that are not told yet. ``wanted`` is what is paid for now.
+    """The facts about one learner that are not told yet. ``wanted`` is what is paid for now, and until when.
 
     Access is ready when Totara was seen to give it, and waits when something needs a person. That it ends soon is
-    told to whom it was given before that.
+    told to whom it was given before that, and only while what Totara was told is still what is paid for.
     """
-    found = [_fact(it, item in wanted, ended.get(item), now, soon) for item, it in sorted(held.items())]
+    found = [
+        _fact(it, item in wanted, wanted.get(item), ended.get(item), told, now, soon)
+        for item, it in sorted(held.items())
+    ]
     return [fact for fact in found if fact is not None and fact.key not in told]
 
 
@@ -57,17 +64,31 @@ def next_fact(held: Mapping[Item, Held], now: datetime, soon: timedelta) -> date
     return min((moment for moment in moments if moment > now), default=None)
 
 
-def _fact(it: Held, wanted: bool, ended: Ended | None, now: datetime, soon: timedelta) -> Fact | None:
+def _fact(
+    it: Held,
+    wanted: bool,
+    ends: datetime | None,
+    ended: Ended | None,
+    told: Collection[str],
+    now: datetime,
+    soon: timedelta,
+) -> Fact | None:
     news = it.since is not None and it.since > now - NEWS
     if wanted and it.trouble:
         return _waiting(it, waits_for(it))
     if wanted and it.state is State.ACTIVE and it.verified:
         if it.until and it.since and it.since < it.until - soon <= now < it.until:
-            return Fact(f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}", Letter.ENDS_SOON, it.item, None, it.until)
+            key = f"{Letter.ENDS_SOON} {it.item} {it.until:%Y-%m-%d}"
+            return Fact(key, Letter.ENDS_SOON, it.item, None, it.until) if ends == it.until else None
         return Fact(f"{Letter.READY} {it.item} {it.times}", Letter.READY, it.item, None, it.until) if news else None
-    if not wanted and it.state is State.SUSPENDED and it.times and news:
+    if not wanted and it.state is State.SUSPENDED and it.times:
+        rests = _waiting(it, Reason.PAYMENT_REVIEW)
         if ended and ended.held:
-            return _waiting(it, Reason.PAYMENT_REVIEW)
+            return rests if news else None
+        # A review may take months: to whom was told that access rests, its end is news when that is decided.
+        decided = rests.key in told and ended is not None and ended.at is not None and ended.at > now - NEWS
+        if not (news or decided):
+            return None
         return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, ended_by(ended))
     return None
 
@@ -90,6 +111,7 @@ _WORDS: Sequence[tuple[str, Reason]] = (
     ("fewer units", Reason.REFUNDED),
     ("the order", Reason.ORDER_CANCELLED),
     ("the subscription", Reason.SUBSCRIPTION_ENDED),
+    ("the dispute", Reason.NOT_PAID),
 )
 
 
@@ -99,4 +121,6 @@ def ended_by(ended: Ended | None) -> Reason:
         return Reason.OTHER
     if ended.by_date:
         return Reason.TERM_OVER
+    if ended.by_grace:
+        return Reason.NOT_PAID
     return next((reason for words, reason in _WORDS if ended.why.startswith(words)), Reason.OTHER)

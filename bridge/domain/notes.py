@@ -1,4 +1,7 @@
-"""The private note on an order: what was done for it, in words its shop's staff understand. Ids only, no addresses."""
+"""The private note on an order: what was done for it, in words its shop's staff understand.
+
+Ids, and the names of what was sold: nothing of people but their number in Totara.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from itertools import groupby
 from typing import Protocol
 
 from bridge.domain.enrolments import State
 from bridge.domain.offers import Item
+from bridge.domain.texts import plain
 
 #: Ends every note: by it a note is known again, however the shop escapes the text.
 NOTE_MARK = "[bridge {}]"
@@ -23,6 +28,10 @@ def mark_of(text: str) -> str:
     return str(found[-1]) if found else ""
 
 
+#: A name that is longer is cut short.
+LONGEST_NAME = 80
+
+
 class SeatStands(Protocol):
     """How one item of one seat stands. Read-only members, so that frozen values fit."""
 
@@ -30,6 +39,8 @@ class SeatStands(Protocol):
     def line_id(self) -> int: ...
     @property
     def subscription_id(self) -> int | None: ...
+    @property
+    def name(self) -> str: ...
     @property
     def item(self) -> Item: ...
     @property
@@ -56,10 +67,38 @@ class SeatStands(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OrderNote:
-    """A note's text, and the order meta that says the same to machines."""
+    """A note's text with numbers only, by which two notes are compared, and the order meta that says it to machines.
+
+    ``about`` tells of each part of the text what the line was sold as, and which item it is about; the parts after
+    those are of none.
+    """
 
     text: str
     meta: Mapping[str, str]
+    parts: tuple[str, ...] = ()
+    about: tuple[tuple[str, Item], ...] = ()
+
+    def shown(self, items: Mapping[Item, str], language: str, why: str = "") -> str:
+        """The text with names beside the numbers, as HTML: that is what the shop takes a note for.
+
+        ``why`` is what it waits for, in words that may change from one look to the next. Of several parts about one
+        line the first names it, and nothing is said twice that is called the same.
+        """
+        parts, last = list(self.parts), ""
+        for at, (sold_as, item) in enumerate(self.about):
+            names = [items.get(item, "")] if sold_as == last else [plain(sold_as, language), items.get(item, "")]
+            last = sold_as
+            words = ", ".join(f"“{escape(_short(name), quote=False)}”" for name in dict.fromkeys(names) if name)
+            parts[at] = f"{words} – {parts[at]}" if words else parts[at]
+        return _sentence([*parts, why] if why else parts)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    return f"Learning access: {'; '.join(parts)}."
 
 
 def day(moment: datetime) -> str:
@@ -67,8 +106,8 @@ def day(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def stands(seat: SeatStands, now: datetime) -> tuple[str, str]:
-    """How a seat stands, in one word and in words."""
+def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tuple[str, str]:
+    """How a seat stands, in one word and in words. ``waits`` is since when it has been owed a look."""
     over = seat.until is not None and seat.until <= now
     if not seat.live or over or seat.held:
         return _rests(seat, over)
@@ -81,12 +120,12 @@ def stands(seat: SeatStands, now: datetime) -> tuple[str, str]:
         return "waiting", f"waiting: {seat.trouble}"
     if seat.state == State.ACTIVE and seat.verified:
         return "ready", f"access ready for Totara user {seat.totara_id}{until}"
-    return "waiting", "waiting"
+    return "waiting", f"waiting since {day(waits)}" if waits else "waiting"
 
 
 def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
     if seat.state == State.ACTIVE and seat.trouble:
-        return "waiting", f"access could not be ended: {seat.trouble}"
+        return "kept", f"access could not be ended: {seat.trouble}"
     if not seat.live:
         return "ended", f"access ended, {seat.why}" if seat.why else "access ended"
     if seat.held:
@@ -95,24 +134,36 @@ def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
 
 
 def order_note(
-    seats: Sequence[SeatStands], now: datetime, said: Sequence[str] = (), completed: Sequence[Item] = ()
+    seats: Sequence[SeatStands],
+    now: datetime,
+    said: Sequence[str] = (),
+    completed: Sequence[Item] = (),
+    needs: Sequence[str] = (),
+    waits: Mapping[int, datetime] | None = None,
 ) -> OrderNote:
     """The note for an order's seats, line by line, and whatever else its staff should know.
 
-    ``completed`` are the items of a renewed subscription that were completed before it was renewed.
+    ``completed`` are the items of a renewed subscription that were completed before it was renewed. ``needs`` is what
+    waits for a person, with what there is to be done; ``waits`` tells since when which persons have been owed a look.
     """
-    parts, states = [], []
-    for (line, subscription, item), group in groupby(seats, key=lambda s: (s.line_id, s.subscription_id, s.item)):
-        words = [stands(seat, now) for seat in group]
-        states += [state for state, _ in words]
+    parts, states, about = [], [], []
+    for (line, subscription, name, item), group in groupby(
+        seats, key=lambda s: (s.line_id, s.subscription_id, s.name, s.item)
+    ):
+        words = [stands(seat, now, (waits or {}).get(seat.person_id or 0)) for seat in group]
+        states += ["waiting" if state == "kept" else state for state, _ in words]
         told = [
             f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text
             for text in dict.fromkeys(text for _, text in words)
         ]
         of = f"subscription {subscription}" if subscription else f"line {line}"
         parts.append(f"{of}, {item}: {', '.join(told)}")
+        about.append((name, item))
+    parts += [f"needs a person: {what}" for what in needs]
+    states += ["waiting" for _ in needs]
     parts += said
     parts += [f"{item} was completed before this renewal, and Totara shows it as complete" for item in completed]
+    parts = parts or ["nothing is given"]
     worst = next((state for state in ("waiting", "held", "open", "ready", "ended") if state in states), "none")
     meta = {"_bridge_access": worst, "_bridge_seats": "; ".join(parts)}
-    return OrderNote(f"Learning access: {'; '.join(parts)}.", meta)
+    return OrderNote(_sentence(parts), meta, tuple(parts), tuple(about))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bridge.domain.offers import ForWhom, Offer
+from bridge.domain.offers import ForWhom, Item, Offer
 
 # --- the shop's things -----------------------------------------------------------------------------------------------
 
@@ -154,6 +154,41 @@ def subscribed(subscription: Subscription) -> Standing:
     return _SUBSCRIBED.get(subscription.status, Standing.WAITS)
 
 
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """An order that pays for a subscription, as it was last seen: what it stands for, and what is wrong with its
+    payment.
+    """
+
+    stands: Standing
+    trouble: str = ""
+
+    @property
+    def pays(self) -> bool:
+        """Whether its payment was seen to be there."""
+        return self.stands in (Standing.PAYS, Standing.GRACE, Standing.HELD)
+
+
+def subscribed_and_paid(stands: Standing, orders: Sequence[Paying], *, had: bool) -> tuple[Standing, str]:
+    """What a subscription pays for, by its status and by what became of its payments (the newest first), and why.
+
+    An open dispute of any of its payments suspends. Otherwise the newest payment counts, since it is for the time that
+    runs now: lost, it ends what it paid for; not confirmed, it gives nothing, and whoever ``had`` access gets the days
+    of grace that any late renewal gets. The reason is "" where the status alone decides.
+    """
+    if stands not in (Standing.PAYS, Standing.GRACE):
+        return stands, ""
+    disputed = next((order for order in orders if order.stands is Standing.HELD), None)
+    if disputed is not None:
+        return Standing.HELD if had else Standing.WAITS, disputed.trouble
+    newest = next((order for order in orders if order.trouble or order.pays), None)
+    if newest is None or newest.pays:
+        return stands, ""
+    if newest.stands is Standing.ENDED:
+        return Standing.ENDED, newest.trouble
+    return Standing.GRACE if had else Standing.WAITS, newest.trouble
+
+
 # --- what a line gives -----------------------------------------------------------------------------------------------
 
 
@@ -191,15 +226,32 @@ def paid_units(lines: Sequence[Line], refunds: Collection[Refund]) -> dict[int, 
     return left
 
 
-def without_repeats(gives: Sequence[Gives]) -> list[Gives]:
-    """The same, with nothing given by a bundle's line that the bundle gives itself."""
-    by_id = {gift.line.id: gift.offer for gift in gives}
-    return [
-        replace(gift, offer=gift.offer.without(by_id[gift.line.bundled_by].items))
-        if gift.line.bundled_by in by_id
-        else gift
-        for gift in gives
-    ]
+def without_repeats(gives: Sequence[Gives], settled: Collection[int] = ()) -> list[Gives]:
+    """The same, with nothing given twice within one bundle, by its own line or by those that belong to it.
+
+    What two of them give stays with the bundle's own line, else with the one that gives the most seats of it. Lines
+    that were sold so before (``settled``) stay as they are.
+    """
+    bundles = _bundles(gives)
+    places = {gift.line.id: n for n, gift in enumerate(gives)}
+
+    def first(gift: Gives) -> tuple[bool, bool, int, int]:
+        line = gift.line
+        return line.id not in settled, line.bundled_by in places, -line.quantity * gift.offer.seats, places[line.id]
+
+    given: dict[int, set[Item]] = {bundle: set() for bundle in bundles.values()}
+    found: dict[int, Gives] = {}
+    for gift in sorted(gives, key=first):
+        before = given[bundles[gift.line.id]]
+        kept = gift.line.id in settled
+        found[gift.line.id] = gift if kept else replace(gift, offer=gift.offer.without(before))
+        before.update(gift.offer.items)
+    return [found[gift.line.id] for gift in gives]
+
+
+def _bundles(gives: Sequence[Gives]) -> dict[int, int]:
+    """Line -> the line of its bundle, or itself; the bundle's line itself need not be among them."""
+    return {gift.line.id: gift.line.bundled_by or gift.line.id for gift in gives}
 
 
 # --- seats -----------------------------------------------------------------------------------------------------------
@@ -286,19 +338,16 @@ def plan_seats(
     *,
     grow: bool = True,
     idle: Collection[int] = (),
-    carry: bool = False,
 ) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
     Seats that are too many go in this order: open ones, those of people who never began (``idle``, by seat id), then
     those in use, of which all go or none: to pick one is for a person. Seats given back are those that were taken,
     first, and of these the last to end: what a person chose to go stays away when the rest comes back. A seat once
-    taken stays with its person. Without ``grow`` nothing new is given. With ``carry`` people whose seats end move to
-    the seats that begin: a subscription was switched.
+    taken stays with its person. Without ``grow`` nothing new is given.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
-    whole = SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
-    return _carried(whole, seats) if carry else whole
+    return SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
 
 
 def _keys(wants: Collection[Want], seats: Collection[Seat]) -> list[Hashable]:
@@ -353,29 +402,10 @@ def _which_go(
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
 
 
-def _carried(plan: SeatPlan, seats: Collection[Seat]) -> SeatPlan:
-    """People on seats that end take the open seats that begin, in order; none where they sit already."""
-    placed = {seat.taker.person for seat in plan.give if seat.taker}
-    placed |= {taker.person for _, taker in plan.take} | {seat.person for seat in plan.revive if seat.person}
-    movers = [
-        Taker(seat.person, seat.role or Role.ASSIGNED)
-        for seat in plan.end
-        if seat.person is not None and seat.person not in placed
-    ]
-    there = {(seat.key, seat.person) for seat in seats if seat.live}
-
-    def next_to(key: Hashable) -> Taker | None:
-        mover = next((one for one in movers if (key, one.person) not in there), None)
-        if mover is not None:
-            movers.remove(mover)
-            there.add((key, mover.person))
-        return mover
-
-    taken = {seat for seat, _ in plan.take}
-    again = [seat for seat in plan.revive if seat.person is None and seat not in taken]
-    take = (*plan.take, *((seat, mover) for seat in again if (mover := next_to(seat.key))))
-    give = tuple(replace(seat, taker=seat.taker or next_to(seat.key)) for seat in plan.give)
-    return replace(plan, take=take, give=give)
+def said_of(line: Line, meta: str, gives: Sequence[Gives]) -> str:
+    """What the line's meta says, or else that of the line of its bundle; "" for nothing."""
+    bundles = (gift.line for gift in gives if gift.line.id == line.bundled_by)
+    return next((word for one in (line, *bundles) if (word := one.meta.get(meta, ""))), "")
 
 
 def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, int]:
@@ -387,10 +417,26 @@ def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> b
     """Whether the buyer takes the seat of this line.
 
     Where the offer does not say, a buyer of one unit takes the seat at once; of several, all stay open to be given
-    away. Units are counted over the whole order, since one course may stand on two lines.
+    away. Several are units of one line, and units of lines, or of bundles as a whole, that give just the same. Where
+    two give the same only in part, they are two different things, and the buyer takes a seat of each.
     """
-    told = gift.line.meta.get(FOR_WHOM_META, "") if gift.offer.for_whom is ForWhom.ASK else str(gift.offer.for_whom)
+    whom = gift.offer.for_whom
+    told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):
         return told != "team"
-    alike = sum(counts[other.line.id] for other in gives if set(other.offer.items) & set(gift.offer.items))
-    return alike == 1
+    bundles, wholes = _bundles(gives), _wholes(gives)
+    mine = bundles[gift.line.id]
+    units = {bundle: 0 for bundle, whole in wholes.items() if whole == wholes[mine]}
+    for other in gives:
+        if (bundle := bundles[other.line.id]) in units:
+            units[bundle] = max(units[bundle], counts[other.line.id])
+    return counts[gift.line.id] + sum(units.values()) - units[mine] == 1
+
+
+def _wholes(gives: Sequence[Gives]) -> dict[int, frozenset[Item]]:
+    """Bundle, or line that belongs to none -> all that it gives."""
+    wholes: dict[int, frozenset[Item]] = {}
+    for gift in gives:
+        bundle = gift.line.bundled_by or gift.line.id
+        wholes[bundle] = wholes.get(bundle, frozenset()) | set(gift.offer.items)
+    return wholes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, union, update
 
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
@@ -23,6 +23,8 @@ _SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_i
 _RIGHTS = (
     select(
         seats.c.id,
+        seats.c.since,
+        seats.c.begun_at,
         seats.c.until,
         purchases.c.starts,
         purchases.c.until,
@@ -40,19 +42,39 @@ _RIGHTS = (
 
 def rights_of(connection: Connection, person_id: int) -> list[Right]:
     """What the person's seats that have not ended claim."""
-    return [
-        Right(
-            seat,
-            Item(Kind(kind), item),
-            starts=starts,
-            until=lasting((seat_until, until, grace)),
-            days=offer_from_json(offer).days_from_first if seat_until is None else None,
-            held=held or "",
-        )
-        for seat, seat_until, starts, until, grace, held, offer, kind, item in connection.execute(
-            _RIGHTS, {"person": person_id}
-        )
-    ]
+    return [_right(*row) for row in connection.execute(_RIGHTS, {"person": person_id})]
+
+
+def _right(
+    seat: int,
+    since: datetime,
+    begun: datetime | None,
+    seat_until: datetime | None,
+    starts: datetime | None,
+    until: datetime | None,
+    grace: datetime | None,
+    held: str | None,
+    offer: Any,
+    kind: str,
+    number: int,
+) -> Right:
+    """A seat that ends without having begun was cut short: its days are over, whatever they were."""
+    sold = offer_from_json(offer)
+    runs = begun is not None or seat_until is None
+    dated = sold.ends is not None or not runs
+    return Right(
+        seat,
+        Item(Kind(kind), number),
+        starts=starts,
+        until=lasting((None if runs else seat_until, until)),
+        days=sold.days_from_first if runs else None,
+        held=held or "",
+        begun=begun,
+        written=seat_until if begun is not None else None,
+        dated=dated,
+        since=max(since, starts or since) if dated else None,
+        grace=grace,
+    )
 
 
 _HELD = select(
@@ -111,6 +133,35 @@ def ended_since(connection: Connection, moment: datetime) -> tuple[int, int]:
     return int(ended or 0), int(there or 0)
 
 
+def adrift(connection: Connection, after: int, now: datetime) -> list[int]:
+    """The next hundred persons whose access is not what their seats pay for, and of whom nobody knows why.
+
+    Either a seat pays for it now, and it was not seen to be there; or it is there, and nothing pays for it. Where a
+    trouble is written down, somebody was told already.
+    """
+    ends = (seats.c.until, purchases.c.until, purchases.c.grace_until)
+    pays = and_(
+        seats.c.ended_at.is_(None),
+        purchases.c.held.is_(None),
+        or_(purchases.c.starts.is_(None), purchases.c.starts <= now),
+        *(or_(end.is_(None), end > now) for end in ends),
+    )
+    items = _SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+    same = and_(
+        access.c.person_id == seats.c.person_id,
+        access.c.kind == purchase_items.c.kind,
+        access.c.item_id == purchase_items.c.item_id,
+    )
+    not_there = or_(access.c.state != State.ACTIVE, access.c.verified_at.is_(None))
+    lacking = select(seats.c.person_id).select_from(items.outerjoin(access, same)).where(pays)
+    lacking = lacking.where(or_(access.c.state.is_(None), and_(access.c.trouble.is_(None), not_there)))
+    paid = select(seats.c.id).select_from(items).where(same, pays).correlate(access).exists()
+    unpaid = select(access.c.person_id).where(access.c.state == State.ACTIVE, access.c.trouble.is_(None), ~paid)
+    both = union(lacking.where(seats.c.person_id > after), unpaid.where(access.c.person_id > after)).subquery()
+    query = select(both.c.person_id).order_by(both.c.person_id).limit(100)
+    return [int(person) for (person,) in connection.execute(query)]
+
+
 _ORDERS_OF = (
     select(purchases.c.order_id)
     .select_from(_SEATS_TO_PURCHASES)
@@ -154,13 +205,17 @@ def subscribers_of(connection: Connection, subscription_id: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class SeatReport:
-    """One item of one seat, for whoever tells how it stands. ``line_id`` is 0 for a subscription's."""
+    """One item of one seat, for whoever tells how it stands. ``line_id`` is 0 for a subscription's.
+
+    ``name`` is what the shop called it when it was sold.
+    """
 
     seat_id: int
     purchase_id: int
     order_id: int | None
     line_id: int
     subscription_id: int | None
+    name: str
     item: Item
     unit: int
     role: str | None
@@ -187,6 +242,7 @@ _REPORT: Select[Any] = (
         purchases.c.order_id,
         purchases.c.line_id,
         purchases.c.subscription_id,
+        purchases.c.name,
         purchase_items.c.kind,
         purchase_items.c.item_id,
         seats.c.unit,
@@ -249,6 +305,7 @@ def _seat_report(row: Row[Any]) -> SeatReport:
         order_id=row.order_id,
         line_id=row.line_id if row.subscription_id is None else 0,
         subscription_id=row.subscription_id,
+        name=row.name,
         item=Item(Kind(row.kind), row.item_id),
         unit=row.unit,
         role=row.role,

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert, not_, or_, select, update
 
-from bridge.domain.enrolments import State
-from bridge.domain.offers import Offer, offer_from_json
-from bridge.domain.purchases import Line, Role, Seat, SeatPlan
+from bridge.domain.enrolments import Run, State
+from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.purchases import Line, Paying, Role, Seat, SeatPlan, Standing
 from bridge.store.db import Store
 from bridge.store.models import (
     access,
@@ -81,6 +81,19 @@ def subscriptions_of(connection: Connection, order_id: int) -> list[int]:
     return sorted(int(one) for (one,) in connection.execute(query))
 
 
+def needs_of(connection: Connection, order_id: int) -> list[str]:
+    """What of an order, and of the subscriptions that it belongs to, needs a person, and how it is mended."""
+    t = order_subscriptions
+    theirs = (
+        select(subscriptions.c.parked)
+        .join(t, t.c.subscription_id == subscriptions.c.id)
+        .where(t.c.order_id == order_id)
+        .order_by(subscriptions.c.id)
+    )
+    found = connection.execute(select(orders.c.parked).where(orders.c.id == order_id)).scalars().all()
+    return [said for said in (*found, *connection.execute(theirs).scalars()) if said]
+
+
 def record_subscriptions(
     store: Store, connection: Connection, order_id: int, subscription_ids: Collection[int]
 ) -> None:
@@ -102,6 +115,12 @@ def newest_order(connection: Connection, subscription_id: int) -> list[int]:
     t = order_subscriptions
     newest = connection.execute(select(func.max(t.c.order_id)).where(t.c.subscription_id == subscription_id)).scalar()
     return [] if newest is None else [int(newest)]
+
+
+def unsaid(connection: Connection, order_id: int) -> bool:
+    """Whether an order has no note yet though it pays."""
+    row = find_order(connection, order_id)
+    return row is not None and row.note_written is None and row.stands == Standing.PAYS
 
 
 def bought_by(connection: Connection, person_id: int) -> list[Source]:
@@ -127,15 +146,15 @@ def items_of_order(connection: Connection, order_id: int) -> set[Item]:
     return {Item(Kind(kind), number) for kind, number in connection.execute(query.where(mine))}
 
 
-def payment_trouble(connection: Connection, subscription_id: int) -> str:
-    """What is wrong with the payment of a subscription's newest order; "" for nothing."""
+def paying_for(connection: Connection, subscription_id: int) -> list[Paying]:
+    """The orders of a subscription as they were last seen, the newest first."""
     query = (
-        select(orders.c.trouble)
+        select(orders.c.stands, orders.c.trouble)
         .join(order_subscriptions, order_subscriptions.c.order_id == orders.c.id)
         .where(order_subscriptions.c.subscription_id == subscription_id)
         .order_by(orders.c.id.desc())
     )
-    return connection.execute(query.limit(1)).scalar() or ""
+    return [Paying(Standing(stands), trouble or "") for stands, trouble in connection.execute(query)]
 
 
 def subscribed_products(connection: Connection, subscription_ids: Collection[int]) -> set[tuple[int, int]]:
@@ -147,10 +166,10 @@ def subscribed_products(connection: Connection, subscription_ids: Collection[int
     return {(product, variation) for product, variation in connection.execute(query) if product}
 
 
-def orders_paid_by(connection: Connection, payments: Collection[str]) -> list[int]:
-    """The orders whose payment has one of these names."""
-    query = select(orders.c.id).where(orders.c.payment.in_(sorted(payments)))
-    return sorted(int(one) for (one,) in connection.execute(query))
+def orders_paid_by(connection: Connection, payments: Collection[str]) -> dict[int, Standing]:
+    """The orders whose payment has one of these names, in the order of their numbers, and what each stands for."""
+    query = select(orders.c.id, orders.c.stands).where(orders.c.payment.in_(sorted(payments))).order_by(orders.c.id)
+    return {int(one): Standing(stands) for one, stands in connection.execute(query)}
 
 
 def orders_that_matter(connection: Connection, after: int) -> dict[int, bool]:
@@ -206,7 +225,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation."""
+    """One line as it was last seen. ``key`` is the line's id, or of a subscription its product and variation.
+
+    ``ask_anew`` tells that it gave nothing when it was sold, and that an operator wants it asked once more.
+    """
 
     id: int
     line_id: int | None
@@ -218,6 +240,7 @@ class Purchase:
     until: datetime | None
     grace_until: datetime | None
     held: str | None
+    ask_anew: bool = False
 
     @property
     def seats_paid(self) -> int:
@@ -228,6 +251,9 @@ class Purchase:
         """Whether it pays from when until when, and rests or not, just so."""
         return all(getattr(self, name) == value for name, value in state.items())
 
+
+#: Kept in place of an offer that gave nothing, until the line is looked at.
+_ASK_ANEW = {"gives": [], "ask_anew": True}
 
 _PURCHASE = select(purchases)
 _OF_ORDER = _PURCHASE.where(purchases.c.order_id == bindparam("source")).order_by(purchases.c.id)
@@ -249,9 +275,18 @@ def purchases_of(connection: Connection, source: Source) -> list[Purchase]:
             row.until,
             row.grace_until,
             row.held,
+            row.offer == _ASK_ANEW,
         )
         for row in connection.execute(query, {"source": source.id})
     ]
+
+
+def ask_anew(connection: Connection, source: Source) -> None:
+    """Have lines that gave nothing when they were sold asked once more what they give."""
+    mine = purchases.c.order_id if source.kind == "order" else purchases.c.subscription_id
+    for row in connection.execute(select(purchases.c.id, purchases.c.offer).where(mine == source.id)).all():
+        if offer_from_json(row.offer) == Offer():
+            connection.execute(update(purchases).where(purchases.c.id == row.id).values(offer=_ASK_ANEW))
 
 
 def record_purchase(
@@ -274,6 +309,31 @@ def record_purchase(
     if items:
         connection.execute(store.insert(purchase_items).on_conflict_do_nothing(), items)
     return purchase_id
+
+
+def pay_for(connection: Connection, units: Mapping[int, int]) -> None:
+    """Write down for how many units these purchases pay now."""
+    for purchase_id, paid in sorted(units.items()):
+        mine = (purchases.c.id == purchase_id, purchases.c.paid != paid)
+        connection.execute(update(purchases).where(*mine).values(paid=paid))
+
+
+def hold_still(connection: Connection, purchase_ids: Collection[int]) -> None:
+    """Let nobody else change the seats of these purchases before the transaction ends."""
+    if purchase_ids:
+        query = select(purchases.c.id).where(purchases.c.id.in_(sorted(purchase_ids))).order_by(purchases.c.id)
+        connection.execute(query.with_for_update()).all()
+
+
+def seats_by_line(connection: Connection, line_ids: Collection[int]) -> list[tuple[int, int | None]]:
+    """Of every seat of a subscription that has not ended and that one of these lines gave: subscription, person."""
+    query = (
+        select(purchases.c.subscription_id, seats.c.person_id)
+        .join(seats, seats.c.purchase_id == purchases.c.id)
+        .where(purchases.c.line_id.in_(sorted(line_ids)), purchases.c.subscription_id.is_not(None))
+        .where(seats.c.ended_at.is_(None))
+    )
+    return [(int(subscription), person) for subscription, person in connection.execute(query)]
 
 
 def courses_of_products(connection: Connection, product_ids: Collection[int]) -> dict[int, int]:
@@ -353,10 +413,33 @@ def move_seats(connection: Connection, purchase_ids: Collection[int], person_id:
     return before
 
 
-def begin_days(connection: Connection, begin: Mapping[int, datetime]) -> None:
-    """Write down when the days of these seats run out, now that they have begun."""
-    for seat_id, until in sorted(begin.items()):
-        connection.execute(update(seats).where(seats.c.id == seat_id, seats.c.until.is_(None)).values(until=until))
+def reseat(connection: Connection, moves: Mapping[int, int | None]) -> set[int]:
+    """Seat -> who sits there from now on, None for nobody; returns everybody concerned.
+
+    A seat whose holder was given an account meanwhile stays where it is.
+    """
+    query = select(seats.c.id, seats.c.person_id).where(seats.c.id.in_(sorted(moves)))
+    before = dict(connection.execute(query).all()) if moves else {}
+    with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
+    for seat_id, person in sorted(moves.items()):
+        role = None if person is None else Role.RECIPIENT
+        statement = update(seats).where(seats.c.id == seat_id, seats.c.person_id.not_in(with_account))
+        connection.execute(statement.values(person_id=person, role=role))
+    return {person for person in (*before.values(), *moves.values()) if person is not None}
+
+
+def begin_days(connection: Connection, begin: Mapping[int, Run]) -> None:
+    """Write down from when the days of these seats count and when they run out, now that they have begun."""
+    for seat_id, run in sorted(begin.items()):
+        open_ended = (seats.c.id == seat_id, seats.c.until.is_(None))
+        connection.execute(update(seats).where(*open_ended).values(begun_at=run.begun, until=run.until))
+
+
+def move_days(connection: Connection, ends: Mapping[int, datetime]) -> None:
+    """Write down when the days of these seats run out, where that has changed with what else is paid for."""
+    for seat_id, until in sorted(ends.items()):
+        running = (seats.c.id == seat_id, seats.c.begun_at.is_not(None))
+        connection.execute(update(seats).where(*running).values(until=until))
 
 
 def end_seats(connection: Connection, seat_ids: Collection[int], why: str, now: datetime) -> set[int]:
@@ -375,7 +458,7 @@ def cut_short(connection: Connection, seat_ids: Collection[int], now: datetime) 
     mine = seats.c.id.in_(sorted(seat_ids))
     sit = {int(p) for (p,) in connection.execute(select(seats.c.person_id).where(mine)) if p is not None}
     later = or_(seats.c.until.is_(None), seats.c.until > now)
-    connection.execute(update(seats).where(mine, later).values(until=now.replace(microsecond=0)))
+    connection.execute(update(seats).where(mine, later).values(begun_at=None, until=now.replace(microsecond=0)))
     return sit
 
 

@@ -133,6 +133,8 @@ orders = _table(
     Column("renews", BigInteger),  # the subscription that it renews
     Column("trouble", Text),  # what is wrong with its payment
     Column("said", Text),  # what its shop's staff should know: an amount given back that takes no seat
+    Column("parked", Text),  # what of it needs a person, and how it is mended
+    Column("completed", JSON(none_as_null=True)),  # of a renewal: what was completed before it; NULL: not read yet
     Column("note_begun", String(16)),  # digest of the note that is being written, set before it is sent
     Column("note_written", String(16)),  # digest of the last note known to be on the order
 )
@@ -146,6 +148,7 @@ subscriptions = _table(
     Column("modified", Moment),
     Column("looked_at", Moment, nullable=False),
     Column("stands", String(16), nullable=False),
+    Column("parked", Text),  # as of an order
 )
 
 # Which orders belong to which subscription: its first one, its renewals, its switches.
@@ -194,7 +197,8 @@ seats = _table(
     Column("person_id", Id, ForeignKey("persons.id"), index=True),  # NULL: open
     Column("role", String(16)),  # as whom the person came to sit here
     Column("since", Moment, nullable=False),
-    Column("until", Moment),  # the end of days that count from the first enrolment, once that is known
+    Column("begun_at", Moment),  # the first moment from which days that count from the first enrolment may count
+    Column("until", Moment),  # the end of these days, as far as is known; of a seat that was cut short, when that was
     Column("ended_at", Moment),
     Column("ended_why", Text),
     UniqueConstraint("purchase_id", "unit"),

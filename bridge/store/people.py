@@ -126,6 +126,14 @@ def account_made(connection: Connection, person_id: int, totara_id: int, now: da
     )
 
 
+def without_account(connection: Connection, person_ids: Collection[int]) -> set[int]:
+    """Those of these persons for whom no account was made yet."""
+    query = select(accounts.c.person_id).where(
+        accounts.c.person_id.in_(sorted(set(person_ids))), accounts.c.totara_id.is_not(None)
+    )
+    return set(person_ids) - {int(person) for (person,) in connection.execute(query)}
+
+
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:
     """Another buyer of the order, while no account was made for the one who was written down."""
     with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))

@@ -163,7 +163,14 @@ class Work:
                     (or_(t.c.due_at.is_(None), t.c.due_at > insert.excluded.due_at), insert.excluded.due_at),
                     else_=t.c.due_at,
                 ),
-                "first_due_at": func.coalesce(t.c.first_due_at, insert.excluded.first_due_at),
+                # What was to be looked at later is owed since now.
+                "first_due_at": case(
+                    (
+                        or_(t.c.first_due_at.is_(None), t.c.first_due_at > insert.excluded.first_due_at),
+                        insert.excluded.first_due_at,
+                    ),
+                    else_=t.c.first_due_at,
+                ),
             },
         )
         # One statement also for many rows, and one wait for the server: the word to the others goes with it.
@@ -344,6 +351,13 @@ class Work:
         with self.store.read() as connection:
             reasons = [str(reason or "") for (reason,) in connection.execute(parked)]
             return int(connection.execute(settled).scalar() or 0), reasons
+
+    def waiting(self, kinds: Collection[str]) -> bool:
+        """Whether something of these kinds is due that has not been looked at since it became so."""
+        unseen = or_(t.c.attempts == 0, t.c.parked_at.is_not(None))
+        query = select(t.c.key).where(t.c.kind.in_(sorted(kinds)), t.c.due_at <= self._now(), unseen).limit(1)
+        with self.store.read() as connection:
+            return connection.execute(query).first() is not None
 
     def find(self, kind: str, key: str) -> Row[Any] | None:
         """The row of one thing, as it is."""
