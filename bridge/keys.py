@@ -27,7 +27,7 @@ from bridge.store.signon import KeptKey
 
 BITS = 2048
 #: For how long a new key is published before it signs, and an old one after it has ceased to.
-OVERLAP = timedelta(minutes=15)
+OVERLAP = timedelta(hours=2)
 #: For how many seconds a node believes what it has read of the database.
 FRESH = 30.0
 
@@ -104,8 +104,7 @@ class SigningKeys:
         """
         before = self.all(again=True)
         now = self._now()
-        made = self._add(now if at_once else now + OVERLAP, drop=[key.kid for key in before] if at_once else [])
-        return made
+        return self._add(now if at_once else now + OVERLAP, drop=[key.kid for key in before] if at_once else [])
 
     def _add(self, signs_from: datetime, drop: Sequence[str] = ()) -> KeptKey:
         key = new_key(self._now(), signs_from)

@@ -382,10 +382,17 @@ class Sso(Section):
 
     _secrets = field_validator("shop_secrets", mode="before")(_comma_list)
 
-    @field_validator("shop_address", "shop_sign_in")
+    @field_validator("shop_address")
     @classmethod
     def _address(cls, value: str) -> str:
         return _web_address(value) if value else value
+
+    @field_validator("shop_sign_in")
+    @classmethod
+    def _sign_in(cls, value: str) -> str:
+        if value:
+            _web_address(value.partition("?")[0])
+        return value
 
     @field_validator("shop_secrets")
     @classmethod

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from sqlalchemy import Connection
 
@@ -77,11 +77,18 @@ class SignOn:
         self.bridge_url = settings.server.public_url
         self.shop_url = config.shop_address or settings.shop.url
         self.site_url = settings.totara.url
+        self._shop_sign_in = config.shop_sign_in or f"{self.shop_url}/?academy_bridge=launch"
+        self.wait_seconds = config.wait_seconds
+        self.by_plugin = config.way == "plugin"
         self.tokens = ShopTokens(
             [secret.get_secret_value() for secret in config.shop_secrets], self.shop_url, self.bridge_url, now
         )
         self._idle = timedelta(minutes=config.idle_minutes)
         self._longest = timedelta(hours=config.session_hours)
+
+    def shop_sign_in(self, target: str) -> str:
+        """Where the shop's customers sign in, to come back here for a target."""
+        return f"{self._shop_sign_in}{'&' if '?' in self._shop_sign_in else '?'}target={quote(target)}"
 
     # --- coming in -------------------------------------------------------------------------------------------------
 
@@ -203,7 +210,29 @@ class SignOn:
             return True
         return self._work.is_due(ORDER)
 
+    def courses(self, visit: Visit) -> list[MyCourse]:
+        """Everything that the visitor bought, or was given."""
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+            return my_courses(connection, person.id, self._now()) if person else []
+
+    def courses_of(self, customer_id: int) -> list[MyCourse]:
+        """The same of a customer of the shop."""
+        with self._store.read() as connection:
+            person = people.find_person(connection, Identity(customer_id, None))
+            return my_courses(connection, person.id, self._now()) if person else []
+
+    def is_form_of(self, visit: Visit, word: str) -> bool:
+        """Whether a form is one of ours, given to this visitor."""
+        return secrets.compare_digest(visit.form.encode(), word.encode("utf-8", "replace"))
+
     # --- going on --------------------------------------------------------------------------------------------------
+
+    def onward(self, target: Target) -> str:
+        """Where a browser is sent that goes on to Totara: to its plugin, or straight to the page, whose sign-in then
+        comes to our OpenID provider.
+        """
+        return f"{self.site_url}/auth/bridge/start.php" if self.by_plugin else f"{self.site_url}{target.path}"
 
     def site_token(self, visit: Visit, nonce: str) -> str:
         """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.

@@ -18,12 +18,14 @@ from bridge.domain.offers import Offers
 from bridge.errors import Unavailable
 from bridge.health import health
 from bridge.http import Breaker, Wire
+from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
+from bridge.sso import SignOn
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.group import GroupMarker
@@ -31,6 +33,8 @@ from bridge.store.work import Work
 from bridge.stripe_client import StripeClient
 from bridge.sync_jobs import Clock, Jobs
 from bridge.totara_client import TotaraClient
+from bridge.web.api import api
+from bridge.web.entrance import entrance
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -206,11 +210,26 @@ class Bridge:
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
+        if self.sign_on is not None:
+            app.register_blueprint(entrance(self.sign_on, self.keys))
+            app.register_blueprint(api(self.sign_on, self.work))
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
         if self.settings.stripe.webhook_secrets:
             app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
         app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
         return app
+
+    @cached_property
+    def keys(self) -> SigningKeys:
+        """The keys that sign for Totara."""
+        return SigningKeys(self.store, self.now)
+
+    @cached_property
+    def sign_on(self) -> SignOn | None:
+        """Signing in from the shop, where a secret is shared with its plugin."""
+        if not self.settings.sso.shop_secrets:
+            return None
+        return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

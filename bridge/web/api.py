@@ -1,0 +1,117 @@
+"""What the shop's plugin asks of the bridge, version 1. Every request is signed by the shop, for one purpose."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+import bridge
+from bridge.errors import BadSignature, Unavailable
+from bridge.kinds import ORDER
+from bridge.my_courses import MyCourse
+from bridge.sso import SignOn
+from bridge.store.work import Work
+
+#: Questions about one customer that one process answers within a minute.
+MOST_A_MINUTE = 60
+
+
+class Often:
+    """Tells who asks too often: more than so many times within the last minute. In this process only."""
+
+    def __init__(self, most: int = MOST_A_MINUTE) -> None:
+        self._most = most
+        self._asked: dict[int, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, who: int) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if len(self._asked) > 10_000:
+                self._asked = {one: times for one, times in self._asked.items() if times[-1] > now - 60}
+            times = self._asked.setdefault(who, deque(maxlen=self._most))
+            too_often = len(times) == self._most and times[0] > now - 60
+            if not too_often:
+                times.append(now)
+            return too_often
+
+
+def api(sign_on: SignOn, work: Work) -> Blueprint:
+    """``/api/v1/…``; described in docs/openapi.yaml."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+    often = Often()
+
+    def problem(status: HTTPStatus, code: str, message: str) -> Response:
+        return _answer({"error": {"code": code, "message": message}}, status)
+
+    @blueprint.errorhandler(BadSignature)
+    def unsigned(err: BadSignature) -> Response:
+        sign_on.refused(str(err), at=request.path)
+        return problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "The token is missing, or not right.")
+
+    @blueprint.errorhandler(Unavailable)
+    def unavailable(_err: Unavailable) -> Response:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The bridge can't tell just now.")
+
+    def token() -> str:
+        kind, _, value = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise BadSignature("there was no token")
+        return value.strip()
+
+    @blueprint.get("/status")
+    def status() -> Response:
+        if sign_on.tokens.reads(token()) != 0:
+            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for a customer.")
+        return _answer({"bridge": bridge.__version__, "ok": True})
+
+    @blueprint.get("/customers/<int:customer>/courses")
+    def courses(customer: int) -> Response:
+        if sign_on.tokens.reads(token()) != customer or not 0 < customer < 2**63:
+            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+        if often(customer):
+            return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
+        found = [_as_json(course) for course in sign_on.courses_of(customer)]
+        return _answer({"customer": customer, "courses": found, "checked_at": _moment(datetime.now(UTC))})
+
+    @blueprint.post("/pokes")
+    def poke() -> Response:
+        order = sign_on.tokens.poked(token())
+        work.mark_due(ORDER, order)
+        return _answer({"order": order}, HTTPStatus.ACCEPTED)
+
+    return blueprint
+
+
+def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    answer = jsonify(body)
+    answer.status_code = status
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def _as_json(course: MyCourse) -> dict[str, Any]:
+    """A course as the shop shows it. What Totara would have to be asked for is not known here: null."""
+    return {
+        "item": str(course.item),
+        "name": course.name,
+        "state": course.standing,
+        "reason": course.reason or "",
+        "target": str(course.target),
+        "starts": _moment(course.starts),
+        "until": _moment(course.until),
+        "progress": 100 if course.completed else None,
+        "completed": course.completed,
+        "certificate": None,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

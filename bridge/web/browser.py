@@ -1,0 +1,98 @@
+"""What all pages share: who is signed in by which cookie, headers that keep browsers strict, and pages in words."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from flask import Response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from bridge.sso import SignOn, origin_of
+from bridge.store.signon import Visit
+from bridge.web.words import words_for
+
+R = TypeVar("R", bound=AnyResponse)
+
+#: The cookie of a visit. With TLS its name makes browsers insist on this host, on TLS and on the whole site.
+VISIT, RESUME = "bridge-visit", "bridge-resume"
+#: Seconds for which a browser remembers what it came for, while its user signs in to the shop.
+REMEMBERED = 600
+#: What may be come back to after signing in to the shop.
+_RESUMABLE = ("/sso/totara?", "/oidc/authorize?", "/learn")
+
+
+class Browser:
+    """The browser of one request, as the bridge's pages see it."""
+
+    def __init__(self, sign_on: SignOn) -> None:
+        self._sign_on = sign_on
+        self._secure = sign_on.bridge_url.startswith("https://")
+
+    def _name(self, name: str) -> str:
+        return f"__Host-{name}" if self._secure else name
+
+    def visit(self) -> Visit | None:
+        """Who is signed in, if anybody."""
+        secret = request.cookies.get(self._name(VISIT), "")
+        return self._sign_on.visit(secret) if 0 < len(secret) < 100 else None
+
+    def _set(self, answer: AnyResponse, name: str, value: str, max_age: int | None) -> None:
+        how: dict[str, Any] = {"secure": self._secure, "httponly": True, "samesite": "Lax", "path": "/"}
+        answer.set_cookie(self._name(name), value, max_age=max_age, **how)
+
+    def signed_in(self, answer: AnyResponse, secret: str) -> AnyResponse:
+        """The answer, with a new visit."""
+        self._set(answer, VISIT, secret, None)
+        return answer
+
+    def signed_out(self, answer: AnyResponse) -> AnyResponse:
+        """The answer, with nobody signed in."""
+        self._set(answer, VISIT, "", 0)
+        return answer
+
+    def to_shop(self) -> AnyResponse:
+        """To the shop's own sign-in, and back here to what was asked for."""
+        answer = redirect(self._sign_on.shop_sign_in("resume"), HTTPStatus.SEE_OTHER)
+        came_for = request.full_path if request.query_string else request.path
+        if came_for.startswith(_RESUMABLE) and len(came_for) < 3000:
+            self._set(answer, RESUME, came_for, REMEMBERED)
+        return strict(answer)
+
+    def came_for(self) -> str:
+        """What the browser came for before it was sent to the shop: a path of ours, "" for nothing."""
+        path = request.cookies.get(self._name(RESUME), "")
+        return path if path.startswith(_RESUMABLE) and "\\" not in path and path.isprintable() else ""
+
+    def resumed(self, answer: AnyResponse) -> AnyResponse:
+        """The answer, with what it came for forgotten."""
+        self._set(answer, RESUME, "", 0)
+        return answer
+
+    def page(
+        self, name: str, status: int = HTTPStatus.OK, *, posts_to: str = "", language: str = "", **values: Any
+    ) -> Response:
+        """A page of ours, in the visitor's language. ``posts_to`` is the one other site that its form may go to."""
+        nonce = secrets.token_urlsafe(16)
+        words = words_for(language or request.accept_languages.best_match(["en", "fr"]) or "en")
+        html = render_template(f"{name}.html.j2", words=words, nonce=nonce, shop=self._sign_on.shop_url, **values)
+        answer = Response(html, status, mimetype="text/html")
+        return strict(answer, nonce=nonce, posts_to=posts_to)
+
+
+def strict(answer: R, *, nonce: str = "", posts_to: str = "") -> R:
+    """The answer, with headers that keep it out of caches, frames and referrers, and scripts of others out of it."""
+    script = f"'nonce-{nonce}'" if nonce else "'none'"
+    forms = f"'self' {origin_of(posts_to)}" if posts_to else "'self'"
+    policy = f"default-src 'none'; script-src {script}; style-src {script}; img-src 'self'; form-action {forms}; "
+    headers: Mapping[str, str] = {
+        "Content-Security-Policy": policy + "frame-ancestors 'none'; base-uri 'none'",
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    answer.headers.update(headers)
+    return answer

@@ -1,0 +1,137 @@
+"""The way in from the shop, and on to Totara; the list of one's courses; the way out."""
+
+from __future__ import annotations
+
+import re
+import time
+from http import HTTPStatus
+
+from flask import Blueprint, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from bridge.domain.targets import Place, read_target
+from bridge.errors import BadSignature, Refused, Unavailable
+from bridge.keys import SigningKeys
+from bridge.sso import SignOn, State
+from bridge.store.signon import Visit
+from bridge.web.browser import Browser, strict
+
+_NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
+#: Seconds between two looks while a browser is kept waiting.
+_PAUSE = 0.1
+#: Bytes that a form may have.
+MOST_BYTES = 16 * 1024
+
+
+def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
+    """``/sso/…``, ``/learn`` and ``/.well-known/jwks.json``."""
+    blueprint = Blueprint("entrance", __name__, template_folder="templates")
+    browser = Browser(sign_on)
+
+    def refused() -> Response:
+        return browser.page("refused", HTTPStatus.FORBIDDEN)
+
+    @blueprint.before_request
+    def _small() -> None:
+        request.max_content_length = MOST_BYTES
+        request.max_form_memory_size = MOST_BYTES
+
+    @blueprint.errorhandler(Unavailable)
+    def unavailable(_err: Unavailable) -> Response:
+        """Nobody is refused because something is down: the same address looks again."""
+        answer = redirect(request.url, HTTPStatus.SEE_OTHER) if request.method == "GET" else refused()
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer.headers["Retry-After"] = "5"
+        return strict(answer)
+
+    @blueprint.get("/.well-known/jwks.json")
+    def jwks() -> Response:
+        """The keys by which our tokens may be verified."""
+        answer = jsonify({"keys": [key.public for key in keys.published()]})
+        answer.headers["Cache-Control"] = "public, max-age=300"
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        return answer
+
+    @blueprint.post("/sso/launch")
+    def launch() -> Response:
+        """From the shop, with its token. What went wrong is told to nobody but the audit log."""
+        try:
+            secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
+        except BadSignature:
+            return refused()
+        came_for = browser.came_for() if came.target.place is Place.RESUME else ""
+        answer = redirect(came_for or url_for("entrance.go"), HTTPStatus.SEE_OTHER)
+        return strict(browser.resumed(browser.signed_in(answer, secret)))
+
+    @blueprint.get("/sso/go")
+    def go() -> Response:
+        """On to where the visitor wants to, once that is there; until then the truth about it."""
+        visit = browser.visit()
+        if visit is None:
+            return browser.to_shop()
+        patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
+        until = time.monotonic() + patience
+        seen = sign_on.look(visit)
+        while seen.state is State.LOOKING and time.monotonic() < until:
+            time.sleep(_PAUSE)
+            seen = sign_on.look(visit)
+        if seen.state is State.LOOKING and not request.args.get("again"):
+            return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
+        if seen.state is not State.READY:
+            return browser.page("state", seen=seen)
+        if seen.target.place in (Place.COURSES, Place.TEAM):
+            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
+        return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
+
+    @blueprint.get("/sso/totara")
+    def to_totara() -> Response:
+        """Back from Totara's plugin, with the nonce of the browser's session there."""
+        nonce = request.args.get("nonce", "")
+        if not _NONCE.fullmatch(nonce):
+            return refused()
+        visit = browser.visit()
+        if visit is None:
+            return browser.to_shop()
+        try:
+            token = sign_on.site_token(visit, nonce)
+        except Refused:
+            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+        action = f"{sign_on.site_url}/auth/bridge/login.php"
+        return browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
+
+    @blueprint.get("/learn")
+    def learn() -> Response:
+        """The visitor's courses."""
+        visit = browser.visit()
+        if visit is None:
+            return browser.to_shop()
+        return browser.page("learn", courses=sign_on.courses(visit), form=visit.form)
+
+    @blueprint.post("/learn/go")
+    def choose() -> Response:
+        """To one of them."""
+        visit = _by_our_form()
+        if visit is None:
+            return refused()
+        try:
+            target = read_target(request.form.get("target"))
+        except ValueError:
+            return refused()
+        sign_on.go_to(visit, target)
+        return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+
+    @blueprint.post("/sso/sign-out")
+    def sign_out() -> Response:
+        """The end of the visit here."""
+        visit = _by_our_form()
+        if visit is None:
+            return refused()
+        sign_on.leave(visit)
+        return browser.signed_out(browser.page("signed_out", site=sign_on.site_url))
+
+    def _by_our_form() -> Visit | None:
+        """Who is signed in, if the form is one that we gave to them."""
+        visit = browser.visit()
+        return visit if visit is not None and sign_on.is_form_of(visit, request.form.get("form", "")) else None
+
+    return blueprint

@@ -1,0 +1,86 @@
+"""The words of the bridge's pages, by language. Values are plain text: the pages escape them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_EN = {
+    "language": "en",
+    "refused": "This did not work",
+    "refused_text": "For your safety you were not signed in. Go back to the shop and try once more from there.",
+    "to_shop": "Back to the shop",
+    "going": "On to your course",
+    "going_text": "You are being taken to the learning site.",
+    "go_on": "Go on",
+    "looking": "Just a moment",
+    "looking_text": "Your access is being prepared. This page looks again by itself.",
+    "look_again": "Look again",
+    "waiting": "Not yet",
+    "nothing": "Nothing to go to",
+    "nothing_text": "Nothing that you bought leads there. If you have just paid, it may take a moment.",
+    "begins": "Access begins on",
+    "my_courses": "My courses",
+    "none": "There are no courses for you here yet.",
+    "sign_out": "Sign out",
+    "signed_out": "You are signed out here",
+    "signed_out_text": "The learning site has a session of its own, which ends there:",
+    "end_there": "Sign out of the learning site",
+    "open": "Open",
+    "until": "until",
+    "completed": "completed",
+    "ready": "ready",
+    "standing_waiting": "waiting",
+    "ended": "ended",
+    "address_taken": "An account with your address is there already. Our team looks into it.",
+    "course_closed": "The course is not open to new learners at the moment. Our team looks into it.",
+    "payment_review": "There is a question about your payment. Access is back as soon as that is settled.",
+    "term_over": "The time that it was bought for is over.",
+    "order_cancelled": "The order was cancelled.",
+    "refunded": "The order was refunded.",
+    "subscription_ended": "The subscription has ended.",
+    "not_paid": "The payment has not reached us, or was taken back.",
+    "other": "Something needs a person's attention. Our team looks into it.",
+}
+_FR = {
+    "language": "fr",
+    "refused": "Cela n’a pas fonctionné",
+    "refused_text": "Par sécurité, vous n’avez pas été connecté. Retournez à la boutique et réessayez depuis là.",
+    "to_shop": "Retour à la boutique",
+    "going": "Vers votre cours",
+    "going_text": "Vous allez être dirigé vers le site de formation.",
+    "go_on": "Continuer",
+    "looking": "Un instant",
+    "looking_text": "Votre accès se prépare. Cette page se met à jour d’elle-même.",
+    "look_again": "Vérifier de nouveau",
+    "waiting": "Pas encore",
+    "nothing": "Aucun accès",
+    "nothing_text": "Rien de ce que vous avez acheté n’y mène. Si vous venez de payer, patientez un instant.",
+    "begins": "L’accès commence le",
+    "my_courses": "Mes cours",
+    "none": "Aucun cours pour vous ici pour le moment.",
+    "sign_out": "Se déconnecter",
+    "signed_out": "Vous êtes déconnecté ici",
+    "signed_out_text": "Le site de formation a sa propre session, qui se termine là-bas :",
+    "end_there": "Se déconnecter du site de formation",
+    "open": "Ouvrir",
+    "until": "jusqu’au",
+    "completed": "terminé",
+    "ready": "ouvert",
+    "standing_waiting": "en attente",
+    "ended": "terminé",
+    "address_taken": "Un compte avec votre adresse existe déjà. Notre équipe s’en occupe.",
+    "course_closed": "Le cours n’est pas ouvert pour le moment. Notre équipe s’en occupe.",
+    "payment_review": "Il y a une question au sujet de votre paiement. L’accès reviendra dès qu’elle sera réglée.",
+    "term_over": "La durée achetée est écoulée.",
+    "order_cancelled": "La commande a été annulée.",
+    "refunded": "La commande a été remboursée.",
+    "subscription_ended": "L’abonnement a pris fin.",
+    "not_paid": "Le paiement ne nous est pas parvenu, ou nous a été repris.",
+    "other": "Un point demande l’attention d’une personne. Notre équipe s’en occupe.",
+}
+_LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "fr": _FR}
+
+
+def words_for(language: str) -> Mapping[str, str]:
+    """The words of a language, by its code as browsers or WordPress write it; English where we have none of it."""
+    return _LANGUAGES.get(language[:2].lower(), _EN)
