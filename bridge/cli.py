@@ -26,6 +26,7 @@ COMMANDS = {
     "brake": "bridge.commands.brake:brake",
     "reconcile": "bridge.commands.orders:reconcile",
     "audit": "bridge.commands.audit:audit",
+    "sso": "bridge.commands.sso:sso",
     "mail": "bridge.commands.mail:mail",
     "sandbox": "bridge.commands.sandbox:sandbox",
 }
