@@ -119,9 +119,12 @@ class Totara(Section):
     tenant: str = ""
     learner_role: int = Field(default=5, gt=0)
     username_prefix: str = "academy-"
+    never_link: Annotated[list[str], NoDecode] = Field(default_factory=list)
     timeout_seconds: Seconds = 60.0
 
     _url = field_validator("url")(_web_address)
+
+    _never = field_validator("never_link", mode="before")(_comma_list)
 
     @field_validator("tenant")
     @classmethod
