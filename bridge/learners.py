@@ -414,6 +414,25 @@ class Learners:
             ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now(), "reference": None}
             look.records[item] = {**ended, **told[item]}
 
+    def leave(self, person_id: int) -> None:
+        """End all that we gave somebody, before the account is theirs no more. The caller holds their work.
+
+        Raises Refused when something could not be ended; what could is written down.
+        """
+        with self._store.read() as connection:
+            person = people.get_person(connection, person_id)
+            held = learning.held_by(connection, person_id)
+        if person is None:
+            return
+        look = _Look(person, held, (), Wanted())
+        active = [item for item, it in held.items() if it.state is State.ACTIVE]
+        if active:
+            self._end(look, active, self._now())
+        with self._store.begin() as connection:
+            self._write(connection, look)
+        if look.troubles:
+            raise Refused(look.reason())
+
     def _gone_with_account(self, look: _Look, error: Refused) -> bool:
         """Whether Totara refused because the account was deleted there: whatever it had went with it."""
         untold = isinstance(error, NotFound) or error.code == "codingerror"

@@ -82,7 +82,9 @@ def look_at_account(call: Call, userid: int) -> dict[str, Any]:
     if user is None or user.deleted:
         raise no_record()
     tenant = call.totara.tenants[user.tenant].idnumber if user.tenant is not None else ""
-    return {"administrator": user.id == ADMIN, "staff": user.id in call.totara.staff | {ADMIN}, "tenant": tenant}
+    administrators = call.totara.administrators
+    staff = user.id in call.totara.staff | administrators
+    return {"administrator": user.id in administrators, "staff": staff, "tenant": tenant}
 
 
 def _like(pattern: str) -> re.Pattern[str]:

@@ -90,7 +90,23 @@ def _hand_account(connection: Connection, of: Person, to: Person) -> None:
     """Hand over an account, its access, and the key by which Totara's account is known to be ours."""
     connection.execute(update(accounts).where(accounts.c.person_id == of.id).values(person_id=to.id))
     _move_rows(connection, access, of.id, to.id, ("kind", "item_id"))
-    for person, key in ((of.id, new_key()), (to.id, of.key), (of.id, to.key)):  # a key is never two persons'
+    _swap_keys(connection, of, to)
+
+
+def swap_accounts(connection: Connection, one: Person, other: Person) -> None:
+    """Each of two persons gets the other's Totara account, with the access that was given in it and its key."""
+    to = {one.id: other.id, other.id: one.id}
+    for table in (accounts, access):
+        mine = table.c.person_id.in_(to)
+        rows = [dict(row._mapping) for row in connection.execute(select(table).where(mine))]
+        connection.execute(delete(table).where(mine))
+        for row in rows:
+            connection.execute(insert(table).values({**row, "person_id": to[row["person_id"]]}))
+    _swap_keys(connection, one, other)
+
+
+def _swap_keys(connection: Connection, one: Person, other: Person) -> None:
+    for person, key in ((one.id, new_key()), (other.id, one.key), (one.id, other.key)):  # a key is never two persons'
         connection.execute(update(persons).where(persons.c.id == person).values(key=key))
 
 
