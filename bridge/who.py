@@ -92,9 +92,10 @@ class Who:
             return None
         with self._store.read() as connection:
             owner = people.owner_of(connection, person.email)
-        if owner is None or owner == person.id:
+            customer = people.get_person(connection, owner) if owner is not None else None
+        if customer is None or customer.customer_id is None:
             return None
-        return Done(lambda connection: self._work.mark(connection, LEARNER, [owner]))
+        return Done(lambda connection: self._work.mark(connection, LEARNER, [customer.id]))
 
     def _swept(self, connection: Connection, goes: int, stays: int) -> Mapping[str, Any] | None:
         if merging.sweep_up(connection, goes, stays):

@@ -203,6 +203,19 @@ def test_a_merge_that_was_wrong_is_undone_with_the_account(world: World, bridge_
     assert world.access() == {(MIA, one): "active", (MIA, two): "active"}
 
 
+def test_a_merge_is_not_undone_over_somebody_who_has_the_address_by_now(world: World, bridge_command: Run) -> None:
+    as_guest(world, world.course("ONE"))
+    customer = world.shop.add_customer(MIA, "Mia", "G")
+    as_customer(world, customer, world.course("TWO"))
+    proves(world, 2)
+    proves(world, 2, "new@b.test", "shop")
+    as_guest(world, world.course("THREE"))  # somebody else, to whom the mailbox was given
+    assert "person 3 bought with that guest's address" in refused(bridge_command, "separate", "1", *BY)
+    assert {row.id: row.merged_into for row in world.rows("persons")} == {1: 2, 2: None, 3: None}
+    assert world.bridge.work.find("learner", "1") is not None
+    assert world.bridge.work.find("learner", "1").lease_owner is None  # type: ignore[union-attr]
+
+
 def test_two_customers_are_made_one_and_orders_of_both_are_the_ones(world: World, bridge_command: Run) -> None:
     one, two, three = (world.course(name) for name in ("ONE", "TWO", "THREE"))
     first, second = (world.shop.add_customer(f"{name}@b.test", "Mia", "B") for name in ("old", "new"))

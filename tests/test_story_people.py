@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import NotFound
@@ -176,6 +176,31 @@ def test_two_accounts_in_totara_are_for_a_person_to_choose_from(world: World) ->
     assert f"users {work} and {guest}" in world.parked()["learner 1"]
     assert world.access() == {("mia@work.test", one): "active", (MIA, two): "active"}
     assert events(world, "persons merged") == []
+
+
+def test_nobody_is_told_anew_what_the_guest_was_told(world: World) -> None:
+    as_guest(world, world.course("ONE"))
+    as_customer(world, world.shop.add_customer(MIA, "Mia", "Guest"), world.course("TWO"))
+    with world.bridge.store.begin() as connection:
+        for person, fact in ((1, "ready course:2 1"), (1, "waiting"), (2, "waiting")):
+            connection.execute(insert(models.letters).values(person_id=person, fact=fact, begun_at=world.now()))
+    proves(world, 2)
+    assert {(row.person_id, row.fact) for row in world.rows("letters")} == {(2, "ready course:2 1"), (2, "waiting")}
+
+
+def test_what_a_late_worker_still_gave_the_guest_is_the_customers(world: World) -> None:
+    one, two, late = (world.course(name) for name in ("ONE", "TWO", "LATE"))
+    as_guest(world, one)
+    as_customer(world, world.shop.add_customer(MIA, "Mia", "Guest"), two)
+    proves(world, 2)
+    order = as_guest(world, late, "other@b.test")
+    with world.bridge.store.begin() as connection:
+        connection.execute(update(models.seats).where(models.seats.c.person_id == 3).values(person_id=1))
+        connection.execute(update(models.orders).where(models.orders.c.id == order).values(person_id=1))
+    world.owe("learner", 1)
+    world.settle()
+    assert {row.person_id for row in world.rows("seats")} == {2}
+    assert world.access()[MIA, late] == "active"
 
 
 # --- two at once, and crashes ----------------------------------------------------------------------------------------
