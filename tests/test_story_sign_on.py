@@ -501,3 +501,26 @@ def test_without_a_shared_secret_there_is_no_way_in(make_world: Callable[..., Wo
     world = make_world()
     assert world.web.post("/sso/launch", data={"token": "x"}).status_code == 404
     assert world.web.get("/.well-known/jwks.json").status_code == 404
+
+
+# --- who is who ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_guest_bought_is_the_customers_once_the_shop_has_checked_the_address(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.look(world.shop.place_order([(world.sell(course), 1)], email=NIA))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses", email_verified=False)), browser)
+    world.settle()
+    assert f"Course {course}" not in browser.get("/learn").text
+    launch(world, signed(claims(world, nia, target="courses", email_verified=True)), browser)
+    world.settle()
+    assert f"Course {course}" in browser.get("/learn").text
+    assert world.access() == {(NIA, course): "active"}
+    assert token_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}"))
+
+
+@pytest.mark.parametrize("verified", ["true", 1, None, "yes"])
+def test_only_the_word_true_says_that_an_address_was_checked(world: World, nia: int, verified: Any) -> None:
+    launch(world, signed(claims(world, nia, email_verified=verified)))
+    assert world.rows("proofs") == []
