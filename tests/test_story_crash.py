@@ -231,6 +231,8 @@ def test_a_crash_between_any_two_steps_changes_nothing_in_the_end(
     undisturbed = make_world(**settings)
     SITUATIONS[situation](undisturbed)
     undisturbed.settle()
+    undisturbed.pass_time()  # what is looked at once more after a while
+    undisturbed.settle()
     expected = end_state(undisturbed, inbox)
     assert expected["parked"] == {}
     if situation in LEFT:
