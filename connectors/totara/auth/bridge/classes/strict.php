@@ -35,12 +35,12 @@ final class strict {
         if (substr(ltrim($json, " \t\n\r"), 0, 1) !== '{') {
             return null;
         }
-        $members = json_decode($json, true, 1);
+        $members = json_decode($json, true, 2);
         if (!is_array($members) || count($members) !== self::count_members($json)) {
             return null;
         }
         foreach ($members as $value) {
-            if (is_float($value)) {
+            if (is_float($value) || is_array($value)) {
                 return null;
             }
         }
