@@ -103,6 +103,13 @@ return [
         }
         check_same(2, $bridge->asked);
     },
+    'a silent bridge is asked once a minute too' => static function () use ($first): void {
+        $bridge = new published(null);
+        for ($second = 0; $second < 120; $second++) {
+            check_same(null, $bridge->source()->find($first->kid, 1000000 + $second));
+        }
+        check_same(2, $bridge->asked);
+    },
     'a new key is found a minute after the last question at the latest' => static function () use ($first, $second, $set): void {
         $bridge = new published($set($first->jwk()));
         $bridge->source()->find($first->kid, 1000000);

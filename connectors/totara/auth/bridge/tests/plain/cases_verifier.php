@@ -223,7 +223,7 @@ return [
         $header = json_encode($ours->header());
         $payload = json_encode(maker::claims());
         $others = ['', ' ', '[]', 'null', '1', '"x"', "[$payload]", "$payload{}", "$payload,", "$payload\0", "\xef\xbb\xbf$payload",
-            substr($payload, 0, -1), substr($payload, 0, -1) . ',}', str_replace('"', "'", $payload), "/**/$payload",
+            substr($payload, 0, -1), substr($payload, 0, -1) . ',}', substr($payload, 0, -1) . ',"x":[]}', substr($payload, 0, -1) . ',"x":{}}', str_replace('"', "'", $payload), "/**/$payload",
             str_replace('anna', "\xff", $payload), str_replace('anna', '\ud800', $payload)];
         foreach ($others as $other) {
             $check_refused('malformed', $ours->sign($header, $other));
