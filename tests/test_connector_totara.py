@@ -134,7 +134,7 @@ def test_the_plugin_refuses_what_pyjwt_signs_wrongly(php: str, key: rsa.RSAPriva
         "another key by our name": sign(other, headers={"kid": kid}),
         "RS512": sign(key, "RS512"),
         "PS256": sign(key, "PS256"),
-        "none": jwt.encode(claims(), None, "none", named),
+        "none": jwt.encode(claims(), "", "none", named),
         "a shared secret": jwt.encode(claims(), "s" * 40, "HS256", named),
         "a launch token": sign(key, headers={"typ": "launch+jwt"}),
         "its own key": sign(other, headers={"jwk": public_jwk(other)}),
