@@ -24,7 +24,6 @@ final class Places {
 		add_action( 'woocommerce_view_order', array( self::class, 'order_view' ), 5 );
 		add_action( 'woocommerce_email_after_order_table', array( self::class, 'mail' ), 10, 3 );
 		add_action( 'init', array( self::class, 'register_button' ) );
-		add_action( 'wp_enqueue_scripts', array( self::class, 'register_style' ) );
 	}
 
 	/**
@@ -66,9 +65,10 @@ final class Places {
 	}
 
 	/**
-	 * The shortcode and the block: both are one button.
+	 * The shortcode and the block: both are one button. And the style, for every place.
 	 */
 	public static function register_button(): void {
+		wp_register_style( 'academy-bridge', plugins_url( 'assets/style.css', PLUGIN_FILE ), array(), VERSION );
 		add_shortcode( 'academy_bridge_button', array( self::class, 'button' ) );
 		wp_register_script( 'academy-bridge-block', plugins_url( 'assets/block.js', PLUGIN_FILE ), array( 'wp-blocks', 'wp-element', 'wp-block-editor', 'wp-components' ), VERSION, true );
 		$texts = array(
@@ -109,13 +109,6 @@ final class Places {
 	}
 
 	/**
-	 * The style, for whoever enqueues it.
-	 */
-	public static function register_style(): void {
-		wp_register_style( 'academy-bridge', plugins_url( 'assets/style.css', PLUGIN_FILE ), array(), VERSION );
-	}
-
-	/**
 	 * What stands below an order on a page: only for the customer whose order it is, or for whoever sees a guest's.
 	 *
 	 * @param string $place    "thankyou" or "order".
@@ -137,6 +130,7 @@ final class Places {
 			$links[] = self::link( $way['url'], $way['label'] );
 		}
 		if ( $links ) {
+			wp_enqueue_style( 'academy-bridge' );
 			echo '<p class="academy-bridge">' . implode( ' ', $links ) . '</p>'; // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- Escaped by link().
 		}
 	}

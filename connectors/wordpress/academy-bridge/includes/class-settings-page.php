@@ -104,7 +104,7 @@ final class Settings_Page {
 		echo '<table class="form-table" role="presentation"><tbody>';
 		self::row( __( 'Address of the bridge', 'academy-bridge' ), self::address_input(), __( 'As the bridge has it under server.public_url. With https, unless the bridge runs on this very machine.', 'academy-bridge' ) );
 		self::row( __( 'Secret', 'academy-bridge' ), self::secret_input(), __( 'The same as in the bridge\'s settings. It is never shown; leave the field empty to keep it.', 'academy-bridge' ) );
-		self::row( __( 'Places', 'academy-bridge' ), self::places_input(), '' );
+		self::row( __( 'Where it shows', 'academy-bridge' ), self::places_input(), '' );
 		self::row( __( 'Orders', 'academy-bridge' ), self::checkbox( 'every_order', Settings::on_every_order(), __( 'Show the button on every paid order', 'academy-bridge' ) ), __( 'For shops whose offers stand in the bridge\'s file: this shop can\'t tell then which products are courses.', 'academy-bridge' ) );
 		echo '</tbody></table>';
 		submit_button();
@@ -269,7 +269,7 @@ final class Settings_Page {
 			'choice'   => __( '"For myself, for my team, as a gift" where a product asks', 'academy-bridge' ),
 			'poke'     => __( 'Tell the bridge at once when an order changes', 'academy-bridge' ),
 		);
-		$html   = '<fieldset><legend class="screen-reader-text">' . esc_html__( 'Places', 'academy-bridge' ) . '</legend>';
+		$html   = '<fieldset><legend class="screen-reader-text">' . esc_html__( 'Where it shows', 'academy-bridge' ) . '</legend>';
 		foreach ( $labels as $place => $label ) {
 			$html .= self::checkbox( 'places][' . $place, Settings::is_on( $place ), $label ) . '<br>';
 		}
