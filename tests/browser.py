@@ -133,13 +133,13 @@ class Page:
             raise BrowserError(f"{script}: {done['exceptionDetails'].get('exception', {}).get('description')}")
         return done["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 20.0) -> Any:
-        """The value of an expression as soon as it is true. Raises BrowserError after the time, with what is shown."""
+    def wait(self, script: str, seconds: float = 20.0) -> None:
+        """Wait until an expression is true. Raises BrowserError after the time, with what is shown."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             try:
-                if value := self.evaluate(script):
-                    return value
+                if self.evaluate(f"!!({script})"):
+                    return
             except BrowserError:
                 pass  # between two pages
             time.sleep(0.05)

@@ -67,6 +67,7 @@ class WordPress:
         self.log = self.folder / "debug.log"
         port = free_port()
         self.home = f"http://127.0.0.1:{port}"
+        self.users: dict[str, int] = {}
         self._running: list[subprocess.Popen[bytes]] = []
         try:
             self._start_database()

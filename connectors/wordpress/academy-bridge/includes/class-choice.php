@@ -238,8 +238,9 @@ final class Choice {
 		if ( ! isset( $_POST[ self::FIELD ] ) ) {
 			return null;
 		}
-		$for     = is_string( $_POST[ self::FIELD ] ) ? sanitize_key( $_POST[ self::FIELD ] ) : '';
-		$gift_to = isset( $_POST[ self::ADDRESS ] ) && is_string( $_POST[ self::ADDRESS ] ) ? sanitize_email( wp_unslash( $_POST[ self::ADDRESS ] ) ) : '';
+		$for = is_string( $_POST[ self::FIELD ] ) ? sanitize_key( $_POST[ self::FIELD ] ) : '';
+		// Not sanitize_email(): that makes one address of two, and it would be somebody else's.
+		$gift_to = isset( $_POST[ self::ADDRESS ] ) && is_string( $_POST[ self::ADDRESS ] ) ? sanitize_text_field( wp_unslash( $_POST[ self::ADDRESS ] ) ) : '';
 		// phpcs:enable
 		return array(
 			'for'     => in_array( $for, array( 'me', 'team', 'gift' ), true ) ? $for : '',
