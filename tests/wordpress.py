@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -84,12 +85,12 @@ class WordPress:
     def stop(self) -> None:
         """Stop it, and leave nothing behind."""
         for process in reversed(self._running):
-            process.terminate()
-        for process in self._running:
+            # With its workers: PHP's web server does not end them itself.
+            os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -118,7 +119,9 @@ class WordPress:
     def _start(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
             self._running.append(
-                subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+                subprocess.Popen(
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+                )
             )
 
     def _until(self, there: Any, seconds: float = 60.0) -> None:
