@@ -180,13 +180,13 @@ final class Courses {
 	}
 
 	/**
-	 * How a course stands, in words.
+	 * How a course stands, in words. Access ends with a moment, often midnight: the day told is the last with access.
 	 *
 	 * @param array<string,mixed> $course From read().
 	 * @return string[]
 	 */
 	private static function sentences( array $course ): array {
-		$day  = $course['until'] ? (string) wp_date( (string) get_option( 'date_format' ), $course['until'] ) : '';
+		$day  = $course['until'] ? (string) wp_date( (string) get_option( 'date_format' ), $course['until'] - 1 ) : '';
 		$said = array();
 		if ( 'waiting' === $course['state'] ) {
 			$said[] = __( 'Being prepared for you.', 'academy-bridge' );
