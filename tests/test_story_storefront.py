@@ -23,7 +23,10 @@ SHOP: dict[str, Any] = {
     "products": {
         "1": {"sku": "totara-course-7", "meta": {"bridge_days": "365"}},
         "2": {"sku": "MUG", "meta": {}},
-        "3": {"sku": "TEAM", "meta": {"bridge_gives": "course:7, audience:5", "bridge_for": "team", "bridge_seats": "10"}},
+        "3": {
+            "sku": "TEAM",
+            "meta": {"bridge_gives": "course:7, audience:5", "bridge_for": "team", "bridge_seats": "10"},
+        },
         "4": {"sku": "totara-course-8", "meta": {"bridge_for": "ask"}},
     },
     "orders": {},
@@ -69,7 +72,8 @@ def bridge() -> Iterator[Receiver]:
 def shop(wordpress: WordPress, bridge: Receiver) -> WordPress:
     """The shop, set up for the bridge, with three orders of Anna's, one of Boris', and a guest's."""
     ids = wordpress.inside(
-        "global $wpdb; $wpdb->query( \"DELETE FROM $wpdb->options WHERE option_name LIKE '%transient%academy_bridge%'\" );"
+        "global $wpdb;"
+        "$wpdb->query( \"DELETE FROM $wpdb->options WHERE option_name LIKE '%transient%academy_bridge%'\" );"
         "wp_unschedule_hook( 'academy_bridge_poke' ); delete_metadata( 'user', 0, '_wc_email_verified', '', true );"
         "echo wp_json_encode( array_column( get_users(), 'ID', 'user_login' ) );"
     )
@@ -204,7 +208,17 @@ def test_staff_are_told_to_sign_in_themselves_and_nothing_is_signed(
 
 @pytest.mark.parametrize(
     "target",
-    ["", "https://evil.test", "//evil.test", "course:0", "home%0a", "%20home", "home%00", "course:7%3Cb%3E", "audience:5"],
+    [
+        "",
+        "https://evil.test",
+        "//evil.test",
+        "course:0",
+        "home%0a",
+        "%20home",
+        "home%00",
+        "course:7%3Cb%3E",
+        "audience:5",
+    ],
 )
 def test_a_target_that_is_none_leads_nowhere(shop: WordPress, target: str) -> None:
     for login in ("", "boris"):
@@ -278,9 +292,10 @@ def test_mails_lead_to_the_launch_address_and_hold_no_token(shop: WordPress) -> 
     html, plain, unpaid, staffs = shop.inside(
         """
         $said = array();
-        foreach ( array( array( 12, false, false ), array( 12, false, true ), array( 13, false, false ), array( 12, true, false ) ) as $mail ) {
+        foreach ( array( '12', '12 plain', '13', '12 staff' ) as $mail ) {
+            list( $admin, $plain ) = array( (bool) strpos( $mail, 'staff' ), (bool) strpos( $mail, 'plain' ) );
             ob_start();
-            do_action( 'woocommerce_email_after_order_table', wc_get_order( $mail[0] ), $mail[1], $mail[2], null );
+            do_action( 'woocommerce_email_after_order_table', wc_get_order( (int) $mail ), $admin, $plain, null );
             $said[] = ob_get_clean();
         }
         echo wp_json_encode( $said );
@@ -344,9 +359,10 @@ def test_the_bridge_is_asked_once_a_minute_for_each_customer(shop: WordPress, br
     for _ in range(3):
         assert "Boris&#039; own" in get(shop, "boris", "/?shop=courses").text
     bridge.courses = []
-    assert "You have no courses yet" in get(shop, "anna", "/?shop=courses").text or "Vous n" in get(
-        shop, "anna", "/?shop=courses"
-    ).text
+    assert (
+        "You have no courses yet" in get(shop, "anna", "/?shop=courses").text
+        or "Vous n" in get(shop, "anna", "/?shop=courses").text
+    )
     assert [one.path for one in bridge.got] == [
         f"/api/v1/customers/{shop.users[login]}/courses" for login in ("boris", "anna")
     ]
@@ -464,7 +480,9 @@ def test_the_choice_goes_from_the_product_page_to_the_orders_line(
         do_action( 'woocommerce_checkout_create_order_line_item', $line, 'key', $data, null );
         $rows   = apply_filters( 'woocommerce_order_item_get_formatted_meta_data', array(), $line );
         $other  = apply_filters( 'woocommerce_add_cart_item_data', array(), 1, 0 );
-        echo wp_json_encode( array( $passed, (object) $data, (object) ( $line->data['meta'] ?? array() ), array_column( $rows, 'display_value' ), $other ) );
+        $meta   = $line->data['meta'] ?? array();
+        $rows   = array_column( $rows, 'display_value' );
+        echo wp_json_encode( array( $passed, (object) $data, (object) $meta, $rows, $other ) );
         """,
         json.dumps(sent),
     )
@@ -552,7 +570,7 @@ def test_the_plugin_writes_nothing_into_the_log_and_leaves_nothing_behind(shop: 
     bridge.courses = [course("One", "ready")]
     get(shop, "boris", "/?shop=courses")
     count = (
-        "global $wpdb; echo wp_json_encode( (int) $wpdb->get_var( \"SELECT COUNT(*) FROM $wpdb->options WHERE "
+        'global $wpdb; echo wp_json_encode( (int) $wpdb->get_var( "SELECT COUNT(*) FROM $wpdb->options WHERE '
         "option_name LIKE '%academy_bridge%'\" ) );"
     )
     assert shop.inside(count) > 2
