@@ -157,8 +157,8 @@ def test_every_token_lives_a_minute_and_is_one_of_its_kind(php: Php) -> None:
 TARGETS = ["home", "courses", "team", "resume", "course:7", "program:12", "order:123456789012345678"]
 NO_TARGETS = [
     "", "Home", "home ", " home", "home\n", "course:", "course:0", "course:07", "course:-1", "audience:5",
-    "course:1234567890123456789", "course:７", "course:7\n", "course:7/../x", "//evil.test", "https://evil.test", "course:7?x",
-    "home\0", "courses\r\nX: y", "\\\\evil.test", "order:1,order:2",
+    "course:1234567890123456789", "course:７", "course:7\n", "course:7/../x", "//evil.test", "https://evil.test",
+    "course:7?x", "home\0", "courses\r\nX: y", "\\\\evil.test", "order:1,order:2",
 ]  # fmt: skip
 
 
