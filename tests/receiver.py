@@ -26,7 +26,7 @@ class Got:
 
 @dataclass
 class Receiver:
-    """The receiver. ``mood`` is what it does now: "well", "hangs", "refuses", "elsewhere" or "strange"."""
+    """The receiver. ``mood`` is what it does now: "well", "slow", "hangs", "refuses", "elsewhere" or "strange"."""
 
     courses: list[Any] = field(default_factory=list)
     mood: str = "well"
@@ -70,6 +70,8 @@ class Receiver:
         """Status, body and type of the answer."""
         if self.mood == "hangs":
             self.released.wait(30)
+        if self.mood == "slow":
+            self.released.wait(0.3)
         if self.mood == "elsewhere":
             return 301, b"", "text/html"
         if self.mood == "strange":

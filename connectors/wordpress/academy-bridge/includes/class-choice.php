@@ -30,6 +30,7 @@ final class Choice {
 		add_action( 'woocommerce_before_add_to_cart_button', array( self::class, 'show' ) );
 		add_filter( 'woocommerce_product_supports', array( self::class, 'by_its_page_only' ), 10, 3 );
 		add_filter( 'woocommerce_product_add_to_cart_url', array( self::class, 'to_its_page' ), 10, 2 );
+		add_filter( 'woocommerce_product_add_to_cart_text', array( self::class, 'says_so' ), 10, 2 );
 		add_filter( 'woocommerce_add_to_cart_validation', array( self::class, 'validate' ), 10, 4 );
 		add_filter( 'woocommerce_add_cart_item_data', array( self::class, 'keep' ), 10, 3 );
 		add_filter( 'woocommerce_get_item_data', array( self::class, 'show_in_cart' ), 10, 2 );
@@ -78,7 +79,17 @@ final class Choice {
 	 * @param WC_Product $product The product.
 	 */
 	public static function to_its_page( $url, $product ) {
-		return self::is_asked( $product ) && ! is_product() ? $product->get_permalink() : $url;
+		return self::is_asked( $product ) ? $product->get_permalink() : $url;
+	}
+
+	/**
+	 * And says so.
+	 *
+	 * @param string     $text    What the button in lists says.
+	 * @param WC_Product $product The product.
+	 */
+	public static function says_so( $text, $product ) {
+		return self::is_asked( $product ) ? __( 'Choose for whom', 'academy-bridge' ) : $text;
 	}
 
 	/**
