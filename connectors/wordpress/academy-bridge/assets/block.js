@@ -32,7 +32,7 @@
 						field( 'label', texts.label )
 					)
 				),
-				el( 'span', { className: 'button wp-element-button' }, props.attributes.label || texts.title )
+				el( 'span', { className: 'button wp-element-button academy-bridge-button' }, props.attributes.label || texts.title )
 			);
 		},
 		save() {
