@@ -167,6 +167,23 @@ def test_signed_out_the_shops_own_sign_in_comes_first_and_then_the_learning_site
     assert (claims["sub"], claims["target"]) == (str(shop.users["boris"]), "course:7")
 
 
+def test_where_the_shop_has_an_account_page_its_sign_in_leads_on(
+    shop: WordPress, bridge: Receiver, chromium: Browser
+) -> None:
+    shop.option("shop", SHOP | {"account": True})
+    page = chromium.page()
+    page.go(f"{shop.home}/?academy_bridge=launch&target=team")
+    assert page.url == f"{shop.home}/?shop=account&academy_bridge_target=team"
+    sign_in(page, "boris")
+    page.wait("document.title === 'Learning site'")
+    assert [one["target"] for one in bridge.claims("launch", shop.home, SECRET)] == ["team"]
+
+    bridge.feels("well")
+    page.go(f"{shop.home}/?shop=account&academy_bridge_target=//evil.test")
+    assert page.url.startswith(shop.home), "what is no target leads nowhere"
+    assert not bridge.got
+
+
 def test_without_javascript_there_is_a_button(shop: WordPress, bridge: Receiver, chromium: Browser) -> None:
     page = chromium.page(390, 844, javascript=False)
     page.go(f"{shop.home}/?academy_bridge=launch&target=courses")

@@ -91,6 +91,14 @@ if ( ! class_exists( 'WooCommerce' ) && ! function_exists( 'wc_get_order' ) ) :
 		$GLOBALS['shop_notices'][] = array( $kind, $text );
 	}
 
+	function wc_get_page_permalink( $page, $fallback = null ) {
+		return ( get_option( 'shop', array() )['account'] ?? false ) ? home_url( '/?shop=account' ) : $fallback;
+	}
+
+	function is_account_page() {
+		return 'account' === ( $_GET['shop'] ?? '' );
+	}
+
 	/** What WooCommerce tells staff on the product's edit page. */
 	class WC_Admin_Meta_Boxes {
 		public static function add_error( $text ) {
@@ -109,6 +117,10 @@ function shop_page() {
 			return true;
 		case 'order':
 			do_action( 'woocommerce_view_order', $order );
+			return true;
+		case 'account':
+			// WooCommerce's own form, too, comes back to the page that it stands on.
+			wp_login_form();
 			return true;
 		case 'courses':
 			do_action( 'woocommerce_account_my-courses_endpoint', '' );
