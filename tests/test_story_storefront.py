@@ -152,6 +152,7 @@ def test_from_the_order_into_the_learning_site_with_one_click(
     (posted,) = bridge.got
     assert (posted.method, posted.path) == ("POST", "/sso/launch")
     assert "Referer" not in posted.headers, "the shop's address is nobody's business"
+    assert posted.headers["Origin"] == "null", "what browsers make of no-referrer: whose page it was is not told"
 
 
 def test_signed_out_the_shops_own_sign_in_comes_first_and_then_the_learning_site(
