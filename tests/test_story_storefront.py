@@ -151,8 +151,8 @@ def test_from_the_order_into_the_learning_site_with_one_click(
     }
     (posted,) = bridge.got
     assert (posted.method, posted.path) == ("POST", "/sso/launch")
-    assert posted.headers["Origin"] == shop.address, "by this the bridge knows that a page of the shop sent it"
-    assert posted.headers["Referer"] == f"{shop.address}/", "and no page of it, nor what was asked for"
+    assert posted.headers["Origin"] == shop.home, "by this the bridge knows that a page of the shop sent it"
+    assert posted.headers["Referer"] == f"{shop.home}/", "and no page of it, nor what was asked for"
 
 
 def test_signed_out_the_shops_own_sign_in_comes_first_and_then_the_learning_site(
