@@ -245,6 +245,7 @@ class Provider:
         try:
             claims = self._verified(token, ACCESS, self._at("userinfo"))
             person, account = self._account(claims["person"], claims["user"], named=claims["sub"])
+            self._only_one(person, account)
         except BadSignature as err:
             self.sign_on.refused(f"an access token: {err}")
             raise Wrong("invalid_token", "the access token is not valid, or not any more") from err
@@ -277,6 +278,15 @@ class Provider:
         if why := _unfit(person, account, named):
             return self._refuse(why, person_id, user_id)
         return person, account
+
+    def _only_one(self, person: Person, account: Account) -> None:
+        """Nothing, if no other account has the address. Raises Refused, written down.
+
+        Of an address that it has not linked Totara opens whichever confirmed account it finds: measured, an
+        administrator's too.
+        """
+        if any(other.id != account.id for other in self._totara.find_accounts(account.email)):
+            self._refuse("another account has the same address", person.id, account.id)
 
     def _refuse(self, why: str, person_id: int, user_id: int) -> NoReturn:
         self.sign_on.refused(why, person=person_id, user=user_id)

@@ -305,6 +305,15 @@ def test_the_accounts_of_others_are_never_told_of(site: Site) -> None:
     assert (answer.status_code, answer.location) == (303, "/sso/go")
 
 
+@pytest.mark.parametrize("spelt", ["nia@trader.test", "Nia@Trader.TEST"])
+def test_an_account_whose_address_another_has_too_is_not_told_of(site: Site, spelt: str) -> None:
+    """Totara goes by the address when it links, and would open the other one if ours were unconfirmed there."""
+    access = site.token(site.code(site.signed_in())).get_json()["access_token"]
+    site.world.totara.add_user(spelt, username="an-administrator")
+    assert refused(site.userinfo(access)) == (401, "invalid_token")
+    assert site.refusals() == ["another account has the same address"]
+
+
 def test_while_totara_cannot_be_asked_nobody_is_let_in_and_nobody_refused(site: Site) -> None:
     browser = site.signed_in()
     code, access = site.code(browser), site.token(site.code(browser)).get_json()["access_token"]
@@ -584,7 +593,7 @@ def test_the_client_may_say_who_it_is_by_basic(make_world: Callable[..., World])
         {"client_id": None},
     ],
 )
-def test_a_wrong_client_is_refused_and_spoils_no_code(site: Site, changes: dict[str, str | None]) -> None:
+def test_a_wrong_client_is_refused_and_spoils_no_code(site: Site, changes: dict[str, Any]) -> None:
     code = site.code(site.signed_in())
     assert refused(site.token(code, **changes)) == (401, "invalid_client")
     assert site.refusals() == ["another client than ours, or a wrong secret"]
