@@ -509,8 +509,11 @@ def test_what_the_bridge_signs_for_one_purpose_is_taken_for_no_other(site: Site)
         assert refused(site.userinfo(other)) == (401, "invalid_token")
     # Nor by the right purpose's type alone, or its audience alone.
     keys, now = site.world.bridge.keys, int(site.world.clock())
-    whole = {"iss": site.issuer, "iat": now, "exp": now + 9, "jti": "0" * 32, "sub": "admin", "person": 1, "user": 2}
-    for aud, typ in ((f"{site.issuer}/oidc/userinfo", "code+jwt"), (f"{site.issuer}/oidc/token", "at+jwt")):
+    ours = jwt.decode(told["access_token"], options={"verify_signature": False})
+    whole = {**ours, "iat": now, "exp": now + 9, "jti": "0" * 32}
+    users, codes = f"{site.issuer}/oidc/userinfo", f"{site.issuer}/oidc/token"
+    assert site.userinfo(keys.sign({**whole, "aud": users}, "at+jwt")).status_code == 200
+    for aud, typ in ((users, "code+jwt"), (users, "JWT"), (codes, "at+jwt"), (codes, "JWT"), (CLIENT, "at+jwt")):
         assert refused(site.userinfo(keys.sign({**whole, "aud": aud}, typ))) == (401, "invalid_token")
         assert refused(site.token(keys.sign({**whole, "aud": aud}, typ))) == (400, "invalid_grant")
 
