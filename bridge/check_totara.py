@@ -203,7 +203,7 @@ def sold(bridge: Bridge) -> Iterator[Finding]:
         part = ids[start : start + 100]
         found = bridge.totara.find_courses(part)
         for course_id in part:
-            said, mend = _not_given(bridge, course_id, found.get(course_id), tree)
+            said, mend = not_given(bridge, course_id, found.get(course_id), tree)
             blind = blind or (course_id in found and found[course_id].visible is None)
             good += not said
             if said:
@@ -217,7 +217,7 @@ def sold(bridge: Bridge) -> Iterator[Finding]:
     )
 
 
-def _not_given(bridge: Bridge, course_id: int, course: Course | None, tree: Tree) -> tuple[str, str]:
+def not_given(bridge: Bridge, course_id: int, course: Course | None, tree: Tree) -> tuple[str, str]:
     """Why a course can't be given, and what to do; two empty texts if it can."""
     if course is None:
         said = f"course {course_id} is not in Totara, or is hidden and not shown to the service account"

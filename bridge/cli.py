@@ -23,9 +23,11 @@ COMMANDS = {
     "parked": "bridge.commands.orders:parked",
     "explain": "bridge.commands.explain:explain",
     "seats": "bridge.commands.seats:seats",
+    "people": "bridge.commands.people:people",
     "brake": "bridge.commands.brake:brake",
     "reconcile": "bridge.commands.orders:reconcile",
     "audit": "bridge.commands.audit:audit",
+    "sso": "bridge.commands.sso:sso",
     "mail": "bridge.commands.mail:mail",
     "sandbox": "bridge.commands.sandbox:sandbox",
 }

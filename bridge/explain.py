@@ -94,6 +94,7 @@ class Explainer:
         with self._store.read() as connection:
             seats = learning.report_of_person(connection, person.id)
             claims = self._claims(connection, seats, names)
+            known = _known(connection, person)
             bought = [self._bought(connection, source) for source in ledger.bought_by(connection, person.id)]
             orders, subscriptions = _sources(seats)
             events = audit.trail(connection, orders=orders, subscriptions=subscriptions, persons=[person.id])
@@ -101,7 +102,7 @@ class Explainer:
         account = f"Totara user {person.totara_id}" if person.totara_id else "no Totara account yet"
         owed = self._owed([(LEARNER, person.id), *(("order", n) for n in orders)])
         owed += self._owed([("subscription", n) for n in subscriptions])
-        facts = [f"{who}, {account}", *bought]
+        facts = [f"{who}, {account}{', which was there before us' if person.linked else ''}", *known, *bought]
         if not seats:
             facts.append("sits on no seat: nothing that was paid for is this person's")
         return Explained(f"person {person.id}", facts, _has(claims), claims, owed, events)
@@ -213,6 +214,19 @@ class Explainer:
                 again = "will be tried again" if row.attempts else "will be looked at"
                 said.append(f"{of} {again} at {day(row.due_at)}{f': {row.reason}' if row.reason else ''}")
         return said
+
+
+def _known(connection: Connection, person: Person) -> list[str]:
+    """Who this turned out to be, and which addresses were proven; without any of them."""
+    said = []
+    if (into := person.merged_into) is not None:
+        said.append(f"turned out to be person {into}: what was bought is theirs, see `bridge explain person:{into}`")
+    if parts := people.merged_into(connection, person.id):
+        said.append(f"was known as person {', '.join(str(part.id) for part in parts)} too")
+    for email, proof in people.proofs_of(connection, person.id).items():
+        which = "the address" if email == person.email else "another address"
+        said.append(f"has proven {which} ({proof.how}, {day(proof.at)})")
+    return said
 
 
 def _source_of(seat: SeatReport) -> Source:

@@ -38,11 +38,14 @@ class Giver:
             found |= {courses[number] for number in self._totara.reachable_courses(user_id, courses)}
         return found | {i for i in items if i.kind is Kind.AUDIENCE and self._seen_in(user_id, i.id)}
 
-    def before(self, user_id: int, item: Item, held: Held | None) -> dict[str, int | None]:
+    def before(self, user_id: int, item: Item, held: Held | None, *, linked: bool = False) -> dict[str, int | None]:
         """Of an audience that we have not given: whose the membership will be, as ``reference``.
 
-        To be asked, and its answer written down, before it is given: afterwards nobody can tell.
+        To be asked, and its answer written down, before it is given: afterwards nobody can tell. In an account that
+        was there before us (``linked``) others may have given a course, too.
         """
+        if item.kind is Kind.COURSE and linked and not _given(held):
+            return {"reference": NOT_OURS if self.reachable(user_id, [item]) else None}
         if item.kind is not Kind.AUDIENCE or _given(held):
             return {}
         return {"reference": NOT_OURS if self._is_member(user_id, item.id) else None}

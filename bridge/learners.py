@@ -26,6 +26,7 @@ from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.work import Claim
 from bridge.totara_client import TotaraClient
+from bridge.who import TAKEN, Who
 from bridge.worker import Done
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ class Learners:
         store: Store,
         totara: TotaraClient,
         offers: Offers,
+        who: Who,
         owe: Callable[[Connection, int], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -101,6 +103,7 @@ class Learners:
         self._totara = totara
         self._giver = Giver(totara)
         self._sellable = offers.sellable
+        self._who = who
         self._owe = owe
         self._now = now
         self._rules = Rules(settings.catalogue.allow, settings.catalogue.deny)
@@ -113,12 +116,13 @@ class Learners:
     def settle(self, claim: Claim) -> Done | None:
         """Bring Totara in line with all live seats of one person.
 
-        1. Compare what is paid for now with what we gave. Equal, verified, and with the same ends: no call at all.
-        2. End what nothing pays for any more, having read completion first, unless that would be too much at once.
-        3. Of what is paid for, leave out what a rule forbids by now.
-        4. Make sure of the account: ours, or newly made in the academy's tenant; never somebody else's.
-        5. Give, and look whether the learner has it.
-        6. Write down; owe the notes and letters that follow, and the next look when something begins or ends by itself.
+        1. Make one with the person whoever is, by an address that was proven.
+        2. Compare what is paid for now with what we gave. Equal, verified, and with the same ends: no call at all.
+        3. End what nothing pays for any more, having read completion first, unless that would be too much at once.
+        4. Of what is paid for, leave out what a rule forbids by now.
+        5. Make sure of the account: ours, or newly made in the academy's tenant; never somebody else's.
+        6. Give, and look whether the learner has it.
+        7. Write down; owe the notes and letters that follow, and the next look when something begins or ends by itself.
 
         What went well is kept when something else did not; the rest needs a person, in one message.
         """
@@ -126,8 +130,13 @@ class Learners:
         now = self._now()
         with self._store.read() as connection:
             person = people.get_person(connection, person_id)
-            if person is None:
-                return None
+        if person is None:
+            return None
+        if (elsewhere := self._who.moved_on(person)) is not None:
+            return elsewhere
+        apart = self._who.gather(person, now)
+        with self._store.read() as connection:
+            person = people.get_person(connection, person_id) or person
             held = learning.held_by(connection, person_id)
             rights = learning.rights_of(connection, person_id)
         look = _Look(person, held, rights, wanted(rights, now))
@@ -146,7 +155,7 @@ class Learners:
             self._owe(connection, person_id)
             return self._told(look)
 
-        return Done(write, parked=look.reason(), again_at=look.wanted.next_look)
+        return Done(write, parked="; ".join(filter(None, [look.reason(), *apart])), again_at=look.wanted.next_look)
 
     # --- writing down ----------------------------------------------------------------------------------------------
 
@@ -310,64 +319,68 @@ class Learners:
         address proves nothing, and it is left alone.
         """
         person = look.person
-        user_id = person.totara_id or self._find_or_make(person)
-        doubtful = self._before(look, user_id, items)
+        user_id, linked = person.totara_id, bool(person.linked)
+        if user_id is None:
+            user_id, linked = self._find_or_make(person)
+        doubtful = self._before(look, user_id, items, linked=linked)
         with self._store.begin() as connection:
             if person.totara_id is None:
-                people.account_made(connection, person.id, user_id, self._now())
+                people.account_made(connection, person.id, user_id, self._now(), linked=linked)
+                if linked:
+                    why = "the person has proven the address that it has"
+                    facts = {"user": user_id}
+                    audit.note(connection, "account linked", why, self._now(), person_id=person.id, facts=facts)
             self._in_doubt(connection, look, doubtful)
-        look.person = replace(person, totara_id=user_id)
+        look.person = replace(person, totara_id=user_id, linked=linked)
         return user_id, doubtful
 
-    def _before(self, look: _Look, user_id: int, items: Collection[Item]) -> dict[Item, dict[str, Any]]:
+    def _before(
+        self, look: _Look, user_id: int, items: Collection[Item], *, linked: bool
+    ) -> dict[Item, dict[str, Any]]:
         """What is to be written down of each item before it is given."""
         told: dict[Item, dict[str, Any]] = {}
         for item in items:
             try:
-                before = self._giver.before(user_id, item, look.held.get(item))
+                before = self._giver.before(user_id, item, look.held.get(item), linked=linked)
                 told[item] = {"until": look.wanted.items[item], **before}
             except Refused as err:
                 look.trouble([item], f"{item}: {err}")
         return told
 
-    def _find_or_make(self, person: Person) -> int:
+    def _find_or_make(self, person: Person) -> tuple[int, bool]:
+        """The person's Totara user, and whether it was there before us."""
         if person.reserved != person.email:
             with self._store.begin() as connection:
                 other = people.reserve_account(self._store, connection, person.id, person.email)
             if other is not None:
-                raise Refused(
-                    f"the address of person {person.id} is that of person {other} already: "
-                    "it has to be proven before both can be one"
-                )
+                raise Refused(f"the address of person {person.id} is that of person {other} already: it {TAKEN}")
         username = self._settings.totara.username_prefix + person.key
-        user_id = self._our_account(person, username)
-        if user_id is not None:
-            return user_id
+        if (account := self._account_of(person, username)) is not None:
+            return account
         first, last = names_of(person.first_name, person.last_name, person.email)
         try:
             user_id = self._totara.create_account(NewAccount(username, person.email, first, last))
         except Refused:
             # Taken meanwhile, or made by a call whose answer got lost: look, don't guess from the message.
             mine = self._totara.find_account_by_username(username)
-            user_id = mine.id if mine else self._our_account(person, username)
-            if user_id is None:
+            account = (mine.id, False) if mine else self._account_of(person, username)
+            if account is None:
                 raise
+            return account
         log.info("account made", person=person.id, user=user_id)
-        return user_id
+        return user_id, False
 
-    def _our_account(self, person: Person, username: str) -> int | None:
-        """The id of the account that carries our key, if the address leads to one; Refused if it is somebody else's."""
+    def _account_of(self, person: Person, username: str) -> tuple[int, bool] | None:
+        """The account that carries our key, if the address leads to one, or else one that the person has proven to be
+        theirs, and that it was there before us; Refused if it is somebody else's."""
         found: list[Account] = self._totara.find_accounts(person.email)
         ours = [account for account in found if account.username == username]
         if found and not ours:
             # The address may have been changed since ours was made and the answer lost: the key tells for certain.
             ours = [account for account in (self._totara.find_account_by_username(username),) if account]
         if found and not ours:
-            raise Refused(
-                f"the address of person {person.id} belongs to Totara user {found[0].id}, an account the bridge did "
-                "not make: it was left alone, and the seat waits"
-            )
-        return ours[0].id if ours else None
+            return self._who.existing(person, found).id, True
+        return (ours[0].id, False) if ours else None
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
@@ -400,6 +413,25 @@ class Learners:
                     continue
             ended = {"state": State.SUSPENDED, "trouble": None, "verified_at": self._now(), "reference": None}
             look.records[item] = {**ended, **told[item]}
+
+    def leave(self, person_id: int) -> None:
+        """End all that we gave somebody, before the account is theirs no more. The caller holds their work.
+
+        Raises Refused when something could not be ended; what could is written down.
+        """
+        with self._store.read() as connection:
+            person = people.get_person(connection, person_id)
+            held = learning.held_by(connection, person_id)
+        if person is None:
+            return
+        look = _Look(person, held, (), Wanted())
+        active = [item for item, it in held.items() if it.state is State.ACTIVE]
+        if active:
+            self._end(look, active, self._now())
+        with self._store.begin() as connection:
+            self._write(connection, look)
+        if look.troubles:
+            raise Refused(look.reason())
 
     def _gone_with_account(self, look: _Look, error: Refused) -> bool:
         """Whether Totara refused because the account was deleted there: whatever it had went with it."""

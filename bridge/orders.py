@@ -46,6 +46,7 @@ from bridge.settings import Settings
 from bridge.store import audit, ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
+from bridge.store.people import Person
 from bridge.store.work import Claim, Work
 from bridge.switches import Elsewhere, Switches, within
 from bridge.totara_client import TotaraClient
@@ -526,12 +527,15 @@ class Orders:
         """
         identity = identity_of(contact.customer_id, contact.email)
         with self._store.read() as connection:
-            known = people.get_person(connection, known_id) if known_id is not None else None
+            before = people.get_person(connection, known_id) if known_id is not None else None
+            known = before
             if known is None or known.totara_id is None:
                 known = people.find_person(connection, identity) if contact.customer_id else None
         if known is not None and known.totara_id is not None:
             # Whatever the order says by now: what was given to somebody stays theirs.
             return known.id
+        if before is not None and before.customer_id and not contact.customer_id and self._stays(before, contact):
+            return before.id
         if contact.customer_id and (customer := self._shop.find_customer(contact.customer_id)):
             contact = Buyer(
                 customer.customer_id,
@@ -544,6 +548,15 @@ class Orders:
         if not is_email(email):
             raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
         return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
+
+    def _stays(self, customer: Person, contact: Buyer) -> bool:
+        """Whether an order that names no customer is a customer's all the same: it was bought as a guest before that
+        guest turned out to be the customer; or the shop has deleted the account, and so taken it off its orders."""
+        email = normal_email(contact.email)
+        with self._store.read() as connection:
+            if any(guest.email == email for guest in people.merged_into(connection, customer.id)):
+                return True
+        return self._shop.find_customer(customer.customer_id or 0) is None
 
     def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
         """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.

@@ -119,9 +119,20 @@ class Totara(Section):
     tenant: str = ""
     learner_role: int = Field(default=5, gt=0)
     username_prefix: str = "academy-"
+    canary_address: str = ""
+    never_link: Annotated[list[str], NoDecode] = Field(default_factory=list)
     timeout_seconds: Seconds = 60.0
 
     _url = field_validator("url")(_web_address)
+
+    _never = field_validator("never_link", mode="before")(_comma_list)
+
+    @field_validator("canary_address")
+    @classmethod
+    def _canary(cls, value: str) -> str:
+        if value and not is_email(value.lower()):
+            raise ValueError("must be an address such as canary@example.org")
+        return value
 
     @field_validator("tenant")
     @classmethod

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from sqlalchemy import Connection
 
-from bridge.domain.identity import Identity
+from bridge.domain.identity import Contact, How, Identity
 from bridge.domain.letters import Reason
 from bridge.domain.targets import HOME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused
@@ -30,6 +30,7 @@ from bridge.store.people import Person
 from bridge.store.signon import Visit
 from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
+from bridge.who import prove
 
 #: Seconds that a token for Totara lives.
 SITE_TOKEN_LIFE = 60
@@ -112,20 +113,18 @@ class SignOn:
         with self._store.begin() as connection:
             fresh = signon.use_once(self._store, connection, f"launch {launch.jti}", launch.expires)
             if fresh:
-                person = people.find_person(connection, Identity(launch.customer_id, None))
+                person_id = self._met(connection, launch, now)
                 signon.begin_visit(
                     connection,
                     secret,
-                    person.id if person else None,
+                    person_id,
                     launch.customer_id,
                     str(launch.target),
                     new_secret(),
                     now,
                 )
                 facts = {"customer": launch.customer_id, "target": str(launch.target)}
-                audit.note(
-                    connection, "signed in", "by the shop", now, person_id=person.id if person else None, facts=facts
-                )
+                audit.note(connection, "signed in", "by the shop", now, person_id=person_id, facts=facts)
                 self._work.mark(connection, CUSTOMER, [launch.customer_id])
                 if launch.target.place is Place.ORDER:
                     self._work.mark(connection, ORDER, [launch.target.id])
@@ -134,6 +133,19 @@ class SignOn:
             raise BadSignature("it was used before")
         self._store.bell.ring()
         return secret
+
+    def _met(self, connection: Connection, launch: Launch, now: datetime) -> int | None:
+        """Who comes, if the ledger knows them. One whose address the shop has checked is written down, since what was
+        bought with that address as a guest is theirs; all others only once they have bought something.
+        """
+        who = Identity(launch.customer_id, None)
+        if not launch.email_verified:
+            person = people.find_person(connection, who)
+            return person.id if person else None
+        contact = Contact(who, launch.email, launch.first_name, launch.last_name, launch.language)
+        person_id = people.ensure_person(self._store, connection, contact, now)
+        prove(self._store, connection, person_id, launch.email, How.SHOP, now)
+        return person_id
 
     def refused(self, why: str, **facts: object) -> None:
         """Write down that somebody was not let in. Ids only; the token itself is kept nowhere."""

@@ -48,6 +48,7 @@ from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
 from bridge.telling import Telling
 from bridge.totara_client import TotaraClient
+from bridge.who import Who
 from bridge.woo_client import WooClient
 from bridge.worker import Done, Handler
 
@@ -118,7 +119,8 @@ class Jobs:
         self._now = now
         self._payments = payments
         self.orders = Orders(settings, store, work, shop, totara, offers, payments, now)
-        self.learners = Learners(settings, store, totara, offers, self._owe, now)
+        self.who = Who(settings.totara, store, work, totara)
+        self.learners = Learners(settings, store, totara, offers, self.who, self._owe, now)
         self._rights = RightsWatch(store, work, totara, offers, now)
         self.handlers: Mapping[str, Handler] = {
             ORDER: self.orders.settle_order,

@@ -71,7 +71,7 @@ class Telling:
         now = self._now()
         with self._store.read() as connection:
             person = people.get_person(connection, person_id)
-            if person is None:
+            if person is None or person.merged_into is not None:  # who is another is written as the other
                 return None
             rights = learning.rights_of(connection, person_id)
             held, items = _with_grace(learning.held_by(connection, person_id), rights, now)

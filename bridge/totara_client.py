@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from bridge.domain import rights
 from bridge.domain.identity import throwaway_password
-from bridge.domain.lms import SITE_COURSE, Account, Category, Course, CourseImage, NewAccount, Tree
+from bridge.domain.lms import SITE_COURSE, Account, Category, Course, CourseImage, Insight, NewAccount, Tree
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
 from bridge.http import Wire
 
@@ -34,6 +34,9 @@ PAGE = 100
 #: them, so they tell "there is no such account" from "you are shown none", which Totara answers alike.
 FIRST_ACCOUNTS = (1, 2)
 FIRST_USERNAMES = ("guest", "admin")
+
+#: The function of the bridge's plugin in Totara that tells what kind of account somebody has.
+LOOK_AT_ACCOUNT = "auth_bridge_look_at_account"
 
 # --- answers and what they mean ----------------------------------------------------------------------------------
 
@@ -585,6 +588,17 @@ class TotaraClient:
             "this site can't be asked who has an address: allow core_user_get_users in the web service",
             code="nolookup",
         )
+
+    def insight(self, user_id: int) -> Insight:
+        """What kind of account it is: an administrator's, staff's, whose tenant's member.
+
+        No call of Totara's own tells any of this (measured on 17.3); the bridge's plugin in Totara does, where it is
+        installed and its function is in the web service. Elsewhere nothing is known.
+        """
+        if not self.has(LOOK_AT_ACCOUNT):
+            return Insight()
+        row = _all(LOOK_AT_ACCOUNT, self._read(LOOK_AT_ACCOUNT, userid=user_id), "administrator", "staff", "tenant")
+        return Insight(bool(row["administrator"]), bool(row["staff"]), str(row["tenant"]))
 
     def own_username(self) -> str:
         """The service account's username, "" where it is not told, or is not to be found under it."""

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.identity import (
+    How,
     Identity,
+    Party,
+    Proof,
+    Says,
     identity_of,
     is_email,
+    may_be_one,
+    may_link,
     names_of,
     new_key,
     normal_email,
+    standing,
     throwaway_password,
 )
+from bridge.domain.lms import Account, Insight
 
 
 def test_a_registered_customer_is_the_customer_whatever_address_an_order_shows() -> None:
@@ -134,3 +145,131 @@ def test_an_account_has_a_first_and_a_last_name(given_names: tuple[str, str, str
 def test_no_name_is_empty_or_too_long(first: str, last: str, email: str) -> None:
     for name in names_of(first, last, email):
         assert 0 < len(name) <= 100
+
+
+# --- proofs ----------------------------------------------------------------------------------------------------------
+
+
+def proofs(*ways: How) -> list[Proof]:
+    then = datetime(2026, 11, 24, tzinfo=UTC)
+    return [Proof(7, "mia@guest.test", how, then + timedelta(days=n)) for n, how in enumerate(ways)]
+
+
+@pytest.mark.parametrize(
+    ("ways", "counts"),
+    [
+        ((), None),
+        ((How.LINK,), How.LINK),
+        ((How.SHOP, How.LINK), How.LINK),
+        ((How.LINK, How.WITHDRAWN), None),
+        ((How.LINK, How.WITHDRAWN, How.LINK), None),
+        ((How.LINK, How.WITHDRAWN, How.SHOP, How.LINK), None),
+        ((How.LINK, How.WITHDRAWN, How.OPERATOR), How.OPERATOR),
+        ((How.OPERATOR, How.WITHDRAWN), None),
+        ((How.WITHDRAWN, How.OPERATOR, How.LINK), How.LINK),
+        ((How.WITHDRAWN, How.OPERATOR, How.LINK, How.WITHDRAWN), None),
+    ],
+)
+def test_what_an_operator_withdrew_only_an_operator_brings_back(ways: tuple[How, ...], counts: How | None) -> None:
+    found = standing(proofs(*ways))
+    assert (found.how if found else None) == counts
+
+
+# --- may two be one? -------------------------------------------------------------------------------------------------
+
+GUEST, CUSTOMER, OTHER = Party(1, customer=False), Party(2, customer=True), Party(3, customer=True)
+
+
+def test_a_guest_becomes_the_customer_who_has_proven_the_address_and_nobody_elses_part() -> None:
+    assert may_be_one(CUSTOMER, GUEST, proven=True).says is Says.YES
+    assert may_be_one(CUSTOMER, GUEST, proven=False).says is Says.OPERATOR
+    assert may_be_one(CUSTOMER, GUEST, proven=True, claimed=True).says is Says.OPERATOR
+
+
+def test_two_customers_and_two_guests_are_one_only_if_an_operator_says_so() -> None:
+    assert may_be_one(CUSTOMER, OTHER, proven=True).says is Says.OPERATOR
+    assert may_be_one(GUEST, replace(GUEST, id=4), proven=True).says is Says.OPERATOR
+
+
+@pytest.mark.parametrize(("mine", "yours"), list(product([None, 10], [None, 11])))
+def test_of_two_totara_accounts_an_operator_says_which_stays(mine: int | None, yours: int | None) -> None:
+    ruling = may_be_one(replace(CUSTOMER, account=mine), replace(GUEST, account=yours), proven=True)
+    assert ruling.says is (Says.OPERATOR if mine and yours else Says.YES)
+    assert ("users 10 and 11" in ruling.why) is bool(mine and yours)
+
+
+def test_nobody_becomes_oneself_or_a_part_of_somebodys_part() -> None:
+    assert may_be_one(CUSTOMER, CUSTOMER, proven=True).says is Says.NEVER
+    assert may_be_one(replace(CUSTOMER, merged=True), GUEST, proven=True).says is Says.NEVER
+    assert may_be_one(CUSTOMER, replace(GUEST, merged=True), proven=True).says is Says.NEVER
+
+
+# --- may an account be linked? ---------------------------------------------------------------------------------------
+
+LEARNER = Account(40, "mia", "mia@company.test", "manual")
+KNOWN = Insight(administrator=False, staff=False, tenant="academy")
+
+
+def says(account: Account = LEARNER, seen: Insight = KNOWN, *, academy: str = "academy", proven: bool = True) -> Says:
+    return may_link(
+        account, seen, academy=academy, proven=proven, never=("Chief", "77", "@Agency.test"), own="svc_bridge"
+    ).says
+
+
+def test_a_member_of_the_academy_whose_address_was_proven_is_linked() -> None:
+    assert says() is Says.YES
+    assert says(seen=replace(KNOWN, tenant=""), academy="") is Says.YES
+
+
+@pytest.mark.parametrize(
+    ("account", "seen"),
+    [
+        (replace(LEARNER, id=1), KNOWN),
+        (replace(LEARNER, id=2), KNOWN),
+        (replace(LEARNER, username="admin"), KNOWN),
+        (replace(LEARNER, username="guest"), KNOWN),
+        (replace(LEARNER, username="svc_bridge"), KNOWN),
+        (replace(LEARNER, auth="nologin"), KNOWN),
+        (replace(LEARNER, auth="webservice"), KNOWN),
+        (replace(LEARNER, username="chief"), KNOWN),
+        (replace(LEARNER, id=77), KNOWN),
+        (replace(LEARNER, email="Mia@AGENCY.test"), KNOWN),
+        (LEARNER, replace(KNOWN, administrator=True)),
+    ],
+)
+def test_an_administrators_a_guests_and_a_programs_account_is_never_linked(account: Account, seen: Insight) -> None:
+    for proven in (True, False):
+        assert says(account, seen, proven=proven) is Says.NEVER
+
+
+@pytest.mark.parametrize(
+    ("account", "seen", "why"),
+    [
+        (replace(LEARNER, suspended=True), KNOWN, "suspended"),
+        (LEARNER, replace(KNOWN, staff=True), "staff"),
+        (LEARNER, replace(KNOWN, tenant="memberland"), "tenant memberland"),
+        (LEARNER, replace(KNOWN, tenant=""), "no tenant"),
+        (LEARNER, replace(KNOWN, tenant=None), "which tenant"),
+        (LEARNER, replace(KNOWN, staff=None), "does not tell"),
+        (LEARNER, replace(KNOWN, administrator=None), "does not tell"),
+        (LEARNER, Insight(), "does not tell"),
+    ],
+)
+def test_what_is_not_known_to_be_a_learners_needs_an_operator(account: Account, seen: Insight, why: str) -> None:
+    ruling = may_link(account, seen, academy="academy", proven=True)
+    assert (ruling.says, why in ruling.why) == (Says.OPERATOR, True)
+
+
+@given(
+    st.builds(
+        Account, st.integers(1, 9), st.sampled_from(["mia", "admin"]), st.just("m@c.test"), suspended=st.booleans()
+    ),
+    st.builds(
+        Insight,
+        st.sampled_from([True, False, None]),
+        st.sampled_from([True, False, None]),
+        st.sampled_from(["academy", "", None]),
+    ),
+)
+def test_without_a_proof_no_account_is_ever_linked_by_itself(account: Account, seen: Insight) -> None:
+    assert may_link(account, seen, academy="academy", proven=False).says is not Says.YES

@@ -65,14 +65,14 @@ ENDED: dict[str, Any] = {"live": False, "state": State.SUSPENDED, "verified": Fa
         (Seat(until=EARLIER), "ended", "access ended on 2026-11-21 09:30 UTC"),
         (Seat(until=NOW), "ended", "access ended on 2026-11-23 09:30 UTC"),
         (Seat(**OPEN, until=EARLIER), "ended", "access ended on 2026-11-21 09:30 UTC"),
-        (Seat(live=False, why="the order is refunded", trouble="it refuses"), "waiting",
+        (Seat(live=False, why="the order is refunded", trouble="it refuses"), "kept",
          "access could not be ended: it refuses"),
-        (Seat(until=EARLIER, trouble="it refuses"), "waiting", "access could not be ended: it refuses"),
+        (Seat(until=EARLIER, trouble="it refuses"), "kept", "access could not be ended: it refuses"),
         (Seat(**ENDED, trouble="it refused once"), "ended", "access ended"),
         # what rests
         (Seat(held="the payment is in dispute"), "held", "access rests: the payment is in dispute"),
         (Seat(**OPEN, held="the payment is in dispute"), "held", "access rests: the payment is in dispute"),
-        (Seat(held="the payment is in dispute", trouble="it refuses"), "waiting",
+        (Seat(held="the payment is in dispute", trouble="it refuses"), "kept",
          "access could not be ended: it refuses"),
     ],
 )  # fmt: skip

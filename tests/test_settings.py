@@ -42,6 +42,8 @@ MAIL = {
     "BRIDGE_MAIL_USERNAME": "bridge",
     "BRIDGE_MAIL_PASSWORD": "SECRETMAIL",
 }
+#: With signing in.
+SSO = {"BRIDGE_SSO_CLIENT_ID": "totara", "BRIDGE_SSO_CLIENT_SECRET": "SECRETOFSIGNINGIN0123456789abcdef"}
 SECRET_WORDS = re.compile(r"SECRET(?!S)")
 
 
@@ -164,12 +166,15 @@ def test_every_setting_can_be_given_by_its_environment_name(section: str, name: 
         "catalogue.prices": '[{"shortname": "*", "price": "1.00"}]', "shop.language": "fr",
         "shop.consumer_key": "ck_x", "shop.consumer_secret": "cs_x", "totara.client_id": "other",
         "totara.client_secret": "other", "totara.ws_token": "other", "mail.host": "mail.example",
+        "totara.canary_address": "x@example.org",
         "mail.security": "tls", "mail.from_address": "x@example.org", "mail.reply_to": "x@example.org",
         "mail.language": "fr", "mail.timezone": "Europe/Brussels",
         "stripe.secret_key": "rk_live_0123456789", "stripe.webhook_secrets": "whsec_0123456789abcdef",
-        "stripe.url": "https://other.example",
+        "stripe.url": "https://other.example", "sso.shop_secrets": "0123456789abcdefghijklmnopqrstuvwxyz",
+        "sso.shop_address": "https://other.example", "sso.shop_sign_in": "https://other.example/in?x=1",
+        "sso.way": "oauth2", "sso.client_id": "other", "sso.client_secret": "0123456789abcdefghijklmnopqrstuvwxyz",
     }.get(f"{section}.{name}", "7")  # fmt: skip
-    given = NEEDED | MAIL
+    given = NEEDED | MAIL | SSO
     before, after = load(environ=given), load(environ=given | {env_name(section, name): good})
     assert getattr(getattr(before, section), name) != getattr(getattr(after, section), name)
 
@@ -617,7 +622,15 @@ CALLS: dict[str, list[list[str]]] = {
     "resync": [["resync", "31"]],
     "status": [["status"], ["status", "--json"]],
     "explain": [["explain", "x@example.org"], ["explain", "31", "--json"]],
+    "sso": [["sso", "keygen"], ["sso", "rotate"], ["sso", "list"]],
     "seats": [["seats", "list", "31"], ["seats", "decide", "order", "31", "--end", "1", "--yes"]],
+    "people": [
+        ["people", "conflicts"],
+        ["people", "show", "1"],
+        ["people", "separate", "1"],
+        ["people", "link", "1", "--totara", "4"],
+        ["people", "link", "1", "--person", "2"],
+    ],
     "brake": [["brake", "status"], ["brake", "release"]],
     "reconcile": [["reconcile"]],
     "audit": [["audit", "verify"], ["audit", "show"]],

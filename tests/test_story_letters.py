@@ -132,6 +132,9 @@ def test_that_access_ends_with_the_days_of_grace_is_told_before(world: World, in
     world.clock.advance(days=10)
     world.shop.set_status(order, "on-hold")
     world.owe("order", order)
+    world.owe("sweep", "all")
+    world.settle()
+    world.pass_time()
     world.settle()
     (end,) = (row.grace_until for row in world.rows("purchases"))
     assert "ends soon" in subjects(inbox)[-1]

@@ -266,7 +266,8 @@ def test_a_database_without_tables_is_said_plainly(bridge_command: Run, tmp_path
     ["", "run", "serve", "work", "migrate", "check", "webhooks install", "webhooks list", "webhooks remove",
      "catalogue plan", "catalogue apply", "catalogue handback", "resync", "status", "parked list", "parked show",
      "parked retry", "parked drop", "sandbox", "explain", "seats list", "seats decide", "audit verify", "audit show",
-     "brake status", "brake release", "reconcile"],
+     "brake status", "brake release", "reconcile", "people conflicts", "people show", "people link",
+     "people separate"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = CliRunner().invoke(main, [*command.split(), "--help"])

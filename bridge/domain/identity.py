@@ -1,10 +1,15 @@
-"""Who is who: what may be said of a person by what the shop tells."""
+"""Who is who: what may be said of a person by what the shop tells, and what only by a proof or an operator's word."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bridge.domain.lms import Account, Insight
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _ADDRESS = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
@@ -58,3 +63,144 @@ def names_of(first: str, last: str, email: str) -> tuple[str, str]:
     """A first and a last name, neither empty, since Totara insists on both."""
     first, last = " ".join(first.split())[:100], " ".join(last.split())[:100]
     return first or email.split("@", 1)[0][:100], last or "-"
+
+
+# --- proofs ----------------------------------------------------------------------------------------------------------
+
+
+class How(StrEnum):
+    """How somebody has proven an address, or that an operator said it is not so."""
+
+    LINK = "link"  # by a link that we mailed there
+    SHOP = "shop"  # by the shop's own check of its customers' addresses
+    OPERATOR = "operator"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That an address is a person's."""
+
+    person: int
+    email: str
+    how: How
+    at: datetime
+
+
+def standing(proofs: Sequence[Proof]) -> Proof | None:
+    """The newest proof that counts, of those of one person and one address, the oldest first.
+
+    Once an operator has withdrawn it, only an operator's word brings it back: whoever is wrongly taken for the owner
+    of an address can often prove it again, and would undo what the operator did.
+    """
+    said = [proof.how for proof in proofs if proof.how in (How.OPERATOR, How.WITHDRAWN)]
+    if said and said[-1] is How.WITHDRAWN:
+        return None
+    return next((proof for proof in reversed(proofs) if proof.how is not How.WITHDRAWN), None)
+
+
+# --- may two be one? -------------------------------------------------------------------------------------------------
+
+
+class Says(StrEnum):
+    """Who may have it done."""
+
+    YES = "yes"  # nobody needs to be asked
+    OPERATOR = "operator"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Whether something may be done, and in words why not, or why it is for an operator to say."""
+
+    says: Says
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A person of ours, as far as it matters whether two are one."""
+
+    id: int
+    customer: bool
+    account: int | None = None  # the Totara user
+    merged: bool = False
+
+
+def may_be_one(stays: Party, goes: Party, *, proven: bool, claimed: bool = False) -> Ruling:
+    """Whether ``goes`` may become ``stays``. ``proven``: the one who stays has proven the address of the one who goes;
+    ``claimed``: so has somebody else.
+
+    Without an operator only a guest ever becomes another: the one who has proven the address that the guest typed. Two
+    customers of the shop never do by themselves: an address that moves from one to another is not the same human.
+    """
+    if stays.id == goes.id or stays.merged or goes.merged:
+        return Ruling(Says.NEVER, f"persons {stays.id} and {goes.id} are one already, or one of them is another's part")
+    both = f"persons {stays.id} and {goes.id}"
+    if stays.account and goes.account:
+        why = f"{both} each have a Totara account (users {stays.account} and {goes.account}): which stays is for you"
+        return Ruling(Says.OPERATOR, f"{why} to say")
+    if goes.customer:
+        return Ruling(
+            Says.OPERATOR, f"person {goes.id} is a registered customer of the shop, as is or may be the other"
+        )
+    if not stays.customer:
+        return Ruling(Says.OPERATOR, f"{both} are guests with addresses of their own")
+    if claimed:
+        return Ruling(Says.OPERATOR, f"more than one person has proven the address of person {goes.id}")
+    if not proven:
+        return Ruling(Says.OPERATOR, f"person {stays.id} has not proven the address of person {goes.id}")
+    return Ruling(Says.YES)
+
+
+# --- may an account be linked that we did not make? ------------------------------------------------------------------
+
+#: The accounts that every site begins with, by id and by name: the guest's and the first administrator's.
+_FIRST = frozenset({1, 2, "guest", "admin"})
+#: Accounts that nobody signs in with: they belong to programs.
+_SYSTEM_AUTH = frozenset({"nologin", "webservice"})
+
+
+def may_link(
+    account: Account, seen: Insight, *, academy: str, proven: bool, never: Collection[str] = (), own: str = ""
+) -> Ruling:
+    """Whether a Totara account that we did not make may become a person's.
+
+    ``academy`` is the tenant whose members we make, "" for none; ``proven``: the person has proven the account's
+    address; ``never`` are the accounts that the settings keep out (usernames, ids, ``@domain``); ``own`` is the
+    service account's username. What the site does not tell counts against it, so that an operator is asked.
+    """
+    if why := _never(account, seen, never, own):
+        return Ruling(Says.NEVER, f"Totara user {account.id} {why}: it is never linked")
+    reasons = [
+        *([] if proven else ["its address was not proven"]),
+        *(["it is suspended"] if account.suspended else []),
+        *_tenancy(seen.tenant, academy),
+        *([] if seen.administrator is False else ["Totara does not tell whether it is an administrator's"]),
+        *(["it belongs to staff"] if seen.staff else []),
+        *(["Totara does not tell whether it belongs to staff"] if seen.staff is None else []),
+    ]
+    return Ruling(Says.OPERATOR, ", ".join(reasons)) if reasons else Ruling(Says.YES)
+
+
+def _never(account: Account, seen: Insight, never: Collection[str], own: str) -> str:
+    if {account.id, account.username} & _FIRST:
+        return "is the guest's or the first administrator's"
+    if seen.administrator:
+        return "is an administrator's"
+    if account.username == own or account.auth in _SYSTEM_AUTH:
+        return "is a system account"
+    kept = {word.lower() for word in never}
+    domain = "@" + account.email.lower().rpartition("@")[2]
+    if kept & {str(account.id), account.username.lower(), domain}:
+        return "is kept out by totara.never_link"
+    return ""
+
+
+def _tenancy(tenant: str | None, academy: str) -> list[str]:
+    if not academy or tenant == academy:  # a site without tenants has nothing to tell
+        return []
+    if tenant is None:
+        return ["Totara does not tell which tenant it belongs to"]
+    return [f"it belongs to the tenant {tenant}" if tenant else "it belongs to no tenant"]

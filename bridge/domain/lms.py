@@ -129,6 +129,16 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Insight:
+    """What kind of account it is, as far as the site tells: most tell nothing of this. ``tenant`` is the idnumber of
+    the tenant whose member it is, "" for none's."""
+
+    administrator: bool | None = None
+    staff: bool | None = None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewAccount:
     """What it takes to make an account. The password is made up on the spot and kept by nobody."""
 

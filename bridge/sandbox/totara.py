@@ -73,6 +73,9 @@ class Totara(Audiences):
         self.may_manage_categories = False  # moodle/category:manage: idnumber and visibility of a category
         self.may_move_tenants = False  # totara/tenant:manageparticipants
         self.may_use_rest = True  # webservice/rest:use
+        self.has_plugin = False  # the bridge's own plugin, which tells what kind of account somebody has
+        self.staff: set[int] = set()  # users with a role that no learner has
+        self.administrators: set[int] = {2}
         self.lacking: set[str] = set()  # other capabilities of the service account that were taken away, by name
         self.multilang_filter = True  # the multi-language filter is on; web services use it only when asked
         self.strip_names = True  # tags in names are stripped: unfiltered, their languages run together

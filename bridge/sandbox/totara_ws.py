@@ -150,7 +150,7 @@ def answer(totara: Totara, given: dict[str, Any]) -> Any:
     if not totara.may_use_rest:
         raise no_access()
     name = settings["wsfunction"]
-    if name not in FUNCTIONS:
+    if name not in functions_of(totara):
         raise no_record()
     if totara.ws_functions is not None and name not in totara.ws_functions:
         raise no_access()
@@ -159,6 +159,11 @@ def answer(totara: Totara, given: dict[str, Any]) -> Any:
     totara.note(f"ws {name}")
     with nullcontext() if found.locks else totara.lock:
         return found.run(Call(totara, raw, filtered), **parameters)
+
+
+def functions_of(totara: Totara) -> set[str]:
+    """The functions that the site has: those of the bridge's own plugin only where that is installed."""
+    return {name for name in FUNCTIONS if totara.has_plugin or not name.startswith("auth_bridge_")}
 
 
 def read(spec: Spec, value: Any) -> Any:
@@ -227,7 +232,8 @@ def get_site_info(call: Call, serviceshortnames: list[str] | None = None) -> dic
     totara = call.totara
     account = totara.users[3]
     version = VERSIONS.get(totara.version, VERSIONS["17"])
-    names = sorted(FUNCTIONS.keys() if totara.ws_functions is None else totara.ws_functions & FUNCTIONS.keys())
+    there = functions_of(totara)
+    names = sorted(there if totara.ws_functions is None else totara.ws_functions & there)
     features = {"usecomments": 1, "usetags": 1, "enablenotes": 1, "messaging": 1, "enableblogs": 0}
     features |= {"enablecompletion": 1, "enablebadges": 1}
     return {

@@ -75,6 +75,18 @@ def _user(call: Call, user: User) -> dict[str, Any]:
     return answer
 
 
+@function("auth_bridge_look_at_account", {"userid": "int"})
+def look_at_account(call: Call, userid: int) -> dict[str, Any]:
+    """What the bridge's own plugin tells of an account."""
+    user = call.totara.users.get(userid)
+    if user is None or user.deleted:
+        raise no_record()
+    tenant = call.totara.tenants[user.tenant].idnumber if user.tenant is not None else ""
+    administrators = call.totara.administrators
+    staff = user.id in call.totara.staff | administrators
+    return {"administrator": user.id in administrators, "staff": staff, "tenant": tenant}
+
+
 def _like(pattern: str) -> re.Pattern[str]:
     """SQL's LIKE: % is any text, _ any character, and case doesn't matter."""
     parts = [{"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern]

@@ -94,7 +94,9 @@ Index(
     postgresql_where=work.c.parked_at.is_not(None),
 )
 
-# Somebody we know: a shop customer, or a guest by the address that was typed. One of the two, never both.
+# Somebody we know: a shop customer, or a guest by the address that was typed. One of the two, never both. Two who
+# turned out to be one stay two rows, so that the old number is still found: ``merged_into`` is who it became. A guest
+# who did gives the address free: ``guest_email`` is then a name that no address can have.
 persons = _table(
     "persons",
     Column("id", Id, primary_key=True),
@@ -107,7 +109,20 @@ persons = _table(
     Column("last_name", String(100), nullable=False),
     Column("language", String(16), nullable=False, server_default=text("''")),
     Column("created_at", Moment, nullable=False),
+    Column("merged_into", Id, index=True),  # no foreign key: SQLite adds none to a table that others point at
     CheckConstraint("(customer_id IS NULL) <> (guest_email IS NULL)", name="one_identity"),
+)
+
+# Which address somebody has proven to be theirs, how and when; and where an operator said that it is not so. Only ever
+# added to: a proof is never altered, and goes only when its person is erased.
+proofs = _table(
+    "proofs",
+    Column("id", Id, primary_key=True),
+    Column("person_id", Id, ForeignKey("persons.id"), nullable=False, index=True),
+    Column("email", String(254), nullable=False, index=True),
+    Column("how", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    CheckConstraint("how IN ('link', 'shop', 'operator', 'withdrawn')", name="known_way"),
 )
 
 # The learning account of a person. The row is there before the account is made: it reserves the address, so that two
@@ -118,6 +133,7 @@ accounts = _table(
     Column("email", String(254), nullable=False, unique=True),
     Column("totara_id", BigInteger, unique=True),
     Column("made_at", Moment),
+    Column("linked", Boolean, nullable=False, server_default=text("false")),  # it was there before us
 )
 
 orders = _table(

@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from bridge.domain.identity import Contact, Identity, new_key
+from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
 from bridge.store.db import Store
-from bridge.store.models import accounts, orders, persons, seats
+from bridge.store.models import accounts, orders, persons, proofs, seats
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody we know. ``totara_id`` is None until the account is made; ``reserved`` is the address kept for it."""
+    """Somebody we know. ``totara_id`` is None until the account is made; ``reserved`` is the address kept for it.
+
+    ``merged_into`` is who this one turned out to be; ``linked`` tells that the account was there before us.
+    """
 
     id: int
     key: str
@@ -29,6 +33,14 @@ class Person:
     totara_id: int | None = None
     reserved: str | None = None
     language: str = ""
+    merged_into: int | None = None
+    linked: bool | None = None
+
+    @property
+    def party(self) -> Party:
+        """What matters of the person when two may be one."""
+        merged = self.merged_into is not None
+        return Party(self.id, self.customer_id is not None, self.totara_id, merged)
 
 
 _PERSON = select(
@@ -41,27 +53,47 @@ _PERSON = select(
     accounts.c.totara_id,
     accounts.c.email,
     persons.c.language,
+    persons.c.merged_into,
+    accounts.c.linked,
 ).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
 _BY_ID = _PERSON.where(persons.c.id == bindparam("person"))
 _BY_CUSTOMER = _PERSON.where(persons.c.customer_id == bindparam("customer"))
 _BY_GUEST = _PERSON.where(persons.c.guest_email == bindparam("guest"))
+#: The same, and whoever reads so is not merged into another before the reader has committed. SQLite's writers take
+#: turns anyway.
+_BY_ID_HELD, _BY_CUSTOMER_HELD, _BY_GUEST_HELD = (
+    query.with_for_update(read=True, key_share=True, of=persons) for query in (_BY_ID, _BY_CUSTOMER, _BY_GUEST)
+)
 
 
-def find_person(connection: Connection, identity: Identity) -> Person | None:
-    """The person of this identity, if we have met."""
+def find_person(connection: Connection, identity: Identity, *, hold: bool = False) -> Person | None:
+    """The person of this identity, if we have met; of one who was merged into another, the other.
+
+    With ``hold`` nobody merges the person before the caller's transaction has ended.
+    """
     if identity.customer_id is not None:
-        row = connection.execute(_BY_CUSTOMER, {"customer": identity.customer_id}).first()
+        query = _BY_CUSTOMER_HELD if hold else _BY_CUSTOMER
+        row = connection.execute(query, {"customer": identity.customer_id}).first()
     else:
-        row = connection.execute(_BY_GUEST, {"guest": identity.guest_email}).first()
-    return Person(*row) if row else None
+        query = _BY_GUEST_HELD if hold else _BY_GUEST
+        row = connection.execute(query, {"guest": identity.guest_email}).first()
+    person = Person(*row) if row else None
+    return person if person is None or person.merged_into is None else hold_person(connection, person.merged_into)
 
 
 def get_person(connection: Connection, person_id: int) -> Person | None:
-    """The person with this id."""
+    """The person with this id, also one who was merged into another."""
     row = connection.execute(_BY_ID, {"person": person_id}).first()
     return Person(*row) if row else None
+
+
+def hold_person(connection: Connection, person_id: int) -> Person | None:
+    """The person with this id, or whoever it became, whom nobody merges before the caller's transaction has ended."""
+    row = connection.execute(_BY_ID_HELD, {"person": person_id}).first()
+    person = Person(*row) if row else None
+    return person if person is None or person.merged_into is None else hold_person(connection, person.merged_into)
 
 
 def persons_with(connection: Connection, email: str) -> list[Person]:
@@ -70,17 +102,28 @@ def persons_with(connection: Connection, email: str) -> list[Person]:
     return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
 
 
+def merged_into(connection: Connection, person_id: int) -> list[Person]:
+    """Whoever turned out to be this person."""
+    query = _PERSON.where(persons.c.merged_into == person_id).order_by(persons.c.id)
+    return [Person(*row) for row in connection.execute(query)]
+
+
 def ensure_person(store: Store, connection: Connection, who: Contact | int, now: datetime) -> int:
     """The person's id; a new one is written down, a known one without an account yet gets the newer contact.
 
-    The address is reserved for the account to come, unless another has it. An id is given back as it is.
+    The address is reserved for the account to come, unless another has it. Whoever was merged into another is that
+    other, and a guest's address that a customer has proven is the customer's: what is bought for it is theirs. Who is
+    found so is not merged before the caller's transaction has ended.
     """
     if isinstance(who, int):
-        return who
+        living = hold_person(connection, who)
+        return living.id if living else who
     contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
     contact |= {"language": who.language[:16]} if who.language else {}
     identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
-    person = find_person(connection, who.identity)
+    person = find_person(connection, who.identity, hold=True)
+    if person is None and who.identity.guest_email and (owner := owner_of(connection, who.identity.guest_email)):
+        return ensure_person(store, connection, owner, now)
     if person is None:
         made = connection.execute(
             store.insert(persons)
@@ -88,13 +131,14 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
             .on_conflict_do_nothing()
             .returning(persons.c.id)
         ).scalar()
-        person = find_person(connection, who.identity) if made is None else None
+        person = find_person(connection, who.identity, hold=True) if made is None else None
         if person is None:
             if made is None:
                 raise LookupError("the person vanished while being written")
             reserve_account(store, connection, int(made), who.email)
             return int(made)
-    if person.totara_id is None and any(getattr(person, name) != value for name, value in contact.items()):
+    theirs = person.customer_id == who.identity.customer_id  # else these are the words of one who was merged
+    if theirs and person.totara_id is None and any(getattr(person, name) != value for name, value in contact.items()):
         connection.execute(update(persons).where(persons.c.id == person.id).values(contact))
         reserve_account(store, connection, person.id, who.email)
     return person.id
@@ -119,11 +163,34 @@ def reserve_account(store: Store, connection: Connection, person_id: int, email:
     return None if holder == person_id else int(holder)
 
 
-def account_made(connection: Connection, person_id: int, totara_id: int, now: datetime) -> None:
-    """Write down which Totara account is the person's."""
-    connection.execute(
-        update(accounts).where(accounts.c.person_id == person_id).values(totara_id=totara_id, made_at=now)
-    )
+def account_made(
+    connection: Connection, person_id: int, totara_id: int, now: datetime, *, linked: bool = False
+) -> None:
+    """Write down which Totara account is the person's. ``linked``: it was there before us."""
+    mine = accounts.c.person_id == person_id
+    connection.execute(update(accounts).where(mine).values(totara_id=totara_id, made_at=now, linked=linked))
+
+
+def account_left(connection: Connection, person_id: int) -> None:
+    """Write down that the person has no Totara account any more. The address stays reserved."""
+    mine = accounts.c.person_id == person_id
+    connection.execute(update(accounts).where(mine).values(totara_id=None, made_at=None, linked=False))
+
+
+def holder_of(connection: Connection, totara_id: int) -> int | None:
+    """Whose a Totara account is among the persons we know."""
+    found = connection.execute(select(accounts.c.person_id).where(accounts.c.totara_id == totara_id)).scalar()
+    return None if found is None else int(found)
+
+
+def change_address(store: Store, connection: Connection, person_id: int, email: str) -> None:
+    """Another address for a person, to write to; reserved for the person too, unless another has it.
+
+    The Totara account that was made stays as it is, and the old address is free for others.
+    """
+    connection.execute(update(persons).where(persons.c.id == person_id).values(email=email))
+    if reserve_account(store, connection, person_id, email) is None:
+        connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(email=email))
 
 
 def without_account(connection: Connection, person_ids: Collection[int]) -> set[int]:
@@ -149,3 +216,62 @@ def persons_of_seats(connection: Connection, seat_ids: Collection[int]) -> dict[
     query = _PERSON.add_columns(seats.c.id).join(seats, seats.c.person_id == persons.c.id)
     rows = connection.execute(query.where(seats.c.id.in_(sorted(seat_ids))))
     return {int(row[-1]): Person(*row[:-1]) for row in rows}
+
+
+# --- proofs ----------------------------------------------------------------------------------------------------------
+
+
+def record_proof(connection: Connection, person_id: int, email: str, how: How, now: datetime) -> None:
+    """Write down that a person has proven an address, or that it is not so."""
+    connection.execute(insert(proofs).values(person_id=person_id, email=email, how=how, at=now))
+
+
+def _proofs(connection: Connection, *where: ColumnElement[bool]) -> list[Proof]:
+    """Proofs as those of whom their persons became, the oldest first."""
+    of = func.coalesce(persons.c.merged_into, persons.c.id)
+    query = select(of, proofs.c.email, proofs.c.how, proofs.c.at).join(persons, persons.c.id == proofs.c.person_id)
+    rows = connection.execute(query.where(*where).order_by(proofs.c.id))
+    return [Proof(int(person), email, How(how), at) for person, email, how, at in rows]
+
+
+def proofs_of(connection: Connection, person_id: int) -> dict[str, Proof]:
+    """The addresses that a person, or who became the person, has proven, with the newest proof of each."""
+    found = sorted(_proofs(connection, _part_of(person_id)), key=lambda proof: proof.email)
+    told = {email: standing(list(group)) for email, group in groupby(found, key=lambda proof: proof.email)}
+    return {email: proof for email, proof in told.items() if proof is not None}
+
+
+def _part_of(person_id: int) -> ColumnElement[bool]:
+    return or_(persons.c.id == person_id, persons.c.merged_into == person_id)
+
+
+def ways_proven(connection: Connection, person_id: int, email: str) -> set[How]:
+    """How a person has ever proven an address, whether it counts or not."""
+    return {proof.how for proof in _proofs(connection, _part_of(person_id), proofs.c.email == email)}
+
+
+def owner_of(connection: Connection, email: str) -> int | None:
+    """The registered customer who has proven an address and still has it; None if there is none, or more than one."""
+    owners = owners_of(connection, email)
+    return owners[0] if len(owners) == 1 else None
+
+
+def owners_of(connection: Connection, email: str) -> list[int]:
+    """Every registered customer who has proven an address and still has it, or to whom an operator gave it."""
+    found = sorted(_proofs(connection, proofs.c.email == email), key=lambda proof: proof.person)
+    owners = []
+    for person_id, group in groupby(found, key=lambda proof: proof.person):
+        said = list(group)
+        person = get_person(connection, person_id) if standing(said) else None
+        if person is None or person.merged_into is not None:
+            continue
+        given = any(proof.how is How.OPERATOR for proof in said)
+        if given or (person.customer_id is not None and email in (person.email, person.reserved)):
+            owners.append(person_id)
+    return owners
+
+
+def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:
+    """The guests who typed one of these addresses, and are nobody else yet."""
+    mine = (persons.c.guest_email.in_(sorted(emails)), persons.c.merged_into.is_(None))
+    return [Person(*row) for row in connection.execute(_PERSON.where(*mine).order_by(persons.c.id))]

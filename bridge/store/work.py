@@ -281,13 +281,17 @@ class Work:
 
         Where the lease has been lost to another, nothing is written: what was read under it may be old.
         """
-        mine = {"of_kind": claim.kind, "of_key": claim.key, "lease": claim.lease}
         with self.store.begin() as connection:
-            kept = connection.execute(ending.statement, {**mine, **ending.values}).rowcount == 1
+            kept = self.end_within(connection, claim, ending)
             if kept and write is not None:
                 write(connection)
             following = self._claim(connection, then) if then else None
         return Ended(kept, following)
+
+    def end_within(self, connection: Connection, claim: Claim, ending: Ending) -> bool:
+        """End a claim in the caller's transaction. False if the lease had been lost to another."""
+        mine = {"of_kind": claim.kind, "of_key": claim.key, "lease": claim.lease}
+        return connection.execute(ending.statement, {**mine, **ending.values}).rowcount == 1
 
     def settled(self, claim: Claim, again_at: datetime | None = None) -> Ending:
         """Nothing is owed any more, or only from ``again_at`` on."""

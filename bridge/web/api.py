@@ -100,7 +100,7 @@ def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Respons
 def _as_json(course: MyCourse) -> dict[str, Any]:
     """A course as the shop shows it. What Totara would have to be asked for is not known here: null."""
     return {
-        "item": str(course.item),
+        "item": f"{course.item.kind}:{course.item.id}",
         "name": course.name,
         "state": course.standing,
         "reason": course.reason or "",

@@ -1,0 +1,526 @@
+"""Stories: from the shop into the course by one click, and nobody gets in who should not. On both databases."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from werkzeug.test import Client, TestResponse
+
+from bridge.keys import OVERLAP
+from bridge.sso import origin_of
+from tests.world import World
+
+SECRET = "the-secret-that-the-shop-shares-01234567"
+OLD = "an-older-secret-that-the-shop-had-0123456"
+NIA = "nia@pass.test"
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    made = make_world(sso={"shop_secrets": [SECRET, OLD], "wait_seconds": 0})
+    made.bridge.keys.first()
+    return made
+
+
+@pytest.fixture
+def nia(world: World) -> int:
+    """A customer of the shop."""
+    return world.shop.add_customer(NIA, first_name="Nia", last_name="Noon")
+
+
+def claims(world: World, customer: int, **others: Any) -> dict[str, Any]:
+    now = int(world.now().timestamp())
+    return {
+        "iss": world.bridge.settings.shop.url,
+        "aud": world.bridge.settings.server.public_url,
+        "sub": str(customer),
+        "email": NIA,
+        "email_verified": False,
+        "target": "home",
+        "iat": now,
+        "exp": now + 60,
+        "jti": secrets.token_hex(16),
+        **others,
+    }
+
+
+def signed(payload: Mapping[str, Any], secret: str = SECRET, typ: str = "launch+jwt", **header: Any) -> str:
+    return jwt.encode(dict(payload), secret, algorithm="HS256", headers={"typ": typ, **header})
+
+
+def launch(world: World, token: str, browser: Client | None = None, **headers: str) -> TestResponse:
+    given = {"Origin": origin_of(world.bridge.settings.shop.url), **headers}
+    return (browser or Client(world.bridge.web())).post("/sso/launch", data={"token": token}, headers=given)
+
+
+def bought(world: World, customer: int, course: int) -> int:
+    return world.shop.place_order([(world.sell(course), 1)], customer_id=customer, email=NIA)
+
+
+def refusals(world: World) -> list[str]:
+    return [row.cause for row in world.rows("audit") if row.event == "sign-on refused"]
+
+
+def token_in(page: TestResponse) -> str:
+    found = re.search(r'name="token" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+# --- the way in ------------------------------------------------------------------------------------------------------
+
+
+def test_the_click_is_faster_than_the_webhook_and_leads_into_the_course(world: World, nia: int) -> None:
+    """Nothing was delivered: signing in has what was bought looked at."""
+    course = world.course("ONE")
+    bought(world, nia, course)
+    browser = Client(world.bridge.web())
+    answer = launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    assert (answer.status_code, answer.location) == (303, "/sso/go")
+    waiting = browser.get("/sso/go", follow_redirects=True)
+    assert (waiting.status_code, 'http-equiv="refresh"' in waiting.text) == (200, True)
+    world.settle()
+    assert world.access() == {(NIA, course): "active"}
+    totara = world.bridge.settings.totara.url
+    assert browser.get("/sso/go").location == f"{totara}/auth/bridge/start.php"
+    nonce = secrets.token_hex(16)
+    page = browser.get(f"/sso/totara?nonce={nonce}")
+    assert f'action="{totara}/auth/bridge/login.php"' in page.text
+    (key,) = world.web.get("/.well-known/jwks.json").get_json()["keys"]
+    token = token_in(page)
+    told = jwt.decode(token, jwt.PyJWK(key), algorithms=["RS256"], audience=totara, options={"verify_iat": False})
+    user = world.totara.users[world.user(NIA)]
+    assert jwt.get_unverified_header(token) == {"alg": "RS256", "kid": key["kid"], "typ": "site+jwt"}
+    assert told["exp"] - told["iat"] <= 60
+    assert (told["sub"], told["username"], told["nonce"]) == (str(user.id), user.username, nonce)
+    assert told["target"] == f"/course/view.php?id={course}"
+
+
+def test_a_browser_is_kept_waiting_for_a_moment_and_then_goes_on_by_itself(
+    make_world: Callable[..., World], nia: int, world: World
+) -> None:
+    patient = world.new_bridge(sso={"shop_secrets": [SECRET], "wait_seconds": 20})
+    course = world.course("ONE")
+    bought(world, nia, course)
+    browser = Client(patient.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    settled = threading.Timer(0.5, world.settle)
+    settled.start()
+    answer = browser.get("/sso/go")
+    settled.join()
+    assert answer.location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
+
+
+def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="course:77")), browser)
+    world.settle()
+    page = browser.get("/sso/go", follow_redirects=True)
+    assert "Nothing to go to" in page.text
+    assert world.rows("persons") == []
+    assert world.totara.user_by_email(NIA) is None
+
+
+def test_what_waits_for_a_person_is_said_in_words_that_tell_no_more(world: World, nia: int) -> None:
+    """The address has an account there already, of a member's officer: it was left alone."""
+    course = world.course("ONE")
+    officer = world.totara.add_user(NIA, username="officer")
+    bought(world, nia, course)
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    world.settle()
+    page = browser.get("/sso/go", follow_redirects=True)
+    assert "An account with your address is there already" in page.text
+    assert world.access() == {}
+    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
+    assert world.totara.users[officer].username == "officer"
+
+
+def test_somebody_elses_order_leads_nowhere_of_theirs(world: World, nia: int) -> None:
+    other = world.shop.add_customer("eve@pass.test")
+    order = bought(world, nia, world.course("ONE"))
+    world.look(order)
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, other, email="eve@pass.test", target=f"order:{order}")), browser)
+    world.settle()
+    assert "Nothing to go to" in browser.get("/sso/go", follow_redirects=True).text
+
+
+def test_ones_own_order_leads_to_its_course_or_to_the_list(world: World, nia: int) -> None:
+    one, two = world.course("ONE"), world.course("TWO")
+    first = bought(world, nia, one)
+    both = world.shop.place_order([(world.product(one)["id"], 1), (world.sell(two), 1)], customer_id=nia, email=NIA)
+    world.look(first, both)
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"order:{first}")), browser)
+    world.settle()
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    payload = json.loads(base64.urlsafe_b64decode(token_in(page).split(".")[1] + "=="))
+    assert payload["target"] == f"/course/view.php?id={one}"
+    launch(world, signed(claims(world, nia, target=f"order:{both}")), browser)
+    world.settle()
+    assert browser.get("/sso/go").location == "/learn"
+
+
+def test_my_courses_and_the_way_out(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    world.settle()
+    page = browser.get("/sso/go", follow_redirects=True)
+    assert f"Course {course}" in page.text
+    form = re.search(r'name="form" value="([^"]+)"', page.text)
+    assert form
+    assert browser.post("/learn/go", data={"target": f"course:{course}", "form": "x"}).status_code == 403
+    assert browser.post("/learn/go", data={"target": "//evil", "form": form[1]}).status_code == 403
+    chosen = browser.post("/learn/go", data={"target": f"course:{course}", "form": form[1]})
+    assert chosen.location == "/sso/go"
+    assert browser.post("/sso/sign-out", data={"form": "x"}).status_code == 403
+    out = browser.post("/sso/sign-out", data={"form": form[1]})
+    assert "/login/logout.php" in out.text
+    assert browser.get("/learn").location.startswith(world.bridge.settings.shop.url)
+    assert world.rows("visits") == []
+
+
+def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world: World, nia: int) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    asked = f"/sso/totara?nonce={secrets.token_hex(16)}"
+    shop = world.bridge.settings.shop.url
+    assert browser.get(asked).location == f"{shop}/?academy_bridge=launch&target=resume"
+    assert launch(world, signed(claims(world, nia, target="resume")), browser).location == asked
+    assert token_in(browser.get(asked))
+
+
+def test_a_visit_ends_by_itself(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    for _ in range(13):
+        assert browser.get("/learn").status_code == 200
+        world.clock.advance(minutes=55)
+    assert browser.get("/learn").status_code == 200
+    world.clock.advance(minutes=61)
+    assert browser.get("/learn").status_code == 303
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    for _ in range(14):
+        world.clock.advance(minutes=55)
+        last = browser.get("/learn").status_code
+    assert last == 303, "twelve hours at the longest"
+
+
+def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    world.totara.users[world.user(NIA)].suspended = True
+    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
+    assert "suspended" in refusals(world)[0]
+
+
+# --- attacks ---------------------------------------------------------------------------------------------------------
+
+
+def unsigned(payload: Mapping[str, Any], **header: Any) -> str:
+    parts = [json.dumps(part).encode() for part in (header, dict(payload))]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
+
+
+ATTACKS: Mapping[str, Callable[[World, dict[str, Any]], str]] = {
+    "nothing": lambda w, c: "",
+    "no token at all": lambda w, c: "a.b",
+    "alg none": lambda w, c: unsigned(c, alg="none", typ="launch+jwt"),
+    "another secret": lambda w, c: signed(c, "x" * 40),
+    "the public key as the secret": lambda w, c: signed(c, public_pem(w)),
+    "HS512": lambda w, c: jwt.encode(c, SECRET + "x" * 40, algorithm="HS512", headers={"typ": "launch+jwt"}),
+    "of another kind": lambda w, c: signed(c, typ="read+jwt"),
+    "of no kind": lambda w, c: signed(c, typ="JWT"),
+    "jku": lambda w, c: signed(c, jku="https://evil.example/keys"),
+    "x5u": lambda w, c: signed(c, x5u="https://evil.example/cert"),
+    "jwk": lambda w, c: signed(c, jwk={"kty": "oct", "k": "AAAA"}),
+    "kid": lambda w, c: signed(c, kid="../../dev/null"),
+    "crit": lambda w, c: signed(c, crit=["exp"]),
+    "expired": lambda w, c: signed({**c, "iat": c["iat"] - 120, "exp": c["iat"] - 60}),
+    "from the future": lambda w, c: signed({**c, "iat": c["iat"] + 60, "exp": c["exp"] + 60}),
+    "two hours long": lambda w, c: signed({**c, "exp": c["iat"] + 7200}),
+    "without an end": lambda w, c: signed({k: v for k, v in c.items() if k != "exp"}),
+    "an end that is no number": lambda w, c: signed({**c, "exp": str(c["exp"])}),
+    "an end that is true": lambda w, c: signed({**c, "iat": 0, "exp": True}),
+    "another audience": lambda w, c: signed({**c, "aud": "https://other.example"}),
+    "several audiences": lambda w, c: signed({**c, "aud": [c["aud"], "https://other.example"]}),
+    "another issuer": lambda w, c: signed({**c, "iss": "https://other.example"}),
+    "without an id": lambda w, c: signed({k: v for k, v in c.items() if k != "jti"}),
+    "an id of another form": lambda w, c: signed({**c, "jti": "short"}),
+    "customer 0": lambda w, c: signed({**c, "sub": "0"}),
+    "a customer in other digits": lambda w, c: signed({**c, "sub": "٣"}),
+    "no address": lambda w, c: signed({**c, "email": ""}),
+    "an address with a line": lambda w, c: signed({**c, "email": "a@b.test\nBcc: x@y.test"}),
+    "much too long": lambda w, c: signed({**c, "given_name": "x" * 9_000}),
+}
+TARGETS = (
+    "//evil.example",
+    "\\\\evil.example",
+    "https://evil.example",
+    "https://user@learn.example/",
+    "/course/view.php?id=1",
+    "course:1\r\nLocation: https://evil.example",
+    "course:%31",
+    "course:-1",
+    "course:0",
+    "course:01",
+    "course:1;course:2",
+    "course:٣",
+    "course:1 ",
+    "",
+    "COURSE:1",
+    "javascript:alert(1)",
+)
+
+
+def public_pem(world: World) -> str:
+    key = jwt.PyJWK(world.bridge.keys.current().public).key
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return str(pem.decode()).replace("-----BEGIN PUBLIC KEY-----", "").replace("-----END PUBLIC KEY-----", "")
+
+
+@pytest.fixture
+def untouched(world: World, nia: int) -> Iterator[None]:
+    """Nothing about anybody is changed by what is refused."""
+    world.look(bought(world, nia, world.course("ONE")))
+    before = [world.rows(table) for table in ("persons", "accounts", "visits", "used")], world.access()
+    yield
+    assert ([world.rows(table) for table in ("persons", "accounts", "visits", "used")], world.access()) == before
+
+
+def is_refused(world: World, answer: TestResponse, page: str) -> None:
+    assert answer.status_code == 403
+    assert re.sub(r'nonce="[^"]+"', "", answer.text) == page
+    assert "Set-Cookie" not in answer.headers or "bridge-visit" not in answer.headers["Set-Cookie"]
+
+
+@pytest.fixture
+def page(world: World) -> str:
+    """What everybody is told who is refused."""
+    return re.sub(r'nonce="[^"]+"', "", launch(world, "x").text)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_is_refused_with_the_same_page_and_written_down(
+    world: World, nia: int, page: str, attack: str
+) -> None:
+    before = len(refusals(world))
+    is_refused(world, launch(world, ATTACKS[attack](world, claims(world, nia))), page)
+    assert len(refusals(world)) == before + 1
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_that_is_none_of_the_list_is_refused(world: World, nia: int, page: str, target: str) -> None:
+    is_refused(world, launch(world, signed(claims(world, nia, target=target))), page)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_bit_that_is_flipped_anywhere_is_noticed(world: World, nia: int) -> None:
+    token = signed(claims(world, nia))
+    tokens = world.bridge.sign_on
+    assert tokens is not None
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for at, sign in enumerate(token):
+        if sign == ".":
+            continue
+        for bit in range(6):
+            flipped = token[:at] + alphabet[alphabet.index(sign) ^ (1 << bit)] + token[at + 1 :]
+            with pytest.raises(Exception, match="it"):
+                tokens.tokens.launch(flipped)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://127.0.0.1"])
+def test_a_token_that_another_page_hands_over_is_refused(world: World, nia: int, page: str, origin: str) -> None:
+    """Else somebody could sign another's browser in as themselves, and watch what they do."""
+    is_refused(world, launch(world, signed(claims(world, nia)), Origin=origin), page)
+
+
+def test_a_token_is_good_once_however_many_come_at_once(world: World, nia: int) -> None:
+    token = signed(claims(world, nia, target="courses"))
+    app = world.bridge.web()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: launch(world, token, Client(app)).status_code, range(50)))
+    assert sorted(answers) == [303] + [403] * 49
+    assert len(world.rows("visits")) == 1
+
+
+def test_a_session_from_before_is_never_gone_on_with(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    browser.set_cookie("bridge-visit", "planted-by-somebody-0123456789")
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    cookie = browser.get_cookie("bridge-visit")
+    assert cookie is not None
+    assert cookie.value != "planted-by-somebody-0123456789"
+    assert cookie.http_only
+    assert cookie.same_site == "Lax"
+    again = cookie.value
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    after = browser.get_cookie("bridge-visit")
+    assert after is not None
+    assert after.value != again
+    assert again not in str(world.rows("visits"))
+
+
+def test_an_older_secret_is_taken_until_it_is_removed(world: World, nia: int) -> None:
+    assert launch(world, signed(claims(world, nia), OLD)).status_code == 303
+    world.restart(sso={"shop_secrets": [SECRET]})
+    assert launch(world, signed(claims(world, nia), OLD)).status_code == 403
+
+
+def test_a_shop_account_with_a_victims_address_gets_nothing_of_the_victims(world: World) -> None:
+    """Registering an address in the shop proves nothing (measured): what counts is the customer's number."""
+    victim = world.shop.add_customer("vic@pass.test")
+    order = world.shop.place_order([(world.sell(world.course("ONE")), 1)], customer_id=victim, email="vic@pass.test")
+    world.look(order)
+    thief = world.shop.add_customer("thief@pass.test")
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, thief, email="vic@pass.test", email_verified=False)), browser)
+    world.settle()
+    assert "Nothing to go to" in browser.get("/sso/go", follow_redirects=True).text
+    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
+
+
+def test_a_nonce_that_is_none_is_refused(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    for nonce in ("", "x", "0" * 31, "g" * 32, "0" * 32 + "\n"):
+        assert browser.get("/sso/totara", query_string={"nonce": nonce}).status_code == 403
+
+
+def test_pages_are_kept_out_of_caches_frames_and_scripts_of_others(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    for answer in (launch(world, signed(claims(world, nia, target="courses")), browser), browser.get("/learn")):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_names_in_tokens_and_courses_do_no_harm_to_the_page(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.sell(course)
+    product = world.product(course)["id"]
+    world.shop.change_product(product, {"name": "<script>alert(1)</script>"})
+    world.look(world.shop.place_order([(product, 1)], customer_id=nia, email=NIA))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    assert "<script>alert" not in browser.get("/learn").text
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def kids(world: World) -> list[str]:
+    return [key["kid"] for key in world.web.get("/.well-known/jwks.json").get_json()["keys"]]
+
+
+def test_keys_change_without_a_gap(world: World, nia: int) -> None:
+    """A new key is published before it signs, and an old one for a while after it has ceased to."""
+    old = world.bridge.keys.current().kid
+    new = world.bridge.keys.rotate().kid
+    assert (kids(world), world.bridge.keys.current().kid) == ([new, old], old)
+    world.clock.advance(seconds=OVERLAP.total_seconds() + 1)
+    assert (kids(world), world.bridge.keys.current().kid) == ([new, old], new)
+    world.clock.advance(seconds=OVERLAP.total_seconds() + 1)
+    assert kids(world) == [new]
+    assert world.bridge.keys.tidy() == 1
+    assert [row.kid for row in world.rows("signing_keys")] == [new]
+
+
+def test_a_key_that_is_not_to_be_trusted_any_more_is_gone_at_once(world: World) -> None:
+    new = world.bridge.keys.rotate(at_once=True).kid
+    assert (kids(world), world.bridge.keys.current().kid) == ([new], new)
+
+
+def test_nothing_private_is_published(world: World) -> None:
+    (key,) = world.web.get("/.well-known/jwks.json").get_json()["keys"]
+    assert set(key) == {"kty", "use", "alg", "kid", "n", "e"}
+
+
+# --- what the shop's plugin asks -------------------------------------------------------------------------------------
+
+
+def asked(world: World, path: str, token: str, method: str = "GET") -> TestResponse:
+    return world.web.open(f"/api/v1{path}", method=method, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_customers_courses_are_told_to_the_shop_and_only_theirs(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    answer = asked(world, f"/customers/{nia}/courses", signed(claims(world, nia), typ="read+jwt"))
+    (one,) = answer.get_json()["courses"]
+    assert (one["item"], one["state"], one["target"]) == (f"course:{course}", "ready", f"course:{course}")
+    assert asked(world, f"/customers/{nia}/courses", signed(claims(world, nia + 1), typ="read+jwt")).status_code == 403
+    assert asked(world, f"/customers/{nia}/courses", signed(claims(world, nia))).status_code == 401
+    assert asked(world, f"/customers/{nia}/courses", "x").status_code == 401
+    assert world.web.get(f"/api/v1/customers/{nia}/courses").status_code == 401
+    stranger = asked(world, "/customers/999/courses", signed(claims(world, 999), typ="read+jwt"))
+    assert stranger.get_json()["courses"] == []
+
+
+def test_whoever_asks_too_often_is_told_to_wait(world: World, nia: int) -> None:
+    token = signed(claims(world, nia), typ="read+jwt")
+    answers = [asked(world, f"/customers/{nia}/courses", token).status_code for _ in range(61)]
+    assert answers == [200] * 60 + [429]
+
+
+def test_a_poke_has_the_order_looked_at(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    order = bought(world, nia, course)
+    answer = asked(world, "/pokes", signed(claims(world, 0, order=order), typ="poke+jwt"), "POST")
+    assert (answer.status_code, answer.get_json()) == (202, {"order": order})
+    world.settle()
+    assert world.access() == {(NIA, course): "active"}
+    for wrong in (0, -1, True, "1", None, 2**63):
+        assert asked(world, "/pokes", signed(claims(world, 0, order=wrong), typ="poke+jwt"), "POST").status_code == 401
+
+
+def test_the_shop_can_try_whether_it_is_understood(world: World) -> None:
+    assert asked(world, "/status", signed(claims(world, 0), typ="read+jwt")).get_json()["ok"] is True
+    assert asked(world, "/status", signed(claims(world, 0), "x" * 40, typ="read+jwt")).status_code == 401
+
+
+def test_without_a_shared_secret_there_is_no_way_in(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    assert world.web.post("/sso/launch", data={"token": "x"}).status_code == 404
+    assert world.web.get("/.well-known/jwks.json").status_code == 404
+
+
+# --- who is who ------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_guest_bought_is_the_customers_once_the_shop_has_checked_the_address(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.look(world.shop.place_order([(world.sell(course), 1)], email=NIA))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses", email_verified=False)), browser)
+    world.settle()
+    assert f"Course {course}" not in browser.get("/learn").text
+    launch(world, signed(claims(world, nia, target="courses", email_verified=True)), browser)
+    world.settle()
+    assert f"Course {course}" in browser.get("/learn").text
+    assert world.access() == {(NIA, course): "active"}
+    assert token_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}"))
+
+
+@pytest.mark.parametrize("verified", ["true", 1, None, "yes"])
+def test_only_the_word_true_says_that_an_address_was_checked(world: World, nia: int, verified: Any) -> None:
+    launch(world, signed(claims(world, nia, email_verified=verified)))
+    assert world.rows("proofs") == []
