@@ -275,9 +275,14 @@ class Provider:
         account = self._totara.find_account(user_id)
         if account is None or account.suspended:
             return self._refuse("the account is suspended, or gone", person_id, user_id)
-        if why := _unfit(person, account, named):
+        if why := _unfit(person, account, named) or self._staffs(user_id):
             return self._refuse(why, person_id, user_id)
         return person, account
+
+    def _staffs(self, user_id: int) -> str:
+        """Why an account is not a learner's, "" if it may be one's: most sites tell nothing of this."""
+        seen = self._totara.insight(user_id)
+        return "the account is an administrator's, or staff's" if seen.administrator or seen.staff else ""
 
     def _only_one(self, person: Person, account: Account) -> None:
         """Nothing, if no other account has the address. Raises Refused, written down.
@@ -334,9 +339,10 @@ def _unfit(person: Person, account: Account, named: str) -> str:
     """Why nobody is signed in to an account; "" if it may be.
 
     A name says to Totara which account is meant, so one that was given to another account would open that. The bridge
-    ends the name of every account that it makes with a key that nobody can guess.
+    ends the name of every account that it makes with a key that nobody can guess; of a linked one it keeps no name.
     """
-    if not account.username.endswith(person.key) or named not in ("", account.username):
+    ours = person.linked or account.username.endswith(person.key)
+    if not ours or named not in ("", account.username):
         return "the account was renamed"
     return "" if account.email else "the account's address is not shown"
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from werkzeug.test import Client, TestResponse
 
 from bridge.sso import origin_of
+from bridge.store import people
 from tests.world import World
 
 EXCHANGE = Path(__file__).parent / "samples" / "totara" / "oidc-exchange.jsonl"
@@ -303,6 +304,31 @@ def test_the_accounts_of_others_are_never_told_of(site: Site) -> None:
     site.launch(browser, site.customer("admin@totara.example"))
     answer = site.authorize(browser)
     assert (answer.status_code, answer.location) == (303, "/sso/go")
+
+
+@pytest.mark.parametrize("role", ["administrators", "staff"])
+def test_an_account_that_became_staffs_is_not_told_of_where_totara_tells_so(site: Site, role: str) -> None:
+    site.world.totara.has_plugin = True
+    browser = site.signed_in()
+    code, access = site.code(browser), site.token(site.code(browser)).get_json()["access_token"]
+    getattr(site.world.totara, role).add(site.account("nia@trader.test").id)
+    assert goes_nowhere(site.authorize(browser))
+    assert refused(site.token(code)) == (400, "invalid_grant")
+    assert refused(site.userinfo(access)) == (401, "invalid_token")
+    assert site.refusals() == ["the account is an administrator's, or staff's"] * 3
+
+
+def test_a_linked_account_is_told_of_by_the_name_that_it_has(site: Site) -> None:
+    browser = site.signed_in()
+    user = site.world.totara.add_user("nia@old.test", username="nia.trader", tenant="academy")
+    with site.world.bridge.store.begin() as connection:
+        people.account_made(connection, 1, user, site.world.now(), linked=True)
+    told = site.userinfo(site.token(site.code(browser)).get_json()["access_token"]).get_json()
+    assert (told["sub"], told["email"]) == ("nia.trader", "nia@old.test")
+    access = site.token(site.code(browser)).get_json()["access_token"]
+    site.world.totara.users[user].username = "admin"
+    site.world.totara.users[2].username = "was-admin"
+    assert refused(site.userinfo(access)) == (401, "invalid_token")
 
 
 @pytest.mark.parametrize("spelt", ["nia@trader.test", "Nia@Trader.TEST"])
