@@ -77,6 +77,10 @@ def token_in(page: TestResponse) -> str:
     return found[1]
 
 
+def target_in(page: TestResponse) -> object:
+    return jwt.decode(token_in(page), options={"verify_signature": False})["target"]
+
+
 # --- the way in ------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +204,25 @@ def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world:
     shop = world.bridge.settings.shop.url
     assert browser.get(asked).location == f"{shop}/?academy_bridge=launch&target=resume"
     assert launch(world, signed(claims(world, nia, target="resume")), browser).location == asked
-    assert token_in(browser.get(asked))
+    assert target_in(browser.get(asked)) == "/", "Totara knows which page was wanted"
+
+
+def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
+    """Later they sign in again from another page of Totara's, while the visit here still stands: it leads to that page."""
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    ended = [target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) for _ in range(2)]
+    assert ended == [f"/course/view.php?id={course}", "/"]
+
+
+@pytest.mark.parametrize(("word", "path"), [("home", "/totara/dashboard/index.php"), ("courses", "/"), ("team", "/")])
+def test_a_target_that_is_no_page_of_totara_leaves_the_page_to_it(world: World, nia: int, word: str, path: str) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=word)), browser)
+    assert target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) == path
 
 
 def test_a_visit_ends_by_itself(world: World, nia: int) -> None:
