@@ -246,8 +246,17 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     world.totara.users[world.user(NIA)].suspended = True
-    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
+    assert (page.status_code, "Our team looks into it" in page.text) == (200, True), "and is not sent in circles"
     assert "suspended" in refusals(world)[0]
+
+
+def test_whoever_has_no_account_and_comes_from_totara_is_shown_the_list(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    world.settle()
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
+    assert (page.request.path, page.status_code) == ("/learn", 200)
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from bridge.domain.letters import Reason
 from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
@@ -95,9 +97,16 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         try:
             token = sign_on.site_token(visit, nonce)
         except Refused:
-            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+            return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"
         return browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
+
+    def stopped(visit: Visit) -> Response:
+        """For whom there is no way on to Totara. Sent to where all seems ready, they would come back here for ever."""
+        seen = sign_on.look(visit)
+        if seen.state is not State.READY or seen.target.place in (Place.COURSES, Place.TEAM):
+            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+        return browser.page("state", seen=replace(seen, state=State.WAITING, reason=Reason.OTHER))
 
     @blueprint.get("/learn")
     def learn() -> Response:
