@@ -512,6 +512,20 @@ def test_a_customers_courses_are_told_to_the_shop_and_only_theirs(world: World, 
     assert stranger.get_json()["courses"] == []
 
 
+def test_why_a_course_waits_is_told_to_the_shop_in_words_of_its_customers_language(world: World, nia: int) -> None:
+    world.totara.add_user(NIA, username="officer")
+    world.look(bought(world, nia, world.course("ONE")))
+    token = signed(claims(world, nia), typ="read+jwt")
+    said = {}
+    for language in ("en-US", "fr-FR", "de-DE"):
+        headers = {"Authorization": f"Bearer {token}", "Accept-Language": language}
+        (one,) = world.web.get(f"/api/v1/customers/{nia}/courses", headers=headers).get_json()["courses"]
+        assert one["state"] == "waiting"
+        said[language] = one["reason"].split(".")[0]
+    english = "An account with your address is there already"
+    assert said == {"en-US": english, "fr-FR": "Un compte avec votre adresse existe déjà", "de-DE": english}
+
+
 def test_whoever_asks_too_often_is_told_to_wait(world: World, nia: int) -> None:
     token = signed(claims(world, nia), typ="read+jwt")
     answers = [asked(world, f"/customers/{nia}/courses", token).status_code for _ in range(61)]
