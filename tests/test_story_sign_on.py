@@ -208,7 +208,7 @@ def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world:
 
 
 def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
-    """Later they sign in again from another page of Totara's, while the visit here still stands: it leads to that page."""
+    """They sign in again from another page of Totara's while the visit here still stands: it leads to that page."""
     course = world.course("ONE")
     world.look(bought(world, nia, course))
     browser = Client(world.bridge.web())
@@ -257,6 +257,17 @@ def test_whoever_has_no_account_and_comes_from_totara_is_shown_the_list(world: W
     world.settle()
     page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
     assert (page.request.path, page.status_code) == ("/learn", 200)
+
+
+def test_while_totara_is_away_the_page_looks_again_by_itself(world: World, nia: int) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    asked = f"/sso/totara?nonce={secrets.token_hex(16)}"
+    world.totara.faults.down()
+    page = browser.get(asked)
+    assert (page.status_code, page.headers["Cache-Control"]) == (503, "no-store")
+    assert ('http-equiv="refresh"' in page.text, "Just a moment" in page.text) == (True, True)
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------

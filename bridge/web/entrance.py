@@ -11,10 +11,10 @@ from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.domain.letters import Reason
-from bridge.domain.targets import Place, read_target
+from bridge.domain.targets import HOME, Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
-from bridge.sso import SignOn, State
+from bridge.sso import Seen, SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, strict
 
@@ -41,10 +41,11 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         """Nobody is refused because something is down: the same address looks again."""
-        answer = redirect(request.url, HTTPStatus.SEE_OTHER) if request.method == "GET" else refused()
+        seen = Seen(State.LOOKING, HOME)
+        answer = browser.page("state", seen=seen) if request.method == "GET" else refused()
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         answer.headers["Retry-After"] = "5"
-        return strict(answer)
+        return answer
 
     @blueprint.get("/.well-known/jwks.json")
     def jwks() -> Response:
