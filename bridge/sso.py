@@ -206,7 +206,7 @@ class SignOn:
                 target = self._of_order(connection, target, person, courses)
         busy = self._busy(visit, person)
         if target.place in (Place.COURSES, Place.TEAM):
-            return Seen(State.READY, target)
+            return Seen(State.LOOKING if busy and not courses else State.READY, target)
         if target.place in (Place.COURSE, Place.PROGRAM):
             return _of_course(target, of_target(courses, target), busy)
         if person is None or person.totara_id is None:

@@ -125,6 +125,18 @@ def test_a_browser_is_kept_waiting_for_a_moment_and_then_goes_on_by_itself(
     assert answer.location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
 
 
+def test_the_list_of_somebody_who_has_just_bought_waits_for_a_moment_too(world: World, nia: int) -> None:
+    patient = world.new_bridge(sso={"shop_secrets": [SECRET], "wait_seconds": 20})
+    bought(world, nia, world.course("ONE"))
+    browser = Client(patient.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    settled = threading.Timer(0.5, world.settle)
+    settled.start()
+    page = browser.get("/sso/go", follow_redirects=True)
+    settled.join()
+    assert (page.request.path, "There are no courses" in page.text) == ("/learn", False)
+
+
 def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia: int) -> None:
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia, target="course:77")), browser)

@@ -78,12 +78,12 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         while seen.state is State.LOOKING and time.monotonic() < until:
             time.sleep(_PAUSE)
             seen = sign_on.look(visit)
+        if seen.target.place in (Place.COURSES, Place.TEAM):
+            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
         if seen.state is State.LOOKING and not request.args.get("again"):
             return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
         if seen.state is not State.READY:
             return browser.page("state", seen=seen)
-        if seen.target.place in (Place.COURSES, Place.TEAM):
-            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
         return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
 
     @blueprint.get("/sso/totara")
