@@ -52,7 +52,9 @@ class Target:
         return self.id == item.id and _OF_ITEM.get(item.kind) is self.place
 
 
-HOME = Target(Place.HOME)
+HOME, RESUME = Target(Place.HOME), Target(Place.RESUME)
+#: The path by which Totara's plugin knows that it may choose the page.
+NOWHERE = "/"
 
 
 def read_target(word: object) -> Target:
