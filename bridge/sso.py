@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
+import structlog
 from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, How, Identity
@@ -22,6 +23,7 @@ from bridge.errors import BadSignature, Refused
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER
 from bridge.my_courses import MyCourse, Standing, my_courses, of_target
+from bridge.often import Often
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
 from bridge.store import audit, ledger, people, signon
@@ -32,8 +34,12 @@ from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
 from bridge.who import prove
 
+log = structlog.get_logger()
+
 #: Seconds that a token for Totara lives.
 SITE_TOKEN_LIFE = 60
+#: Refusals of a minute that one process writes into the audit log.
+MOST_REFUSALS = 100
 #: A visit is written down as seen at most this often.
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -84,6 +90,7 @@ class SignOn:
         self.tokens = ShopTokens(
             [secret.get_secret_value() for secret in config.shop_secrets], self.shop_url, self.bridge_url, now
         )
+        self._refusing = Often(MOST_REFUSALS)
         self._idle = timedelta(minutes=config.idle_minutes)
         self._longest = timedelta(hours=config.session_hours)
 
@@ -148,7 +155,13 @@ class SignOn:
         return person_id
 
     def refused(self, why: str, **facts: object) -> None:
-        """Write down that somebody was not let in. Ids only; the token itself is kept nowhere."""
+        """Write down that somebody was not let in. Ids only; the token itself is kept nowhere.
+
+        Nobody can fill the audit log by knocking: beyond so many a minute they are only counted in the program's log.
+        """
+        if self._refusing():
+            log.warning("sign-on refused too often to write down each", why=why)
+            return
         with self._store.begin() as connection:
             audit.note(connection, "sign-on refused", why, self._now(), facts=facts)
 

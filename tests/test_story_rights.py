@@ -288,7 +288,7 @@ def test_offers_that_name_what_is_not_there_are_problems_with_their_mend(world: 
     bridge = with_offers(
         world,
         f"""
-        may_sell = ["program:77"]
+        may_sell = ["program:77", "certification:78"]
         [[offer]]
         sku = "NO-SUCH"
         gives = ["course:{course}", "course:999", "audience:55"]
@@ -309,6 +309,7 @@ def test_offers_that_name_what_is_not_there_are_problems_with_their_mend(world: 
         f"names course {denied}: it can't be given, since denied by the rule",
         "names audience 55: it is not in Totara",
         "may_sell names program 77: it is not in Totara",
+        "may_sell names certification 78: it is not in Totara",
     ):
         assert words in said
     assert f"product {product} " not in said

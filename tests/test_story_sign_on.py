@@ -381,6 +381,12 @@ def test_a_session_from_before_is_never_gone_on_with(world: World, nia: int) -> 
     assert again not in str(world.rows("visits"))
 
 
+def test_nobody_fills_the_audit_log_by_knocking(world: World) -> None:
+    browser = Client(world.bridge.web())
+    assert {launch(world, "x", browser).status_code for _ in range(150)} == {403}
+    assert len(refusals(world)) == 100
+
+
 def test_an_older_secret_is_taken_until_it_is_removed(world: World, nia: int) -> None:
     assert launch(world, signed(claims(world, nia), OLD)).status_code == 303
     world.restart(sso={"shop_secrets": [SECRET]})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from bridge.sandbox.server import Served
 from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
@@ -128,6 +130,27 @@ def test_a_live_payment_for_a_test_key_is_refused(world: World, stripe: Stripe) 
     order = bought(world, world.course("ONE"))
     assert world.access() == {}
     assert "live mode" in world.parked()[f"order {order}"]
+
+
+def test_a_test_payment_for_a_live_key_is_refused(make_world: Callable[..., World]) -> None:
+    live_key = "sk_live_0123456789abcdef"
+    stripe = Stripe(secret_key=live_key)
+    with Served(stripe.app) as served:
+        world = make_world()
+        # The settings refuse a live key that would be sent without TLS: only the embedded Stripe is asked so.
+        fields = world.bridge.settings.stripe.model_copy(update={"secret_key": SecretStr(live_key), "url": served.url})
+        world.bridge.__dict__["settings"] = world.bridge.settings.model_copy(update={"stripe": fields})
+        world.shop.gateway = lambda order, _total, _currency: _names(stripe.pay(order, 10_000, "eur", live=False))
+        order = bought(world, world.course("ONE"))
+        assert world.access() == {}
+        assert f"order {order}" in world.parked()
+        world.shop.gateway = lambda order, _total, _currency: _names(stripe.pay(order, 10_000, "eur", live=True))
+        bought(world, world.course("TWO"))
+        assert len(world.access()) == 1
+
+
+def _names(paid: dict[str, Any]) -> tuple[str, str]:
+    return paid["id"], paid["latest_charge"]
 
 
 def test_a_dispute_suspends_and_a_win_restores(world: World, stripe: Stripe, deliver: Callable[[], None]) -> None:

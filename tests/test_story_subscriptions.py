@@ -385,6 +385,19 @@ def test_a_renewal_extends_without_enrolling_again_and_without_a_seat(world: Wor
     assert world.parked() == {}
 
 
+def test_a_failed_renewal_heard_of_after_its_subscription_has_a_note_of_its_own(world: World) -> None:
+    order, subscription = buy(world, (monthly(world, world.course("ONE")), 1))
+    renewal = world.shop.renew(subscription, "declined")
+    world.owe("subscription", subscription)
+    world.settle()
+    world.owe("order", renewal)
+    world.settle()
+    ours = [one["note"] for one in world.shop.notes[renewal] if "Learning access" in one["note"]]
+    assert len(ours) == 1
+    assert "until" in ours[0]
+    assert note(world, order)
+
+
 def test_a_renewal_that_fails_and_is_paid_in_time_was_never_noticed_by_the_learner(world: World) -> None:
     course = world.course("ONE")
     _, subscription = buy(world, (monthly(world, course), 1))

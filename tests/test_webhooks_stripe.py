@@ -227,6 +227,24 @@ def test_which_payment_an_object_is_about(
     assert one.due() == ([f"payment {payment}"] if payment else [])
 
 
+def test_everything_that_may_change_what_is_paid_for_matters() -> None:
+    assert {
+        "charge.dispute.created",
+        "charge.dispute.closed",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.refunded",
+        "refund.created",
+        "refund.updated",
+        "refund.failed",
+        "payment_intent.succeeded",
+        "payment_intent.payment_failed",
+        "review.opened",
+        "review.closed",
+        "radar.early_fraud_warning.created",
+    } <= EVENTS
+
+
 @pytest.mark.parametrize("kind", sorted(EVENTS))
 def test_every_event_that_matters_is_noted(make: Callable[..., Receiver], kind: str) -> None:
     one = make()

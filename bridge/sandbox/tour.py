@@ -87,6 +87,12 @@ class Tour:
         sku = f"totara-course-{self._town.ids[code]}"
         return next((p for p in self._shop.products.values() if p["sku"] == sku), None)
 
+    def _sold(self, code: str) -> int:
+        product = self._product(code)
+        if product is None:
+            raise Wrong(f"{code} is not in the shop")
+        return int(product["id"])
+
     def _access(self, email: str, code: str) -> str | None:
         user = self._totara.user_by_email(email)
         if user is None:
@@ -99,10 +105,7 @@ class Tour:
         return enrolment.status
 
     def _buy(self, code: str, quantity: int = 1, **buyer: Any) -> int:
-        product = self._product(code)
-        if product is None:
-            raise Wrong(f"{code} is not in the shop")
-        return self._shop.place_order([(product["id"], quantity)], **buyer)
+        return self._shop.place_order([(self._sold(code), quantity)], **buyer)
 
     def _begins(self, email: str, code: str) -> str:
         self._until(f"{code} open to the buyer", lambda: self._access(email, code) == "active")
@@ -236,20 +239,29 @@ class Tour:
         return "suspended, then active again"
 
     def bundle(self) -> str:
-        """A bundle gives two courses, set by the shop's staff in the product's own meta; nothing is given twice."""
+        """A bundle of two products, one of which gives both courses by its own meta: nothing is given twice."""
         gives = ", ".join(f"course:{self._town.ids[code]}" for code in ("HS1", "HS2"))
-        product = self._shop.add_product("Classification, complete", price="300.00", meta={"bridge_gives": gives})
-        self._shop.place_order([(product, 1)], email="bea@bundle.example", first_name="Bea", last_name="Bundle")
+        both = self._shop.add_product("Classification, complete", price="300.00", meta={"bridge_gives": gives})
+        bundle = self._shop.add_bundle("Classification, and once more", [both, self._sold("HS1")], price="310.00")
+        order = self._shop.place_order([(bundle, 1)], email="bea@bundle.example", first_name="Bea", last_name="Bundle")
         self._begins("bea@bundle.example", "HS1")
-        return f"{self._begins('bea@bundle.example', 'HS2')}, and HS1"
+        said = f"{self._begins('bea@bundle.example', 'HS2')}, and HS1"
+        if (note := self._note(order, "access ready")).count("access ready") != 2:
+            raise Wrong(f"something was given twice, or not at all: {note}")
+        return said
 
     def part_refunded(self) -> str:
         """Two of five seats are refunded: open seats go, and whoever learns is left alone."""
-        order = self._buy("INTRO", 5, email="parts@company.example", first_name="Paul", company="Parts Ltd")
+        given = {"product_id": self._sold("INTRO"), "quantity": 5, "meta": {"_bridge_gift_to": "pia@parts.example"}}
+        order = self._shop.place_order([given], email="parts@company.example", first_name="Paul", company="Parts Ltd")
         line = self._shop.orders[order]["line_items"][0]["id"]
-        self._note(order, "5 ×")
+        self._begins("pia@parts.example", "INTRO")
+        self._note(order, "4 × open seat")
         self._shop.refund(order, lines={line: 2})
-        return self._note(order, "3 × open seat")
+        note = self._note(order, "2 × open seat")
+        if self._access("pia@parts.example", "INTRO") != "active":
+            raise Wrong("somebody who learns has lost the seat, though others were open")
+        return note
 
     def _note(self, order: int, words: str) -> str:
         return str(
@@ -271,6 +283,9 @@ class Tour:
         self._begins(who, "VAL")
         (subscription,) = self._shop.subscriptions_of(order)
         renewal = self._shop.renew(subscription, "declined")
+        self._note(renewal, "access ready for Totara user")
+        if self._access(who, "VAL") != "active":
+            raise Wrong("access was taken at once, without days of grace")
         self._until("access at rest after the days of grace", lambda: self._access(who, "VAL") == "suspended")
         self._shop.pay_order(renewal)
         return f"suspended, then again: {self._begins(who, 'VAL')}"

@@ -118,9 +118,9 @@ def newest_order(connection: Connection, subscription_id: int) -> list[int]:
 
 
 def unsaid(connection: Connection, order_id: int) -> bool:
-    """Whether an order has no note yet though it pays."""
+    """Whether an order has no note yet though it pays, or renews what was paid for."""
     row = find_order(connection, order_id)
-    return row is not None and row.note_written is None and row.stands == Standing.PAYS
+    return row is not None and row.note_written is None and (row.stands == Standing.PAYS or row.renews is not None)
 
 
 def bought_by(connection: Connection, person_id: int) -> list[Source]:

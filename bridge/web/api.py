@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +12,7 @@ import bridge
 from bridge.errors import BadSignature, Unavailable
 from bridge.kinds import ORDER
 from bridge.my_courses import MyCourse
+from bridge.often import Often
 from bridge.sso import SignOn
 from bridge.store.work import Work
 
@@ -22,30 +20,10 @@ from bridge.store.work import Work
 MOST_A_MINUTE = 60
 
 
-class Often:
-    """Tells who asks too often: more than so many times within the last minute. In this process only."""
-
-    def __init__(self, most: int = MOST_A_MINUTE) -> None:
-        self._most = most
-        self._asked: dict[int, deque[float]] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, who: int) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            if len(self._asked) > 10_000:
-                self._asked = {one: times for one, times in self._asked.items() if times[-1] > now - 60}
-            times = self._asked.setdefault(who, deque(maxlen=self._most))
-            too_often = len(times) == self._most and times[0] > now - 60
-            if not too_often:
-                times.append(now)
-            return too_often
-
-
 def api(sign_on: SignOn, work: Work) -> Blueprint:
     """``/api/v1/…``; described in docs/openapi.yaml."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
-    often = Often()
+    often = Often(MOST_A_MINUTE)
 
     def problem(status: HTTPStatus, code: str, message: str) -> Response:
         return _answer({"error": {"code": code, "message": message}}, status)
