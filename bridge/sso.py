@@ -285,7 +285,11 @@ class SignOn:
             "exp": now + SITE_TOKEN_LIFE,
             "jti": secrets.token_hex(16),
         }
-        return self._keys.sign(claims, "site+jwt")
+        try:
+            return self._keys.sign(claims, "site+jwt")
+        except Refused as err:
+            self.refused(str(err))
+            raise
 
 
 def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:

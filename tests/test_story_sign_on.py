@@ -227,8 +227,23 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     world.totara.users[world.user(NIA)].suspended = True
-    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert (page.status_code, "not signed in" in page.text) == (403, True), "not sent in a circle"
     assert "suspended" in refusals(world)[0]
+
+
+def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0})
+    nia = world.shop.add_customer(NIA, first_name="Nia", last_name="Noon")
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").status_code == 403
+    assert "bridge sso keygen" in refusals(world)[0]
+    world.bridge.keys.first()
+    assert token_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}"))
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------

@@ -95,7 +95,10 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         try:
             token = sign_on.site_token(visit, nonce)
         except Refused:
-            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+            # The way on tells why; but where it would lead straight back here, nobody is sent in a circle.
+            seen = sign_on.look(visit)
+            circle = seen.state is State.READY and seen.target.place not in (Place.COURSES, Place.TEAM)
+            return refused() if circle else strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
         action = f"{sign_on.site_url}/auth/bridge/login.php"
         return browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
 
