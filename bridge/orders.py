@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row
 
-from bridge.domain.enrolments import lasting
-from bridge.domain.gifts import corrected, without_seat
-from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
-from bridge.domain.offers import Offer, Offers
+from bridge.bookkeeping import Bookkeeping, Look
+from bridge.buyers import Buyers
+from bridge.domain.offers import Offers
 from bridge.domain.purchases import (
     Buyer,
-    Choice,
-    Gives,
-    Line,
     Order,
     Paying,
-    Role,
-    SeatPlan,
     Standing,
     Subscription,
-    Taker,
-    Unresolved,
-    Want,
-    for_one,
     paid_units,
-    plan_seats,
-    said_of,
-    seat_counts,
     standing,
     subscribed,
     subscribed_and_paid,
 )
-from bridge.domain.switching import carried
 from bridge.errors import NotFound, Refused, Unavailable
-from bridge.kinds import LEARNER, NOTE, ORDER, SUBSCRIPTION
+from bridge.kinds import NOTE, ORDER, SUBSCRIPTION
 from bridge.offering import Offering, key_of
 from bridge.settings import Orders as OrderSettings
 from bridge.settings import Settings
-from bridge.store import audit, ledger, people
+from bridge.store import ledger, people
 from bridge.store.db import Store
-from bridge.store.ledger import Purchase, Source
-from bridge.store.people import Person
+from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
-from bridge.switches import Elsewhere, Switches, within
+from bridge.switches import Switches, within
 from bridge.totara_client import TotaraClient
 from bridge.woo_client import A_SUBSCRIPTION, WooClient
 from bridge.worker import Done
@@ -76,40 +60,6 @@ class Payments(Protocol):
         """Every name that a payment has, and the order that it says it is for."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """All that one look at an order or a subscription found, before anything is written down."""
-
-    source: Source
-    status: str
-    stands: Standing
-    gives: Sequence[Gives]
-    units: Mapping[int, int]  # line -> units that are paid for
-    keys: Mapping[int, Hashable]  # line -> what its purchase is known by
-    known: Sequence[Purchase]
-    untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
-    buyer: int | Contact | None = None
-    recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for, if told
-    ends: datetime | None = None
-    why: str = ""
-    idle: frozenset[int] = frozenset()
-    into: Mapping[Hashable, Hashable] = field(default_factory=dict)  # key -> that of the line it was switched for
-
-    @property
-    def beyond(self) -> dict[int, Hashable]:
-        """The purchases of other subscriptions that lines were switched into, and their keys."""
-        return {key.purchase: key for key in self.into.values() if isinstance(key, Elsewhere)}
-
-    def is_told(self, key: Hashable) -> bool:
-        """Whether it can be told what becomes of the seats of this key: what gives them, or what they went into."""
-        return self.stands is Standing.ENDED or not {key, self.into.get(key)} & self.untold
-
-    @property
-    def gone(self) -> list[Purchase]:
-        """What was bought by lines that are not there any more."""
-        return [one for one in self.known if one.key not in self.keys.values()]
-
-
 class Orders:
     """Settles orders and subscriptions."""
 
@@ -128,11 +78,12 @@ class Orders:
         self._store = store
         self._work = work
         self._shop = shop
-        self._totara = totara
         self._payments = payments
         self._now = now
         self._offering = Offering(store, shop, offers)
         self._switches = Switches(store, work, shop)
+        self._books = Bookkeeping(settings.orders, store, work, totara, self._switches)
+        self._buyers = Buyers(store, shop, settings.orders.gift_meta)
 
     # --- an order --------------------------------------------------------------------------------------------------
 
@@ -194,16 +145,16 @@ class Orders:
             why=trouble or f"the order is {order.status}",
         )
         if stands.gives and any(gift.offer.items for gift in gives):
-            look, nowhere = self._addressed(look)
+            look, nowhere = self._buyers.addressed(look)
             unresolved += nowhere
             try:
-                buyer = self._who_buys(order.buyer, source, row.person_id if row else None)
+                buyer = self._buyers.who_buys(order.buyer, source, row.person_id if row else None)
             except Refused as err:
                 return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
-        look, plan = self._planned(look)
+        look, plan = self._books.planned(look)
         reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
-        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
+        parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
@@ -215,7 +166,7 @@ class Orders:
                 people.correct_buyer(connection, order_id, buyer)
             ledger.record_order(self._store, connection, order_id, buyer, **values)
             ledger.record_subscriptions(self._store, connection, order_id, subscriptions)
-            changed, learners = self._write(connection, look, buyer, now)
+            changed, learners = self._books.write(connection, look, buyer, now)
             self._work.mark(connection, SUBSCRIPTION, subscriptions)
             before = (row.trouble or "", row.said or "", row.parked or "") if row else ("", "", "")
             news = (trouble, said, parked) != before
@@ -302,15 +253,15 @@ class Orders:
             whose = subscription.buyer
             if subscription.recipient_id:
                 whose = Buyer(subscription.recipient_id, "")
-            look, nowhere = self._addressed(look)
+            look, nowhere = self._buyers.addressed(look)
             unresolved += nowhere
-            look = replace(look, buyer=self._who_buys(whose, source, row.person_id if row else None))
-        look, plan = self._planned(look)
+            look = replace(look, buyer=self._buyers.who_buys(whose, source, row.person_id if row else None))
+        look, plan = self._books.planned(look)
         if any(seat.person is not None for seat in plan.end):
             moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
-            look, plan = self._planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
+            look, plan = self._books.planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
         reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
-        parked = "; ".join([*reasons, *map(self._laid_out(source), plan.undecided)])
+        parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             now = self._now()
@@ -322,7 +273,7 @@ class Orders:
                 # The order was looked at while the shop did not tell of its subscription: in the bin, or made since.
                 ledger.record_subscriptions(self._store, connection, subscription.parent_id, [subscription_id])
                 self._work.mark(connection, ORDER, [subscription.parent_id])
-            changed, learners = self._write(connection, look, buyer, now)
+            changed, learners = self._books.write(connection, look, buyer, now)
             self._switches.look_where_they_sat(connection, subscription)
             newest = ledger.newest_order(connection, subscription_id)
             # A renewal's note waits for this look: it changes nothing by itself.
@@ -371,283 +322,7 @@ class Orders:
             now = self._now()
             if row is not None:
                 ledger.record_gone(connection, source, now)
-            changed, _ = self._write(connection, look, None, now)
+            changed, _ = self._books.write(connection, look, None, now)
             return {"gone": True, "known": row is not None, **changed}
 
         return Done(write)
-
-    def _planned(self, look: Look) -> tuple[Look, SeatPlan]:
-        """The plan as far as it can be told before anybody is written down; asks who began, if that decides."""
-        with self._store.read() as connection:
-            seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
-        plan = self._plan(look, seats, {})
-        if not plan.undecided:
-            return look, plan
-        among = [seat.id for choice in plan.undecided for seat in choice.among]
-        with self._store.read() as connection:
-            sitting = people.persons_of_seats(connection, among)
-        look = replace(look, idle=frozenset(seat for seat, one in sitting.items() if not self._began(one.totara_id)))
-        return look, self._plan(look, seats, {})
-
-    def _began(self, totara_id: int | None) -> bool:
-        """Whether somebody may have begun to learn: whoever never signed in has not."""
-        if totara_id is None:
-            return False
-        account = self._totara.find_account(totara_id)
-        return account is not None and account.seen is not False
-
-    def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
-        told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]
-        if look.stands is Standing.WAITS and look.source.kind == "subscription":
-            return SeatPlan()  # its lines may be about to change; what an order has is only taken from by refunds
-        counts = seat_counts(look.gives, look.units)
-        wants = [
-            Want(look.keys[gift.line.id], counts[gift.line.id], takers.get(gift.line.id, ()))
-            for gift in look.gives
-            if look.stands is not Standing.ENDED
-        ]
-        plan = plan_seats(_summed(wants), told, grow=look.stands.gives, idle=look.idle)
-        return carried(plan, seats, idle=look.idle, into=look.into) if look.source.kind == "subscription" else plan
-
-    def _write(
-        self, connection: Connection, look: Look, buyer: int | None, now: datetime
-    ) -> tuple[dict[str, Any], set[int]]:
-        """Write down purchases and seats, and owe a look at whoever is touched. What changed, and who is touched."""
-        known = {one.key: one for one in look.known}
-        ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
-        moved: set[int] = set()
-        quantity, paid = _per_purchase(look)
-        for gift in look.gives:
-            key = look.keys[gift.line.id]
-            state = self._state(look, gift.offer, known.get(key), now)
-            line = gift.line
-            if look.source.kind == "subscription" and isinstance(key, tuple):
-                line = replace(line, product_id=key[0], variation_id=key[1])
-            ids[key] = ledger.record_purchase(
-                self._store,
-                connection,
-                look.source,
-                line,
-                gift.offer,
-                quantity=quantity[key],
-                paid=paid[key],
-                **state,
-            )
-            if key in known and not known[key].stands_as(**state):
-                moved.add(ids[key])
-        ledger.hold_still(connection, look.beyond)
-        takers, learners = self._takers(connection, look, buyer, ids, now)
-        seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
-        plan = self._plan(look, seats, takers)
-        fewer = "fewer units are paid for"
-        why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
-        learners |= ledger.apply_seats(connection, ids, plan, why, now)
-        learners |= ledger.sitting(connection, moved) if moved else set()
-        if look.stands is not Standing.WAITS:
-            ledger.pay_for(connection, {one.id: _kept(one, plan) for one in look.gone})
-        self._work.mark(connection, LEARNER, sorted(learners))
-        if learners and self._settings.notes:  # sooner, once they were looked at
-            patience = timedelta(seconds=self._settings.waiting_note_seconds)
-            of_order = look.source.kind == "order"
-            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
-            self._work.mark(connection, NOTE, noted, at=now + patience)
-        changed = {
-            name: len(part)
-            for name, part in (
-                ("given", plan.give),
-                ("taken", plan.take),
-                ("revived", plan.revive),
-                ("ended", plan.end),
-            )
-            if part
-        } | ({"moved": len(moved)} if moved else {})
-        if changed:
-            order, subscription = (look.source.id, None) if look.source.kind == "order" else (None, look.source.id)
-            audit.note(connection, "seats", look.why, now, order_id=order, subscription_id=subscription, facts=changed)
-        return changed, learners
-
-    def _state(self, look: Look, offer: Offer, known: Purchase | None, now: datetime) -> dict[str, Any]:
-        """From when until when the purchase pays, and whether it rests."""
-        grace = known.grace_until if known else None
-        if look.stands is Standing.GRACE:
-            grace = grace or (now + timedelta(days=self._settings.grace_days)).replace(microsecond=0)
-        elif look.stands is not Standing.WAITS:
-            grace = None
-        held = known.held if known and look.stands is Standing.WAITS else None
-        return {
-            "starts": offer.starts,
-            "until": lasting((offer.ends, look.ends)),
-            "grace_until": grace,
-            "held": look.why if look.stands is Standing.HELD else held,
-        }
-
-    def _takers(
-        self,
-        connection: Connection,
-        look: Look,
-        buyer: int | None,
-        ids: Mapping[Hashable, int],
-        now: datetime,
-    ) -> tuple[dict[int, tuple[Taker, ...]], set[int]]:
-        """Line -> who is to sit on its seats; and whoever is touched because an address was corrected."""
-        takers: dict[int, tuple[Taker, ...]] = {}
-        touched: set[int] = set()
-        if buyer is None:
-            return takers, touched
-        counts = seat_counts(look.gives, look.units)
-        own = [gift for gift in look.gives if gift.line.id not in look.recipients]
-        before = {one.id for one in look.known}  # a purchase that is new has no seats to move
-        named: dict[int, list[int]] = {}
-        for gift in look.gives:
-            purchase = ids[look.keys[gift.line.id]]
-            if gift.line.id in look.recipients:
-                to = look.recipients[gift.line.id]
-                persons = [people.ensure_person(self._store, connection, one, now) for one in to]
-                takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
-                named.setdefault(purchase, []).extend(persons)
-            elif for_one(gift, own, counts) and not self._switches.was_others(connection, gift.line, buyer):
-                takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
-            touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
-        for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):
-            touched |= self._corrected(connection, before & {purchase}, persons)
-        return takers, touched
-
-    def _corrected(self, connection: Connection, known: Collection[int], persons: Sequence[int]) -> set[int]:
-        """Whoever is touched because an address was corrected. ``persons`` are all whom the purchase was bought for."""
-        seats = ledger.seats_of(connection, {number: number for number in known})
-        waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
-        return ledger.reseat(connection, corrected(seats, persons, waiting))
-
-    # --- who -------------------------------------------------------------------------------------------------------
-
-    def _who_buys(self, contact: Buyer, source: Source, known_id: int | None) -> int | Contact:
-        """The buyer. The shop is asked for a registered customer: the account's address counts, not the bill's.
-
-        Raises Refused if mail could reach nobody there.
-        """
-        identity = identity_of(contact.customer_id, contact.email)
-        with self._store.read() as connection:
-            before = people.get_person(connection, known_id) if known_id is not None else None
-            known = before
-            if known is None or known.totara_id is None:
-                known = people.find_person(connection, identity) if contact.customer_id else None
-        if known is not None and known.totara_id is not None:
-            # Whatever the order says by now: what was given to somebody stays theirs.
-            return known.id
-        if before is not None and before.customer_id and not contact.customer_id and self._stays(before, contact):
-            return before.id
-        if contact.customer_id and (customer := self._shop.find_customer(contact.customer_id)):
-            contact = Buyer(
-                customer.customer_id,
-                customer.email or contact.email,
-                customer.first_name or contact.first_name,
-                customer.last_name or contact.last_name,
-                contact.language,
-            )
-        email = normal_email(contact.email)
-        if not is_email(email):
-            raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
-        return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
-
-    def _stays(self, customer: Person, contact: Buyer) -> bool:
-        """Whether an order that names no customer is a customer's all the same: it was bought as a guest before that
-        guest turned out to be the customer; or the shop has deleted the account, and so taken it off its orders."""
-        email = normal_email(contact.email)
-        with self._store.read() as connection:
-            if any(guest.email == email for guest in people.merged_into(connection, customer.id)):
-                return True
-        return self._shop.find_customer(customer.customer_id or 0) is None
-
-    def _addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
-        """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
-
-        Their recipients stand in the line's meta, several of them with commas between. Where these are more than there
-        are seats for, who gets one is for a person to say.
-        """
-        recipients: dict[int, list[Contact]] = {}
-        nowhere: list[Unresolved] = []
-        for line in (gift.line for gift in look.gives if gift.offer.items):
-            words = said_of(line, self._settings.gift_meta, look.gives).replace(";", ",").split(",")
-            emails = dict.fromkeys(email for word in words if (email := normal_email(word)))
-            if not all(map(is_email, emails)):
-                said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
-                nowhere.append(Unresolved(line, said))
-            elif emails:
-                recipients[line.id] = [Contact(Identity(None, email), email) for email in emails]
-        out = {one.line.id for one in nowhere}
-        gives = [gift for gift in look.gives if gift.line.id not in out]
-        untold = look.untold | {look.keys[number] for number in out}
-        look = replace(look, gives=gives, untold=untold, recipients=recipients)
-        crowded = self._crowded(look)
-        recipients |= {one.line.id: [] for one in crowded}
-        return replace(look, recipients=recipients), [*nowhere, *crowded]
-
-    def _crowded(self, look: Look) -> list[Unresolved]:
-        """The gifts to more people than there are seats for. Whoever sat on one before needs none."""
-        counts = seat_counts(look.gives, look.units)
-        lines: dict[Hashable, list[Line]] = {}
-        for gift in look.gives:
-            if gift.line.id in look.recipients:
-                lines.setdefault(look.keys[gift.line.id], []).append(gift.line)
-        known = {one.key: one.id for one in look.known}
-        crowded: list[Unresolved] = []
-        for key, mine in lines.items():
-            emails = {one.identity.guest_email: one for line in mine for one in look.recipients[line.id]}
-            paid = sum(counts[gift.line.id] for gift in look.gives if look.keys[gift.line.id] == key)
-            new, room = self._without_seat(known.get(key), list(emails.values()), paid)
-            if new > room:
-                crowded += [Unresolved(line, _too_many(line, look.source, new, room)) for line in mine]
-        return crowded
-
-    def _without_seat(self, purchase: int | None, named: Sequence[Contact], paid: int) -> tuple[int, int]:
-        with self._store.read() as connection:
-            found = [people.find_person(connection, one.identity) for one in named]
-            seats = ledger.seats_of(connection, {purchase: purchase}) if purchase is not None else []
-            waiting = people.without_account(connection, [seat.person for seat in seats if seat.person is not None])
-        return without_seat(seats, [person.id if person else None for person in found], waiting, paid)
-
-    def _laid_out(self, source: Source) -> Callable[[Choice], str]:
-        def words(choice: Choice) -> str:
-            seats = ", ".join(f"seat {seat.id} (person {seat.person})" for seat in choice.among)
-            return (
-                f"{choice.count} of {len(choice.among)} seats in use have to go, and which is for you to say: {seats}. "
-                f"`bridge seats decide {source.kind} {source.id} --end SEAT` for each"
-            )
-
-        return words
-
-
-def _too_many(line: Line, source: Source, new: int, room: int) -> str:
-    shown = f"{source.id}" if source.kind == "order" else f"{source.kind}:{source.id}"
-    return (
-        f"line {line.id} is a gift to more people than there are seats for: {new} of them have none, and {room} are "
-        f"open. Take addresses off the line, or raise its quantity; `bridge seats list {shown}` shows who sits there"
-    )
-
-
-def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:
-    """Units bought and units paid for: a subscription may have two lines of one product."""
-    quantity: Counter[Hashable] = Counter()
-    paid: Counter[Hashable] = Counter()
-    for gift in look.gives:
-        key = look.keys[gift.line.id]
-        quantity[key] += gift.line.quantity
-        paid[key] += look.units[gift.line.id]
-    return quantity, paid
-
-
-def _kept(gone: Purchase, plan: SeatPlan) -> int:
-    """The units that a line that is not there any more still pays for: while a person has to say who moves, as many
-    as will."""
-    moving = sum(len(choice.among) - choice.count for choice in plan.undecided if choice.key == gone.key)
-    return moving // gone.offer.seats
-
-
-def _summed(wants: Sequence[Want]) -> list[Want]:
-    """One want for each purchase: a subscription may have two lines of one product."""
-    summed: dict[Hashable, Want] = {}
-    for want in wants:
-        before = summed.get(want.key, Want(want.key, 0))
-        takers = dict.fromkeys((*before.takers, *want.takers))  # whom two lines name takes one seat
-        summed[want.key] = Want(want.key, before.seats + want.seats, tuple(takers))
-    return list(summed.values())

@@ -22,6 +22,7 @@ from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
+from bridge.oidc import Provider
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
@@ -35,6 +36,7 @@ from bridge.sync_jobs import Clock, Jobs
 from bridge.totara_client import TotaraClient
 from bridge.web.api import api
 from bridge.web.entrance import entrance
+from bridge.web.oidc import oidc
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -213,6 +215,9 @@ class Bridge:
         if self.sign_on is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
             app.register_blueprint(api(self.sign_on, self.work))
+            if self.settings.sso.client_id:
+                provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
+                app.register_blueprint(oidc(provider))
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
         if self.settings.stripe.webhook_secrets:
             app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
