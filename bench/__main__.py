@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.accept import accept
 from bench.catalogue import catalogue, memory
 from bench.cold import cold
+from bench.launch import launch
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
@@ -24,6 +25,7 @@ from bridge import logs
 Measurement = Callable[..., Iterator[Row]]
 MEASUREMENTS: dict[str, Measurement] = {
     "accept": accept,
+    "launch": launch,
     "hint": hint,
     "drain": drain,
     "cold": cold,

@@ -62,6 +62,17 @@ class Stage:
             made.append((one, address, course))
         return made
 
+    def buy_known(self, orders: int) -> list[tuple[int, int, int]]:
+        """So many paid orders, each of another customer who has an account in the shop: (order, customer, course)."""
+        made = []
+        for n in range(orders):
+            product, course = self._products[n % len(self._products)]
+            address = f"customer-with-account{n}@bench.example"
+            customer = self.shop.add_customer(address, first_name="Bo", last_name="Buyer")
+            order = self.shop.place_order([(product, 1)], customer_id=customer, email=address)
+            made.append((order, customer, course))
+        return made
+
     def buy_several(self, orders: int, lines: int) -> dict[int, list[int]]:
         """So many paid orders of so many lines each, every one of another guest, and one a minute until now: order ->
         the courses of its lines.

@@ -289,7 +289,11 @@ class SignOn:
             "exp": now + SITE_TOKEN_LIFE,
             "jti": secrets.token_hex(16),
         }
-        token = self._keys.sign(claims, "site+jwt")
+        try:
+            token = self._keys.sign(claims, "site+jwt")
+        except Refused as err:
+            self.refused(str(err))
+            raise
         self.go_to(visit, RESUME)
         return token
 

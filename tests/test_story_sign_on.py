@@ -215,7 +215,9 @@ def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world:
     asked = f"/sso/totara?nonce={secrets.token_hex(16)}"
     shop = world.bridge.settings.shop.url
     assert browser.get(asked).location == f"{shop}/?academy_bridge=launch&target=resume"
-    assert launch(world, signed(claims(world, nia, target="resume")), browser).location == asked
+    # Browsers send the cookie that remembers it with the way on, and not with the POST from another site.
+    assert launch(world, signed(claims(world, nia, target="resume")), browser).location == "/sso/go"
+    assert browser.get("/sso/go").location == asked
     assert target_in(browser.get(asked)) == "/", "Totara knows which page was wanted"
 
 
@@ -280,6 +282,21 @@ def test_while_totara_is_away_the_page_looks_again_by_itself(world: World, nia: 
     page = browser.get(asked)
     assert (page.status_code, page.headers["Cache-Control"]) == (503, "no-store")
     assert ('http-equiv="refresh"' in page.text, "Just a moment" in page.text) == (True, True)
+
+
+def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0})
+    nia = world.shop.add_customer(NIA, first_name="Nia", last_name="Noon")
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert (page.status_code, "Our team looks into it" in page.text) == (200, True)
+    assert "bridge sso keygen" in refusals(world)[0]
+    world.bridge.keys.first()
+    assert token_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}"))
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------

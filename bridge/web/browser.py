@@ -62,7 +62,10 @@ class Browser:
         return strict(answer)
 
     def came_for(self) -> str:
-        """What the browser came for before it was sent to the shop: a path of ours, "" for nothing."""
+        """What the browser came for before it was sent to the shop: a path of ours, "" for nothing.
+
+        Not to be asked at the shop's own POST: from another site's page browsers send no such cookie along.
+        """
         path = request.cookies.get(self._name(RESUME), "")
         return path if path.startswith(_RESUMABLE) and "\\" not in path and path.isprintable() else ""
 

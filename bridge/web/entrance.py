@@ -59,12 +59,10 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     def launch() -> Response:
         """From the shop, with its token. What went wrong is told to nobody but the audit log."""
         try:
-            secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
+            secret, _ = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
         except BadSignature:
             return refused()
-        came_for = browser.came_for() if came.target.place is Place.RESUME else ""
-        answer = redirect(came_for or url_for("entrance.go"), HTTPStatus.SEE_OTHER)
-        return strict(browser.resumed(browser.signed_in(answer, secret)))
+        return strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
 
     @blueprint.get("/sso/go")
     def go() -> Response:
@@ -72,6 +70,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         visit = browser.visit()
         if visit is None:
             return browser.to_shop()
+        if visit.target == Place.RESUME and (came_for := browser.came_for()):
+            return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
         patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
         until = time.monotonic() + patience
         seen = sign_on.look(visit)
@@ -115,7 +115,9 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         visit = browser.visit()
         if visit is None:
             return browser.to_shop()
-        return browser.page("learn", courses=sign_on.courses(visit), form=visit.form)
+        # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
+        courses = sign_on.courses(visit)
+        return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form)
 
     @blueprint.post("/learn/go")
     def choose() -> Response:

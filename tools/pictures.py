@@ -1,0 +1,166 @@
+"""Pictures of the bridge's own pages for docs/sign-on.md: ``PYTHONPATH=. python tools/pictures.py docs/pictures``.
+
+A bridge with the embedded shop and the embedded Totara, and a headless Chromium that comes by the shop. What is shown
+is what those visitors really get.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from bridge.sandbox.server import Served
+from bridge.store.db import Store, migrate
+from bridge.wiring import Bridge
+from tests.browser import Browser, Page, find_chromium
+from tests.world import World
+
+SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105
+MIA, OFFICER = "mia@example.org", "officer@example.org"
+#: Width and height of the window: a desk's, and a phone's.
+WINDOWS = {"desktop": (900, 420), "phone": (375, 560)}
+
+
+class Stage:
+    """A shop, a Totara and a bridge that browsers can reach, with two customers and what they bought."""
+
+    def __init__(self, folder: Path) -> None:
+        url = f"sqlite:///{folder / 'pictures.sqlite3'}"
+        store = Store(url)
+        migrate(store)
+        store.close()
+        self.world = World(url, sso={"shop_secrets": [SECRET], "wait_seconds": 0})
+        # A port has to be known before there can be an application that knows it.
+        self._served = Served(lambda environ, start: self._app(environ, start)).start()
+        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url})
+        self._app: Any = self.bridge.web()
+        self.bridge.keys.first()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._served.stop()
+        self.world.close()
+
+    @property
+    def url(self) -> str:
+        """Where the bridge is."""
+        return self._served.url
+
+    def course(self, name: str) -> tuple[int, int]:
+        """A course and its product."""
+        course = self.world.course(name[:3] + secrets.token_hex(3), name=name)
+        product = self.world.shop.add_product(name, sku=f"totara-course-{course}", price="100.00")
+        self.world.know(course, product)
+        return course, product
+
+    def token(self, customer: int, email: str, target: str) -> str:
+        """What the shop's plugin would sign."""
+        now = int(self.world.now().timestamp())
+        claims = {
+            "iss": self.bridge.settings.shop.url,
+            "aud": self.url,
+            "sub": str(customer),
+            "email": email,
+            "target": target,
+            "iat": now,
+            "exp": now + 60,
+            "jti": secrets.token_hex(16),
+        }
+        return jwt.encode(claims, SECRET, algorithm="HS256", headers={"typ": "launch+jwt"})
+
+    def comes(self, page: Page, token: str) -> None:
+        """A browser comes from the shop with a token."""
+        page.go(f"{self.bridge.settings.shop.url}/")
+        page.evaluate(
+            "(() => { const form = document.createElement('form'); form.method = 'post';"
+            f"form.action = {json.dumps(self.url + '/sso/launch')};"
+            f"form.innerHTML = '<input type=hidden name=token value={token}>';"
+            "document.body.append(form); form.submit(); })(); true"
+        )
+        page.wait(f"location.href.startsWith({json.dumps(self.url)}) && document.readyState === 'complete'")
+
+
+def _bought(stage: Stage) -> dict[str, int]:
+    """Mia's courses: two that are ready, one that ended, and one bought a moment ago."""
+    world = stage.world
+    mia = world.shop.add_customer(MIA, first_name="Mia", last_name="Moor")
+    names = ["Rules of origin in practice", "Classifying goods", "Customs valuation"]
+    courses = [stage.course(name) for name in names]
+    orders = [world.shop.place_order([(product, 1)], customer_id=mia, email=MIA) for _, product in courses]
+    world.look(*orders)
+    world.shop.set_status(orders[2], "cancelled")
+    world.look(orders[2])
+    new, product = stage.course("Export controls: a first course")
+    world.shop.place_order([(product, 1)], customer_id=mia, email=MIA)
+    return {"mia": mia, "ready": courses[0][0], "ended": courses[2][0], "new": new}
+
+
+def _officer(stage: Stage) -> tuple[int, int]:
+    """Somebody whose address has an account already, and the course that they bought."""
+    world = stage.world
+    customer = world.shop.add_customer(OFFICER, first_name="Ola", last_name="Ohm")
+    world.totara.add_user(OFFICER, username="officer")
+    course, product = stage.course("Transit procedures")
+    world.look(world.shop.place_order([(product, 1)], customer_id=customer, email=OFFICER))
+    return customer, course
+
+
+def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+    """Each page by its name, shown in a new window. The page that looks comes first: later all is done."""
+    customer, course = _officer(stage)
+    known = _bought(stage)
+    mia = known["mia"]
+
+    def shown(name: str, token: str, path: str = "", *, settled: bool = True) -> tuple[str, Page]:
+        page = page_of()
+        stage.comes(page, token)
+        if settled:
+            stage.world.settle()
+            page.call("Emulation.setScriptExecutionDisabled", value=True)  # or the page goes on by itself
+            page.go(f"{stage.url}{path or '/sso/go'}")
+        return name, page
+
+    yield shown("looking", stage.token(mia, MIA, f"course:{known['new']}"), settled=False)
+    yield shown("waiting", stage.token(customer, OFFICER, f"course:{course}"))
+    yield shown("nothing", stage.token(mia, MIA, "course:777"))
+    yield shown("my-courses", stage.token(mia, MIA, "courses"))
+    yield shown("refused", "no.token.at-all", settled=False)
+    yield shown("going-on", stage.token(mia, MIA, "courses"), f"/sso/totara?nonce={'0' * 32}")
+
+
+@contextmanager
+def stage_of() -> Iterator[Stage]:
+    """A stage for the length of a block."""
+    with tempfile.TemporaryDirectory(prefix="bridge-pictures-") as folder:
+        stage = Stage(Path(folder))
+        try:
+            yield stage
+        finally:
+            stage.stop()
+
+
+def take(folder: Path, windows: Mapping[str, tuple[int, int]] = WINDOWS) -> None:
+    """Take all pictures, in all widths."""
+    program = find_chromium()
+    if program is None:
+        raise SystemExit("there is no chromium on this machine")
+    for window, (width, height) in windows.items():
+        with stage_of() as stage, Browser(program) as browser:
+            for name, page in pictures(stage, lambda: browser.page(width, height)):  # noqa: B023
+                time.sleep(0.2)
+                page.screenshot(folder / f"{name}-{window}.png")
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    where.mkdir(exist_ok=True)
+    take(where)
