@@ -52,7 +52,7 @@ class Floor(WebServer):
 def _floor(settings: Settings) -> Application:
     """POST: verify a token, insert. GET: sign one, and show it."""
     secret = settings.sso.shop_secrets[0].get_secret_value()
-    key = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).prepare_key(new_key_pem())
+    key = new_key_pem()
     keep = application(settings.database.url.get_secret_value())
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
