@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, How, Identity
 from bridge.domain.letters import Reason
-from bridge.domain.targets import HOME, Place, Target, read_target
+from bridge.domain.targets import HOME, RESUME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER
@@ -212,7 +212,7 @@ class SignOn:
             if busy or waits is None:
                 return Seen(State.LOOKING if busy else State.NOTHING, target)
             return Seen(State.WAITING, target, waits.reason, waits)
-        return Seen(State.READY, HOME)
+        return Seen(State.READY, RESUME if target == RESUME else HOME)
 
     def _of_order(
         self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
@@ -262,6 +262,8 @@ class SignOn:
     def site_token(self, visit: Visit, nonce: str) -> str:
         """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.
 
+        What the visitor came for is used up by it: who signs in there later wants whatever they wanted there.
+
         Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
         its own, and asks for their state first.
         """
@@ -285,7 +287,9 @@ class SignOn:
             "exp": now + SITE_TOKEN_LIFE,
             "jti": secrets.token_hex(16),
         }
-        return self._keys.sign(claims, "site+jwt")
+        token = self._keys.sign(claims, "site+jwt")
+        self.go_to(visit, RESUME)
+        return token
 
 
 def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
