@@ -21,8 +21,8 @@ from bridge.commands.common import as_json, in_words, out
 def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
     """Run the bridge with an embedded shop, Totara and Stripe beside it.
 
-    Needs no settings. Open the shop's page, buy a course, and see the enrolment appear in Totara's page. Taken ports
-    are replaced by free ones. Shop and Totara forget everything when it ends.
+    Needs no settings. Open the shop's page, buy a course with an account, press "Start learning", and be in the course
+    in Totara. Taken ports are replaced by free ones. Shop and Totara forget everything when it ends.
 
     \b
     Examples:

@@ -22,7 +22,6 @@ def install(totara: Totara) -> None:
     app = totara.app
     app.add_template_filter(in_language, "in_language")
     app.add_template_filter(day, "day")
-    app.jinja_env.globals["sitename"] = totara.sitename
 
     def home() -> str:
         with totara.lock:

@@ -157,7 +157,7 @@ class Visitors:
 def install(totara: Totara) -> None:
     """Answer for the pages of those who sign in."""
     visitors, app = Visitors(totara), totara.app
-    app.context_processor(lambda: {"visitor": visitors.visitor()})
+    app.context_processor(lambda: {"visitor": visitors.visitor(), "sitename": totara.sitename})
     for rule, name, view, methods in (
         ("/auth/bridge/start.php", "start", visitors.start, ["GET"]),
         ("/auth/bridge/login.php", "login", visitors.login, ["POST"]),

@@ -96,7 +96,7 @@ class Town:
         self.shop.gateway = self.stripe.take
         self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=False)
         self.ids = seed_academy(self.totara)
-        self._ports = [free_port(port + n) for n in range(4)]
+        self._ports = [free_port(port + n if port else 0) for n in range(4)]
         self._served: list[Served] = []
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
