@@ -141,7 +141,7 @@ def test_a_second_person_in_the_same_browser_gets_their_own_account(town: Town, 
     assert "You are not enrolled" in page.text, "what was the first one's is not the second one's"
 
 
-def test_whoever_was_suspended_meanwhile_is_not_let_in_and_told_nothing(town: Town, page: Page) -> None:
+def test_whoever_became_staff_meanwhile_is_not_let_in_and_not_told_why(town: Town, page: Page) -> None:
     buy(page, town, "VAL", "Nia")
     page.click("#start-learning")
     is_in(page, town, "VAL", "Nia Click")
