@@ -162,6 +162,20 @@ def test_what_waits_for_a_person_is_said_in_words_that_tell_no_more(world: World
     assert world.totara.users[officer].username == "officer"
 
 
+def test_what_a_visitor_came_for_is_used_up_by_going_there(world: World, nia: int) -> None:
+    """Who signs in at Totara later, by a link to another course, comes to that one."""
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    world.settle()
+    targets = []
+    for _ in range(2):
+        page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+        targets.append(json.loads(base64.urlsafe_b64decode(token_in(page).split(".")[1] + "=="))["target"])
+    assert targets == [f"/course/view.php?id={course}", "/"]
+
+
 def test_somebody_elses_order_leads_nowhere_of_theirs(world: World, nia: int) -> None:
     other = world.shop.add_customer("eve@pass.test")
     order = bought(world, nia, world.course("ONE"))
