@@ -62,9 +62,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
         except BadSignature:
             return refused()
-        came_for = browser.came_for() if came.target.place is Place.RESUME else ""
-        answer = redirect(came_for or url_for("entrance.go"), HTTPStatus.SEE_OTHER)
-        return strict(browser.resumed(browser.signed_in(answer, secret)))
+        answer = strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
+        return answer if came.target.place is Place.RESUME else browser.resumed(answer)
 
     @blueprint.get("/sso/go")
     def go() -> Response:
@@ -72,6 +71,10 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         visit = browser.visit()
         if visit is None:
             return browser.to_shop()
+        # Not by launch(): browsers keep this cookie back from what a page of another site posts.
+        came_for = browser.came_for() if read_target(visit.target).place is Place.RESUME else ""
+        if came_for:
+            return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
         patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
         until = time.monotonic() + patience
         seen = sign_on.look(visit)
