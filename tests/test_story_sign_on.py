@@ -235,6 +235,23 @@ def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world:
     assert target_in(browser.get(asked)) == "/", "Totara knows which page was wanted"
 
 
+def test_what_a_browser_came_for_is_not_forgotten_when_shop_and_bridge_are_of_different_sites(
+    world: World, nia: int
+) -> None:
+    """Then browsers send no cookie along with what the shop's page posts, but do with the redirect that follows."""
+    browser = Client(world.bridge.web())
+    browser.get("/learn")
+    (kept,) = [name for name in ("bridge-resume", "__Host-bridge-resume") if browser.get_cookie(name)]
+    posting = Client(world.bridge.web())
+    answer = launch(world, signed(claims(world, nia, target="resume")), posting)
+    for line in answer.headers.getlist("Set-Cookie"):
+        assert kept not in line, "the post leaves it alone"
+        name, _, value = line.partition(";")[0].partition("=")
+        browser.set_cookie(name, value)
+    assert browser.get("/sso/go").location == "/learn"
+    assert browser.get_cookie(kept) is None, "and it is gone back to once"
+
+
 def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
     """They sign in again from another page of Totara's while the visit here still stands: it leads to that page."""
     course = world.course("ONE")

@@ -59,10 +59,11 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     def launch() -> Response:
         """From the shop, with its token. What went wrong is told to nobody but the audit log."""
         try:
-            secret, _ = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
+            secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
         except BadSignature:
             return refused()
-        return strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
+        answer = strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
+        return answer if came.target.place is Place.RESUME else browser.resumed(answer)
 
     @blueprint.get("/sso/go")
     def go() -> Response:
