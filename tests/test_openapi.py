@@ -114,7 +114,7 @@ def test_the_document_and_the_bridge_have_the_same_addresses(world: World) -> No
     described = {(method.upper(), path) for path, one in DOCUMENT["paths"].items() for method in one}
     served = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/api/v1")))
-        for rule in world.web.application.url_map.iter_rules()
+        for rule in world.bridge.web().url_map.iter_rules()
         if rule.endpoint.startswith("api.")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
