@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, How, Identity
 from bridge.domain.letters import Reason
-from bridge.domain.targets import HOME, Place, Target, read_target
+from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 SITE_TOKEN_LIFE = 60
 #: Refusals of a minute that one process writes into the audit log.
 MOST_REFUSALS = 100
+#: These name no page of Totara: it goes on to the one that was wanted there.
+_SAYS_NOTHING = (Place.RESUME, Place.COURSES, Place.TEAM)
 #: A visit is written down as seen at most this often.
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -204,7 +206,7 @@ class SignOn:
                 target = self._of_order(connection, target, person, courses)
         busy = self._busy(visit, person)
         if target.place in (Place.COURSES, Place.TEAM):
-            return Seen(State.READY, target)
+            return Seen(State.LOOKING if busy and not courses else State.READY, target)
         if target.place in (Place.COURSE, Place.PROGRAM):
             return _of_course(target, of_target(courses, target), busy)
         if person is None or person.totara_id is None:
@@ -212,7 +214,7 @@ class SignOn:
             if busy or waits is None:
                 return Seen(State.LOOKING if busy else State.NOTHING, target)
             return Seen(State.WAITING, target, waits.reason, waits)
-        return Seen(State.READY, HOME)
+        return Seen(State.READY, target)
 
     def _of_order(
         self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
@@ -263,12 +265,14 @@ class SignOn:
         """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.
 
         Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
-        its own, and asks for their state first.
+        its own, and asks for their state first. What the visitor came for is gone to once: whoever signs in again from
+        Totara's own pages comes for the page they wanted there, which Totara remembers.
         """
         with self._store.read() as connection:
             person = self.person(connection, visit)
         if person is None or person.totara_id is None:
             raise Refused("there is no account yet")
+        target = self.look(visit).target
         account = self._totara.find_account(person.totara_id)
         if account is None or account.suspended:
             self.refused("the account is suspended, or gone", person=person.id, user=person.totara_id)
@@ -280,16 +284,18 @@ class SignOn:
             "sub": str(person.totara_id),
             "username": account.username,
             "nonce": nonce,
-            "target": self.look(visit).target.path,
+            "target": NOWHERE if target.place in _SAYS_NOTHING else target.path,
             "iat": now,
             "exp": now + SITE_TOKEN_LIFE,
             "jti": secrets.token_hex(16),
         }
         try:
-            return self._keys.sign(claims, "site+jwt")
+            token = self._keys.sign(claims, "site+jwt")
         except Refused as err:
             self.refused(str(err))
             raise
+        self.go_to(visit, RESUME)
+        return token
 
 
 def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:

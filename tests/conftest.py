@@ -17,7 +17,9 @@ from sqlalchemy import text
 from bridge.cli import main
 from bridge.store.db import Store, migrate
 from bridge.store.models import metadata
+from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, find_binaries
+from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
@@ -143,6 +145,33 @@ def bridge_command(world: World) -> Run:
             return CliRunner().invoke(main, list(arguments), env=settings, catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def storefront_packages() -> None:
+    """What a shop and a browser on this machine need: skips without it, or fails where nothing may be skipped."""
+    if missing := what_is_missing():
+        message = f"not on this machine: apt-get install {' '.join(missing)}"
+        if NEEDED:
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def wordpress(storefront_packages: None) -> Iterator[WordPress]:
+    """A real WordPress, with the shop's plugin."""
+    running = WordPress()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(storefront_packages: None) -> Iterator[Browser]:
+    """A browser."""
+    program = find_chromium()
+    assert program is not None
+    with Browser(program) as running:
+        yield running
 
 
 @pytest.fixture

@@ -77,6 +77,10 @@ def token_in(page: TestResponse) -> str:
     return found[1]
 
 
+def target_in(page: TestResponse) -> object:
+    return jwt.decode(token_in(page), options={"verify_signature": False})["target"]
+
+
 # --- the way in ------------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +125,18 @@ def test_a_browser_is_kept_waiting_for_a_moment_and_then_goes_on_by_itself(
     assert answer.location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
 
 
+def test_the_list_of_somebody_who_has_just_bought_waits_for_a_moment_too(world: World, nia: int) -> None:
+    patient = world.new_bridge(sso={"shop_secrets": [SECRET], "wait_seconds": 20})
+    bought(world, nia, world.course("ONE"))
+    browser = Client(patient.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    settled = threading.Timer(0.5, world.settle)
+    settled.start()
+    page = browser.get("/sso/go", follow_redirects=True)
+    settled.join()
+    assert (page.request.path, "There are no courses" in page.text) == ("/learn", False)
+
+
 def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia: int) -> None:
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia, target="course:77")), browser)
@@ -144,6 +160,20 @@ def test_what_waits_for_a_person_is_said_in_words_that_tell_no_more(world: World
     assert world.access() == {}
     assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
     assert world.totara.users[officer].username == "officer"
+
+
+def test_what_a_visitor_came_for_is_used_up_by_going_there(world: World, nia: int) -> None:
+    """Who signs in at Totara later, by a link to another course, comes to that one."""
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    world.settle()
+    targets = []
+    for _ in range(2):
+        page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+        targets.append(json.loads(base64.urlsafe_b64decode(token_in(page).split(".")[1] + "=="))["target"])
+    assert targets == [f"/course/view.php?id={course}", "/"]
 
 
 def test_somebody_elses_order_leads_nowhere_of_theirs(world: World, nia: int) -> None:
@@ -202,8 +232,25 @@ def test_whoever_comes_from_totara_first_signs_in_to_the_shop_and_goes_on(world:
     # Browsers send the cookie that remembers it with the way on, and not with the POST from another site.
     assert launch(world, signed(claims(world, nia, target="resume")), browser).location == "/sso/go"
     assert browser.get("/sso/go").location == asked
-    assert token_in(browser.get(asked))
-    assert browser.get("/sso/go").location != asked, "once"
+    assert target_in(browser.get(asked)) == "/", "Totara knows which page was wanted"
+
+
+def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
+    """They sign in again from another page of Totara's while the visit here still stands: it leads to that page."""
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    ended = [target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) for _ in range(2)]
+    assert ended == [f"/course/view.php?id={course}", "/"]
+
+
+@pytest.mark.parametrize(("word", "path"), [("home", "/totara/dashboard/index.php"), ("courses", "/"), ("team", "/")])
+def test_a_target_that_is_no_page_of_totara_leaves_the_page_to_it(world: World, nia: int, word: str, path: str) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=word)), browser)
+    assert target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) == path
 
 
 def test_a_visit_ends_by_itself(world: World, nia: int) -> None:
@@ -227,9 +274,28 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     world.totara.users[world.user(NIA)].suspended = True
-    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    assert (page.status_code, "not signed in" in page.text) == (403, True), "not sent in a circle"
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
+    assert (page.status_code, "Our team looks into it" in page.text) == (200, True), "and is not sent in circles"
     assert "suspended" in refusals(world)[0]
+
+
+def test_whoever_has_no_account_and_comes_from_totara_is_shown_the_list(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    world.settle()
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
+    assert (page.request.path, page.status_code) == ("/learn", 200)
+
+
+def test_while_totara_is_away_the_page_looks_again_by_itself(world: World, nia: int) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    asked = f"/sso/totara?nonce={secrets.token_hex(16)}"
+    world.totara.faults.down()
+    page = browser.get(asked)
+    assert (page.status_code, page.headers["Cache-Control"]) == (503, "no-store")
+    assert ('http-equiv="refresh"' in page.text, "Just a moment" in page.text) == (True, True)
 
 
 def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(
@@ -240,7 +306,8 @@ def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(
     world.look(bought(world, nia, world.course("ONE")))
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
-    assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").status_code == 403
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert (page.status_code, "Our team looks into it" in page.text) == (200, True)
     assert "bridge sso keygen" in refusals(world)[0]
     world.bridge.keys.first()
     assert token_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}"))
@@ -497,6 +564,20 @@ def test_a_customers_courses_are_told_to_the_shop_and_only_theirs(world: World, 
     assert world.web.get(f"/api/v1/customers/{nia}/courses").status_code == 401
     stranger = asked(world, "/customers/999/courses", signed(claims(world, 999), typ="read+jwt"))
     assert stranger.get_json()["courses"] == []
+
+
+def test_why_a_course_waits_is_told_to_the_shop_in_words_of_its_customers_language(world: World, nia: int) -> None:
+    world.totara.add_user(NIA, username="officer")
+    world.look(bought(world, nia, world.course("ONE")))
+    token = signed(claims(world, nia), typ="read+jwt")
+    said = {}
+    for language in ("en-US", "fr-FR", "de-DE"):
+        headers = {"Authorization": f"Bearer {token}", "Accept-Language": language}
+        (one,) = world.web.get(f"/api/v1/customers/{nia}/courses", headers=headers).get_json()["courses"]
+        assert one["state"] == "waiting"
+        said[language] = one["reason"].split(".")[0]
+    english = "An account with your address is there already"
+    assert said == {"en-US": english, "fr-FR": "Un compte avec votre adresse existe déjà", "de-DE": english}
 
 
 def test_whoever_asks_too_often_is_told_to_wait(world: World, nia: int) -> None:

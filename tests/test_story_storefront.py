@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.browser import Browser, Page, find_chromium
-from tests.conftest import NEEDED
+from tests.browser import Browser, Page
 from tests.receiver import Receiver
-from tests.wordpress import PASSWORD, SECRET, WordPress, free_port, what_is_missing
+from tests.wordpress import PASSWORD, SECRET, WordPress, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,33 +30,6 @@ SHOP: dict[str, Any] = {
     },
     "orders": {},
 }
-
-
-@pytest.fixture(scope="module")
-def needed() -> None:
-    """Skips, or fails where nothing may be skipped."""
-    if missing := what_is_missing():
-        message = f"not on this machine: apt-get install {' '.join(missing)}"
-        if NEEDED:
-            pytest.fail(message)
-        pytest.skip(message)
-
-
-@pytest.fixture(scope="module")
-def wordpress(needed: None) -> Iterator[WordPress]:
-    """A shop with the plugin."""
-    running = WordPress()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium(needed: None) -> Iterator[Browser]:
-    """A browser."""
-    program = find_chromium()
-    assert program is not None
-    with Browser(program) as running:
-        yield running
 
 
 @pytest.fixture

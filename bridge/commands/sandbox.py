@@ -16,13 +16,15 @@ from bridge.commands.common import as_json, in_words, out
 @click.command()
 @click.option("--tour", is_flag=True, help="Go through it step by step, check each step, and end.")
 @click.option("--json", "json_", is_flag=True, help="With --tour: print the outcome as JSON.")
-@click.option("--port", default=8080, show_default=True, help="The bridge's port; the others take the next three.")
+@click.option(
+    "--port", default=8080, show_default=True, help="The bridge's port; the others take the next three. 0: any."
+)
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here.")
 def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
     """Run the bridge with an embedded shop, Totara and Stripe beside it.
 
-    Needs no settings. Open the shop's page, buy a course, and see the enrolment appear in Totara's page. Taken ports
-    are replaced by free ones. Shop and Totara forget everything when it ends.
+    Needs no settings. Open the shop's page, buy a course with an account, press "Start learning", and be in the course
+    in Totara. Taken ports are replaced by free ones. Shop and Totara forget everything when it ends.
 
     \b
     Examples:

@@ -44,7 +44,11 @@ class Target:
 
     @property
     def path(self) -> str:
-        """The page of Totara: a path on its site, made here and never taken from outside."""
+        """The page of Totara: a path on its site, made here and never taken from outside. "/" leaves it to Totara,
+        which then goes on to the page that was wanted there before signing in.
+        """
+        if self.place is Place.RESUME:
+            return "/"
         return _PAGES[self.place].format(self.id) if self.place in _PAGES else _HOME
 
     def is_of(self, item: Item) -> bool:
@@ -52,7 +56,9 @@ class Target:
         return self.id == item.id and _OF_ITEM.get(item.kind) is self.place
 
 
-HOME = Target(Place.HOME)
+HOME, RESUME = Target(Place.HOME), Target(Place.RESUME)
+#: The path by which Totara's plugin knows that it may choose the page.
+NOWHERE = "/"
 
 
 def read_target(word: object) -> Target:

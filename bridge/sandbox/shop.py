@@ -6,7 +6,8 @@ and a contract test holds it to recordings of that; of coupons and images there 
 From the bottom up: shop_shapes.py, shop_shapes_subscriptions.py and shop_text.py (what JSON and text look
 like), shop_hooks.py (webhooks), shop_world.py (clock, ids, keys), shop_goods.py (products), shop_bundles.py,
 shop_orders.py, shop_till.py (buying), shop_plans.py, shop_subscriptions.py and shop_renewals.py (WooCommerce
-Subscriptions), and here the whole. Beside it stand shop_api.py with its routes (REST) and shop_pages.py.
+Subscriptions), and here the whole. Beside it stand shop_api.py with its routes (REST), shop_pages.py, and
+shop_plugin.py, the bridge's plugin.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from bridge.sandbox.faults import Faults
+from bridge.sandbox.shop_plugin import Plugin
 from bridge.sandbox.shop_renewals import Renewals
 from bridge.sandbox.shop_shapes import Json
 from bridge.sandbox.shop_world import WpError
@@ -54,9 +56,16 @@ class Shop(Renewals):
         self.has_bundles = bundles
         self.title = title
         self.requests: list[str] = []
+        self.sessions: dict[str, int] = {}  # the secret in a browser's cookie -> the customer who is signed in there
+        self.plugin: Plugin | None = None
         self.faults = Faults()
         self.add_key(consumer_key, consumer_secret)
         self.app: Flask = self._make_app()
+
+    def install_plugin(self, bridge_url: str, secret: str, home: str) -> Plugin:
+        """Install the bridge's plugin, with a secret shared with the bridge. ``home`` is the shop's own address."""
+        self.plugin = Plugin(self, bridge_url, secret, home)
+        return self.plugin
 
     def _make_app(self) -> Flask:
         from bridge.sandbox.shop_api import make_api

@@ -83,6 +83,7 @@ class Hooks:
         self.deliveries: list[Json] = []
         self.pings: list[Json] = []
         self.timeout = 60.0
+        self.watcher: Callable[[str, Any], None] | None = None  # is told of everything at once, the shop being locked
         self._build, self._source, self._now, self._offset, self._lock = build, source, now, offset, lock
         self._queue: dict[tuple[int, Any], None] = {}
         self._runner = threading.Lock()
@@ -123,6 +124,8 @@ class Hooks:
         """Something happened. Queue it for every active webhook of the topic; what is queued already stays
         once.
         """
+        if self.watcher:
+            self.watcher(topic, argument)
         for one, webhook in self.webhooks.items():
             if webhook["status"] == "active" and webhook["topic"] == topic:
                 self._queue.setdefault((one, argument), None)

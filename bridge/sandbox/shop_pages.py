@@ -1,4 +1,6 @@
-"""The embedded shop's pages for shoppers: a catalogue, a product, a thank-you page. Beside them stand the staff's."""
+"""The embedded shop's pages for shoppers: a catalogue, a product, a thank-you page. Beside them stand the customers'
+own, and the staff's.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from bridge.sandbox.shop import Shop
 from bridge.sandbox.shop_goods import IMAGES
 from bridge.sandbox.shop_orders import PAID
-from bridge.sandbox.shop_pages_staff import RULES
+from bridge.sandbox.shop_pages_customer import RULES as CUSTOMERS_RULES
+from bridge.sandbox.shop_pages_customer import launch, launch_url, signed_in, visitor
+from bridge.sandbox.shop_pages_staff import RULES as STAFF_RULES
 from bridge.sandbox.shop_shapes import NAMES_OF_STATUSES, SYMBOLS, Json, money
 from bridge.sandbox.shop_world import WpError
 
@@ -36,11 +40,12 @@ def make_pages(shop: Shop) -> Blueprint:
         ("/buy", "POST", buy),
         ("/order/<int:one>", "GET", order),
         ("/order/<int:one>/pay", "POST", pay),
-        *RULES,
+        *CUSTOMERS_RULES,
+        *STAFF_RULES,
         ("/wp-content/uploads/<int:one>.<kind>", "GET", upload),
     ):
         pages.add_url_rule(rule, view.__name__, partial(view, shop), methods=[method])
-    pages.app_context_processor(lambda: {"shop": shop, "statuses": NAMES_OF_STATUSES})
+    pages.app_context_processor(lambda: {"shop": shop, "statuses": NAMES_OF_STATUSES, "visitor": visitor(shop)})
     pages.add_app_template_filter(html.unescape, "plain")
     pages.add_app_template_filter(lambda text: Markup(nh3.clean(text)), "safe_html")  # noqa: S704
     pages.add_app_template_filter(partial(_price, shop), "price")
@@ -51,8 +56,10 @@ def _price(shop: Shop, value: str) -> str:
     return f"{SYMBOLS.get(shop.currency, (shop.currency, ''))[0]} {money(value)}"
 
 
-def front(shop: Shop) -> str:
-    """What is for sale: published and with a price."""
+def front(shop: Shop) -> str | AnyResponse:
+    """What is for sale: published and with a price. Its address is the plugin's too, when a parameter says so."""
+    if request.args.get("academy_bridge") == "launch":
+        return launch(shop)
     return render_template("shop_front.html", products=_for_sale(shop))
 
 
@@ -110,7 +117,9 @@ def buy(shop: Shop) -> AnyResponse:
         )
     except ValueError as error:
         abort(400, str(error))
-    return redirect(url_for("pages.order", one=made), 303)
+    answer = redirect(url_for("pages.order", one=made), 303)
+    customer = shop.orders[made]["customer_id"]
+    return signed_in(shop, answer, customer) if customer else answer
 
 
 def order(shop: Shop, one: int) -> str:
@@ -119,7 +128,9 @@ def order(shop: Shop, one: int) -> str:
         found, notes = shop.show_order(one), shop.show_notes(one)
     except WpError:
         abort(404)
-    return render_template("shop_order.html", order=found, notes=notes, paid=found["status"] in PAID)
+    paid = found["status"] in PAID
+    onward = launch_url(f"order:{one}") if shop.plugin and paid and found["customer_id"] else ""
+    return render_template("shop_order.html", order=found, notes=notes, paid=paid, onward=onward)
 
 
 def pay(shop: Shop, one: int) -> AnyResponse:

@@ -3,8 +3,8 @@
 It is what a person meets on the first run and the fake of all tests, so it imitates what was measured on a
 real Totara, the odd parts above all: a failure is a 200, an unknown GraphQL field is silence, an enrolment
 succeeds although the learner can't get in. The state is here; the wire is in :mod:`.totara_ws` (legacy web
-services), :mod:`.totara_graphql` (token and External GraphQL API) and :mod:`.totara_pages` (pages for
-people, and files).
+services), :mod:`.totara_graphql` (token and External GraphQL API), :mod:`.totara_pages` (pages to watch
+it, and files) and :mod:`.totara_visitors` (pages of those who sign in, by :mod:`.totara_sign_on`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flask import Flask
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.totara_audiences import Audiences
+from bridge.sandbox.totara_sign_on import SignOn
 from bridge.sandbox.totara_things import (
     SYSTEM_CATEGORIES,
     USUAL_METHODS,
@@ -96,14 +97,16 @@ class Totara(Audiences):
         kinds = ("user", "category", "tenant", "audience", "program", "assignment")
         self.next_ids = dict.fromkeys(kinds, 1) | {"course": 2}
         self._furnish()
+        self.sign_on = SignOn(self)
         self.app = self._make_app()
         self.faults = Faults()
-        from bridge.sandbox import totara_graphql, totara_pages, totara_ws
+        from bridge.sandbox import totara_graphql, totara_pages, totara_visitors, totara_ws
 
         self.faults.install(self.app, name=totara_graphql.request_name)
         totara_ws.install(self)
         totara_graphql.install(self)
         totara_pages.install(self)
+        totara_visitors.install(self)
 
     def now(self) -> int:
         """The time, in whole seconds since 1970."""

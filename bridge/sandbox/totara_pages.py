@@ -1,4 +1,4 @@
-"""The pages of the embedded Totara, for a person to look at, and the files of its courses."""
+"""The pages of the embedded Totara for whoever watches it from outside, and the files of its courses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def install(totara: Totara) -> None:
     app = totara.app
     app.add_template_filter(in_language, "in_language")
     app.add_template_filter(day, "day")
-    app.jinja_env.globals["sitename"] = totara.sitename
 
     def home() -> str:
         with totara.lock:
@@ -58,9 +57,6 @@ def install(totara: Totara) -> None:
             abort(404)
         return Response(found.image, mimetype="image/png")
 
-    def view() -> AnyResponse:
-        return redirect(f"/course/{request.args.get('id', type=int) or abort(404)}")
-
     def file(context: int, path: str) -> Response:
         return course_file(totara, context, path)
 
@@ -70,7 +66,6 @@ def install(totara: Totara) -> None:
     app.add_url_rule("/course/<int:course_id>", "course", course)
     app.add_url_rule("/course/<int:course_id>/picture", "picture", picture)
     app.add_url_rule("/course/<int:course_id>/complete/<int:user_id>", "complete", complete, methods=["POST"])
-    app.add_url_rule("/course/view.php", "view", view)
     app.add_url_rule(
         "/webservice/pluginfile.php/<int:context>/course/<path:path>", "file", file, methods=["GET", "POST"]
     )

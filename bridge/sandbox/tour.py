@@ -13,7 +13,9 @@ from typing import Any
 
 import requests
 
+from bridge.sandbox.totara_visitors import COOKIE
 from bridge.sandbox.town import Town
+from bridge.sandbox.walker import Walker
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Tour:
             self.member_courses_stay_away,
             self.guest,
             self.customer,
+            self.one_click,
             self.told_twice,
             self.bank_transfer,
             self.declined_then_paid,
@@ -138,8 +141,11 @@ class Tour:
 
     def guest(self) -> str:
         """A guest buys a course by card, and can begin."""
+        self._town.plugin.muted = True  # so that a webhook has to tell of it
         self._buy("INTRO", email="Gina.Guest@buyer.example", first_name="Gina", last_name="Guest")
-        return self._begins("gina.guest@buyer.example", "INTRO")
+        found = self._begins("gina.guest@buyer.example", "INTRO")
+        self._town.plugin.muted = False
+        return found
 
     def customer(self) -> str:
         """A registered customer buys two courses in one order, and can begin both."""
@@ -154,8 +160,25 @@ class Tour:
             raise Wrong("an account was made for the address of the bill")
         return f"{found}, and HS1; the account has the customer's address, not the bill's"
 
+    def one_click(self) -> str:
+        """From the order into the course by one click, without a password: the new account is signed in to Totara."""
+        product, walker = self._product("VAL"), Walker()
+        if product is None:
+            raise Wrong("VAL is not in the shop")
+        who = {"first_name": "Kofi", "last_name": "Click", "email": "kofi@click.example", "account": "yes"}
+        bought = walker.send(f"{self._town.shop_url}/buy", product=product["id"], payment="card", quantity=1, **who)
+        course = walker.click(bought, "Start learning")
+        user = self._totara.user_by_email("kofi@click.example")
+        if course.url != f"{self._town.totara_url}/course/view.php?id={self._town.ids['VAL']}" or not course.ok:
+            raise Wrong(f"the click ended at {course.url} with status {course.status_code}")
+        session = self._totara.sign_on.sessions[walker.cookie(COOKIE)]
+        if user is None or session.user_id != user.id or user.fullname not in course.text:
+            raise Wrong("somebody else is signed in at Totara")
+        return f"Totara user {user.id} is signed in, and sees the course"
+
     def told_twice(self) -> str:
         """Every delivery arrives a second time; nothing is given twice."""
+        self._shop.deliver()
         before = len(self._totara.users)
         order = max(self._shop.orders)
         for delivery in list(self._shop.deliveries)[-5:]:

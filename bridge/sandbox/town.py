@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import requests
@@ -71,9 +72,21 @@ def free_port(wanted: int) -> int:
 
 
 class Town:
-    """A shop, a Totara, a Stripe and a bridge, with everything they keep in one folder. Use as a context."""
+    """A shop, a Totara, a Stripe and a bridge, with everything they keep in one folder. Use as a context.
 
-    def __init__(self, folder: Path | None = None, *, port: int = 8080, quiet: bool = False) -> None:
+    ``totara_host`` is the name by which browsers and the bridge reach Totara; ``more`` is added to the bridge's
+    settings, as its environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        port: int = 8080,
+        quiet: bool = False,
+        totara_host: str = "127.0.0.1",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self._made = None if folder else tempfile.TemporaryDirectory(prefix="bridge-sandbox-")
         self.folder = folder or Path(self._made.name if self._made else "")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,12 +96,16 @@ class Town:
         self.shop.gateway = self.stripe.take
         self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=False)
         self.ids = seed_academy(self.totara)
-        self._ports = [free_port(port + n) for n in range(4)]
+        self._ports = [free_port(port + n if port else 0) for n in range(4)]
         self._served: list[Served] = []
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
-        bridge, shop, totara, stripe = (f"http://127.0.0.1:{number}" for number in self._ports)
+        bridge, shop, _, stripe = (f"http://127.0.0.1:{number}" for number in self._ports)
+        totara = f"http://{totara_host}:{self._ports[2]}"
         self.url, self.shop_url, self.totara_url, self.stripe_url = bridge, shop, totara, stripe
+        shared = secrets.token_urlsafe(32)
+        self.plugin = self.shop.install_plugin(bridge, shared, shop)
+        self.totara.sign_on.connect(bridge, totara, tenant="academy")
         signing = f"whsec_{secrets.token_hex(16)}"
         self.stripe.events.add_endpoint(f"{bridge}/webhooks/stripe", live=self.stripe.live, secret=signing)
         config = self.folder / "bridge.toml"
@@ -102,6 +119,7 @@ class Town:
             "BRIDGE_SHOP_CONSUMER_KEY": key,
             "BRIDGE_SHOP_CONSUMER_SECRET": secret,
             "BRIDGE_SHOP_WEBHOOK_SECRETS": secrets.token_urlsafe(24),
+            "BRIDGE_SSO_SHOP_SECRETS": shared,
             "BRIDGE_STRIPE_URL": stripe,
             "BRIDGE_STRIPE_SECRET_KEY": SANDBOX_KEY,
             "BRIDGE_STRIPE_WEBHOOK_SECRETS": signing,
@@ -110,6 +128,7 @@ class Town:
             "BRIDGE_TOTARA_CLIENT_SECRET": client_secret,
             "BRIDGE_TOTARA_WS_TOKEN": token,
             "BRIDGE_TOTARA_TENANT": "academy",
+            **(more or {}),
         }
 
     @property
@@ -130,10 +149,12 @@ class Town:
             self.__exit__()
             raise
         self.shop.start_queue(every=1.0)
+        self.plugin.start()
         self.stripe.events.start(every=1.0)
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.plugin.stop()
         self.shop.stop_queue()
         self.stripe.events.stop()
         self.stop_bridge()
@@ -176,11 +197,13 @@ class Town:
         self._process = None
 
     def install(self) -> None:
-        """What an operator does once: register the webhooks."""
+        """What an operator does once: register the webhooks, and make the first key that signs for Totara."""
         from bridge.commands.shop import install_webhooks
 
         bridge = Bridge(self.settings)
         install_webhooks(bridge)
+        if not bridge.keys.all():
+            bridge.keys.first()
         bridge.store.close()
 
     def alive(self) -> bool:

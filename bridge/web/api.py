@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from bridge.my_courses import MyCourse
 from bridge.often import Often
 from bridge.sso import SignOn
 from bridge.store.work import Work
+from bridge.web.browser import words_asked_for
 
 #: Questions about one customer that one process answers within a minute.
 MOST_A_MINUTE = 60
@@ -55,7 +57,8 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
             return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
         if often(customer):
             return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
-        found = [_as_json(course) for course in sign_on.courses_of(customer)]
+        words = words_asked_for()
+        found = [_as_json(course, words) for course in sign_on.courses_of(customer)]
         return _answer({"customer": customer, "courses": found, "checked_at": _moment(datetime.now(UTC))})
 
     @blueprint.post("/pokes")
@@ -75,13 +78,13 @@ def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Respons
     return answer
 
 
-def _as_json(course: MyCourse) -> dict[str, Any]:
-    """A course as the shop shows it. What Totara would have to be asked for is not known here: null."""
+def _as_json(course: MyCourse, words: Mapping[str, str]) -> dict[str, Any]:
+    """A course as the shop shows it, its reason in words. What only Totara could tell is not known here: null."""
     return {
         "item": f"{course.item.kind}:{course.item.id}",
         "name": course.name,
         "state": course.standing,
-        "reason": course.reason or "",
+        "reason": words[course.reason] if course.reason else "",
         "target": str(course.target),
         "starts": _moment(course.starts),
         "until": _moment(course.until),

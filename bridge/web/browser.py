@@ -79,10 +79,15 @@ class Browser:
     ) -> Response:
         """A page of ours, in the visitor's language. ``posts_to`` is the one other site that its form may go to."""
         nonce = secrets.token_urlsafe(16)
-        words = words_for(language or request.accept_languages.best_match(["en", "fr"]) or "en")
+        words = words_for(language) if language else words_asked_for()
         html = render_template(f"{name}.html.j2", words=words, nonce=nonce, shop=self._sign_on.shop_url, **values)
         answer = Response(html, status, mimetype="text/html")
         return strict(answer, nonce=nonce, posts_to=posts_to)
+
+
+def words_asked_for() -> Mapping[str, str]:
+    """The words of the language that the request asks for."""
+    return words_for(request.accept_languages.best_match(["en", "fr"]) or "en")
 
 
 def strict(answer: R, *, nonce: str = "", posts_to: str = "") -> R:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.domain.targets import Place, read_target
+from bridge.domain.letters import Reason
+from bridge.domain.targets import HOME, Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
-from bridge.sso import SignOn, State
+from bridge.sso import Seen, SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, strict
 
@@ -39,10 +41,11 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         """Nobody is refused because something is down: the same address looks again."""
-        answer = redirect(request.url, HTTPStatus.SEE_OTHER) if request.method == "GET" else refused()
+        seen = Seen(State.LOOKING, HOME)
+        answer = browser.page("state", seen=seen) if request.method == "GET" else refused()
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         answer.headers["Retry-After"] = "5"
-        return strict(answer)
+        return answer
 
     @blueprint.get("/.well-known/jwks.json")
     def jwks() -> Response:
@@ -75,12 +78,12 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         while seen.state is State.LOOKING and time.monotonic() < until:
             time.sleep(_PAUSE)
             seen = sign_on.look(visit)
+        if seen.target.place in (Place.COURSES, Place.TEAM):
+            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
         if seen.state is State.LOOKING and not request.args.get("again"):
             return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
         if seen.state is not State.READY:
             return browser.page("state", seen=seen)
-        if seen.target.place in (Place.COURSES, Place.TEAM):
-            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
         return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
 
     @blueprint.get("/sso/totara")
@@ -95,12 +98,16 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         try:
             token = sign_on.site_token(visit, nonce)
         except Refused:
-            # The way on tells why; but where it would lead straight back here, nobody is sent in a circle.
-            seen = sign_on.look(visit)
-            circle = seen.state is State.READY and seen.target.place not in (Place.COURSES, Place.TEAM)
-            return refused() if circle else strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+            return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"
         return browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
+
+    def stopped(visit: Visit) -> Response:
+        """For whom there is no way on to Totara. Sent to where all seems ready, they would come back here for ever."""
+        seen = sign_on.look(visit)
+        if seen.state is not State.READY or seen.target.place in (Place.COURSES, Place.TEAM):
+            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+        return browser.page("state", seen=replace(seen, state=State.WAITING, reason=Reason.OTHER))
 
     @blueprint.get("/learn")
     def learn() -> Response:

@@ -45,8 +45,9 @@ final class Bridge {
 				'redirection'         => 0,
 				'limit_response_size' => self::MOST_BYTES,
 				'headers'             => array(
-					'Accept'        => 'application/json',
-					'Authorization' => 'Bearer ' . self::token( 'read', array( 'sub' => (string) $subject ) ),
+					'Accept'          => 'application/json',
+					'Accept-Language' => str_replace( '_', '-', determine_locale() ),
+					'Authorization'   => 'Bearer ' . self::token( 'read', array( 'sub' => (string) $subject ) ),
 				),
 			)
 		);

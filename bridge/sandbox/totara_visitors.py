@@ -1,0 +1,169 @@
+"""The embedded Totara for somebody who is signed in: the login page, the dashboard, a course; and how one gets in.
+
+There are no passwords: the one way in is the bridge's plugin.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from flask import Response, abort, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from bridge.sandbox.totara_sign_on import NotLetIn, Session
+from bridge.sandbox.totara_text import cleaned, in_language
+from bridge.sandbox.totara_things import Course, User
+
+if TYPE_CHECKING:
+    from bridge.sandbox.totara import Totara
+
+COOKIE = "TotaraSession"
+REFUSED = "Signing in with the academy shop did not work. Please start again from the shop, or sign in here."
+_SCRIPT = "document.forms[0].submit();"
+_TOKEN = re.compile(r"[\w.-]{1,4096}", re.ASCII)
+
+
+class Visitors:
+    """The pages of one site, as views."""
+
+    def __init__(self, totara: Totara) -> None:
+        self._totara = totara
+        self._sign_on = totara.sign_on
+
+    # --- who is there ----------------------------------------------------------------------------------------------
+
+    def _session(self) -> tuple[str, Session]:
+        name = request.cookies.get(COOKIE, "")
+        return name, self._sign_on.find_session(name)
+
+    def visitor(self) -> User | None:
+        """Who is signed in in the browser that asks."""
+        return self._sign_on.user(self._session()[1])
+
+    def _with(self, answer: AnyResponse, name: str) -> AnyResponse:
+        # Totara's cookie does not say; browsers then take it for this. A form of another site comes without it.
+        answer.set_cookie(COOKIE, name, httponly=True, samesite="Lax", path="/")
+        return answer
+
+    def _strict(self, answer: AnyResponse) -> AnyResponse:
+        answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+        return answer
+
+    # --- the plugin ------------------------------------------------------------------------------------------------
+
+    def start(self) -> AnyResponse:
+        """start.php: a nonce for this browser, and on to the bridge."""
+        name, session = self._session()
+        try:
+            address = self._sign_on.begin(session)
+        except NotLetIn as refused:
+            return self._refuse(name, session, refused)
+        answer = redirect(address, HTTPStatus.SEE_OTHER)
+        return self._strict(self._with(answer, self._sign_on.keep(name, session)))
+
+    def login(self) -> AnyResponse:
+        """login.php: takes the token that the bridge made for this browser."""
+        name, session = self._session()
+        token = request.form.get("token", "")
+        if not _TOKEN.fullmatch(token):
+            return self._refuse(name, session, NotLetIn("malformed"))
+        if not request.form.get("again") and not session.nonces:
+            # The browser may have kept its cookie back, as the form came from another site. It has one more chance.
+            return self._post_again(token)
+        try:
+            user, target, jti = self._sign_on.accept(token, name, session)
+        except NotLetIn as refused:
+            return self._refuse(name, session, refused)
+        if session.user_id not in (0, user.id):
+            fresh = self._sign_on.renew(name, Session())
+            self._sign_on.hand_over(jti, fresh)
+            return self._with(self._post_again(token), fresh)
+        self._sign_on.log.append(("accepted", "", user.id))
+        answer = redirect(target, HTTPStatus.SEE_OTHER)
+        if session.user_id != user.id:
+            session.user_id, session.wanted = user.id, ""
+            name = self._sign_on.renew(name, session)
+        return self._strict(self._with(answer, name))
+
+    def _post_again(self, token: str) -> AnyResponse:
+        page = make_response(render_template("totara_again.html", token=token, script=_SCRIPT))
+        digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+        policy = f"default-src 'none'; script-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'"
+        page.headers["Content-Security-Policy"] = policy
+        return self._strict(page)
+
+    def _refuse(self, name: str, session: Session, refused: NotLetIn) -> AnyResponse:
+        """One and the same message for every reason; the reason goes to the log."""
+        self._sign_on.log.append(("refused", refused.reason, refused.user_id))
+        session.message = REFUSED
+        answer = redirect("/login/index.php", HTTPStatus.SEE_OTHER)
+        return self._strict(self._with(answer, self._sign_on.keep(name, session)))
+
+    # --- pages -----------------------------------------------------------------------------------------------------
+
+    def login_page(self) -> Response:
+        """The login page, and once what went wrong."""
+        _, session = self._session()
+        message, session.message = session.message, ""
+        page = render_template("totara_login.html", message=message, button=bool(self._sign_on.bridge_url))
+        return make_response(page)
+
+    def logout(self) -> AnyResponse:
+        """Asks first, since a link of another site could lead here; then the session is ended."""
+        if request.method == "GET":
+            return make_response(render_template("totara_logout.html"))
+        self._sign_on.sessions.pop(self._session()[0], None)
+        answer = redirect("/login/index.php", HTTPStatus.SEE_OTHER)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    def _to_login(self) -> AnyResponse:
+        """Sign in first; the page that was wanted is kept in the session."""
+        name, session = self._session()
+        session.wanted = f"{request.path}?{quote(request.query_string, safe='=&')}".removesuffix("?")
+        return self._with(redirect("/login/index.php", HTTPStatus.SEE_OTHER), self._sign_on.keep(name, session))
+
+    def dashboard(self) -> AnyResponse:
+        """Whoever is signed in, and their courses."""
+        user = self.visitor()
+        if user is None:
+            return self._to_login()
+        with self._totara.lock:
+            courses = [course for course in self._totara.courses.values() if self._opens(user, course)]
+            return make_response(render_template("totara_dashboard.html", courses=courses))
+
+    def course(self) -> AnyResponse:
+        """A course, for its learners; 403 for everybody else who is signed in."""
+        course = self._totara.courses.get(request.args.get("id", 0, int)) or abort(HTTPStatus.NOT_FOUND)
+        user = self.visitor()
+        if user is None:
+            return self._to_login()
+        with self._totara.lock:
+            opens = self._opens(user, course)
+            summary = cleaned(in_language(course.summary))
+            done = (user.id, course.id) in self._totara.completions
+            page = render_template("totara_learn.html", course=course, summary=summary, opens=opens, done=done)
+        return make_response(page, HTTPStatus.OK if opens else HTTPStatus.FORBIDDEN)
+
+    def _opens(self, user: User, course: Course) -> bool:
+        return self._totara.reachable(user.id, course.id)
+
+
+def install(totara: Totara) -> None:
+    """Answer for the pages of those who sign in."""
+    visitors, app = Visitors(totara), totara.app
+    app.context_processor(lambda: {"visitor": visitors.visitor(), "sitename": totara.sitename})
+    for rule, name, view, methods in (
+        ("/auth/bridge/start.php", "start", visitors.start, ["GET"]),
+        ("/auth/bridge/login.php", "login", visitors.login, ["POST"]),
+        ("/login/index.php", "login_page", visitors.login_page, ["GET"]),
+        ("/login/logout.php", "logout", visitors.logout, ["GET", "POST"]),
+        ("/totara/dashboard/index.php", "dashboard", visitors.dashboard, ["GET"]),
+        ("/course/view.php", "learn", visitors.course, ["GET"]),
+    ):
+        app.add_url_rule(rule, name, view, methods=methods)

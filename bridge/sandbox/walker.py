@@ -1,0 +1,91 @@
+"""A browser for the tour, as far as it needs one: it keeps cookies, follows redirects, and sends forms off that pages
+send off by themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from bridge.sandbox.shop_hooks import outgoing
+
+#: Pages that one click may lead through, and seconds that one may take to answer.
+MOST_PAGES, PATIENCE = 12, 30
+
+
+class _Page(HTMLParser):
+    """What a page has that leads on: links by the words on them, its forms, and whether it goes on by itself."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: dict[str, str] = {}
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self.refreshes = False
+        self.submits = ".submit()" in text
+        self._link: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note where it leads."""
+        has = {name: value or "" for name, value in attrs}
+        if tag == "a":
+            self._link = has.get("href")
+        elif tag == "form" and not self.action:
+            self.action = has.get("action", "")
+        elif tag == "input" and has.get("type") == "hidden":
+            self.fields[has["name"]] = has.get("value", "")
+        elif tag == "meta" and has.get("http-equiv") == "refresh":
+            self.refreshes = True
+
+    def handle_data(self, data: str) -> None:
+        """Note what a link says."""
+        if self._link is not None and data.strip():
+            self.links[data.strip()], self._link = self._link, None
+
+
+class Walker:
+    """One person's browser. Pages that fail are answers like others; ConnectionError where nobody answers."""
+
+    def __init__(self) -> None:
+        self._session = outgoing()
+
+    def go(self, url: str) -> requests.Response:
+        """The page at an address, once nothing leads on from it by itself."""
+        return self._settled(self._session.get(url, timeout=PATIENCE))
+
+    def send(self, url: str, **fields: str | int) -> requests.Response:
+        """The page that a form leads to."""
+        return self._settled(self._session.post(url, fields, timeout=PATIENCE))
+
+    def click(self, page: requests.Response, words: str) -> requests.Response:
+        """The page that a link leads to. KeyError if there is none with these words."""
+        return self.go(urljoin(page.url, _Page(page.text).links[words]))
+
+    def _settled(self, answer: requests.Response) -> requests.Response:
+        for _ in range(MOST_PAGES):
+            page = _Page(answer.text) if answer.headers.get("Content-Type", "").startswith("text/html") else None
+            if page and page.submits and page.action:
+                answer = self._submitted(answer.url, page)
+            elif page and page.refreshes:
+                time.sleep(1.0)
+                answer = self._session.get(answer.url, timeout=PATIENCE)
+            else:
+                break
+        return answer
+
+    def _submitted(self, url: str, page: _Page) -> requests.Response:
+        parts = urlsplit(url)
+        headers = {"Origin": f"{parts.scheme}://{parts.netloc}"}
+        return self._session.post(urljoin(url, page.action), page.fields, headers=headers, timeout=PATIENCE)
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie, "" for none."""
+        return str(self._session.cookies.get(name, ""))
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._session.close()
