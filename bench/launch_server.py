@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench.floor_server import Application, application
 from bridge.commands.run import WebServer
@@ -52,7 +54,8 @@ class Floor(WebServer):
 def _floor(settings: Settings) -> Application:
     """POST: verify a token, insert. GET: sign one, and show it."""
     secret = settings.sso.shop_secrets[0].get_secret_value()
-    key = new_key_pem()
+    key = load_pem_private_key(new_key(utc_now(), utc_now()).private.encode(), None)
+    assert isinstance(key, RSAPrivateKey)
     keep = application(settings.database.url.get_secret_value())
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -77,11 +80,6 @@ class _Read:
     def read(self, _size: int) -> bytes:
         """All of it."""
         return self._body
-
-
-def new_key_pem() -> str:
-    """The private half of a new key of the bridge's kind."""
-    return new_key(utc_now(), utc_now()).private
 
 
 if __name__ == "__main__":

@@ -41,9 +41,16 @@ class Stage:
         self.world = World(url, sso={"shop_secrets": [SECRET], "wait_seconds": 0})
         # A port has to be known before there can be an application that knows it.
         self._served = Served(lambda environ, start: self._app(environ, start)).start()
-        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url})
-        self._app: Any = self.bridge.web()
+        self.shop = self.world.bridge.settings.shop.url
+        self.shop_is_at(self.shop)
         self.bridge.keys.first()
+
+    def shop_is_at(self, address: str) -> None:
+        """Browsers see the shop at this address from now on."""
+        self.shop = address
+        sso = {"shop_secrets": [SECRET], "wait_seconds": 0, "shop_address": address}
+        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url}, sso=sso)
+        self._app: Any = self.bridge.web()
 
     def stop(self) -> None:
         """Answer no more."""
@@ -66,7 +73,7 @@ class Stage:
         """What the shop's plugin would sign."""
         now = int(self.world.now().timestamp())
         claims = {
-            "iss": self.bridge.settings.shop.url,
+            "iss": self.shop,
             "aud": self.url,
             "sub": str(customer),
             "email": email,
@@ -78,15 +85,19 @@ class Stage:
         return jwt.encode(claims, SECRET, algorithm="HS256", headers={"typ": "launch+jwt"})
 
     def comes(self, page: Page, token: str) -> None:
-        """A browser comes from the shop with a token."""
-        page.go(f"{self.bridge.settings.shop.url}/")
+        """A browser comes from the shop with a token, and is with the bridge, or further on."""
+        page.go(f"{self.shop}/")
+        self.posts(page, token)
+        page.wait(f"!location.href.startsWith({json.dumps(self.shop)}) && document.readyState === 'complete'")
+
+    def posts(self, page: Page, token: str) -> None:
+        """The page, one of the shop's, hands a token over."""
         page.evaluate(
             "(() => { const form = document.createElement('form'); form.method = 'post';"
             f"form.action = {json.dumps(self.url + '/sso/launch')};"
             f"form.innerHTML = '<input type=hidden name=token value={token}>';"
             "document.body.append(form); form.submit(); })(); true"
         )
-        page.wait(f"location.href.startsWith({json.dumps(self.url)}) && document.readyState === 'complete'")
 
 
 def _bought(stage: Stage) -> dict[str, int]:

@@ -1,0 +1,57 @@
+"""Stories in a real browser, where it decides what is sent and what may be gone on to. Needs Chromium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser import Browser, Page, find_chromium
+from tests.conftest import NEEDED
+from tools.pictures import MIA, Stage, stage_of
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="there is no Chromium on this machine")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    assert CHROMIUM is not None
+    with Browser(CHROMIUM) as browser:
+        yield browser.page()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with stage_of() as made:
+        yield made
+
+
+def bought(stage: Stage) -> int:
+    """Mia has bought a course, and has it."""
+    mia = stage.world.shop.add_customer(MIA, first_name="Mia", last_name="Moor")
+    _, product = stage.course("Rules of origin")
+    stage.world.look(stage.world.shop.place_order([(product, 1)], customer_id=mia, email=MIA))
+    return mia
+
+
+def test_a_click_in_the_list_of_courses_leads_on_to_totara(stage: Stage, page: Page) -> None:
+    """Chromium holds what a form leads on to against our policy too."""
+    stage.comes(page, stage.token(bought(stage), MIA, "courses"))
+    page.wait("location.pathname === '/learn'")
+    page.click('form[action="/learn/go"] button')
+    page.wait(f"location.href === {json.dumps(stage.bridge.settings.totara.url + '/auth/bridge/start.php')}")
+
+
+def test_whoever_came_from_totara_goes_on_there_after_signing_in_to_a_shop_on_another_site(
+    stage: Stage, page: Page
+) -> None:
+    """localhost and 127.0.0.1 are two sites: the cookie that remembers it does not come with the shop's POST."""
+    mia = bought(stage)
+    shop = stage.bridge.settings.shop.url.replace("127.0.0.1", "localhost")
+    stage.shop_is_at(shop)
+    page.go(f"{stage.url}/sso/totara?nonce={'0' * 32}")
+    assert page.url == f"{shop}/?academy_bridge=launch&target=resume"
+    stage.posts(page, stage.token(mia, MIA, "resume"))
+    page.wait(f"location.href === {json.dumps(stage.bridge.settings.totara.url + '/auth/bridge/login.php')}")
