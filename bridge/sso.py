@@ -42,6 +42,8 @@ SITE_TOKEN_LIFE = 60
 MOST_REFUSALS = 100
 #: These name no page of Totara: it goes on to the one that was wanted there.
 _SAYS_NOTHING = (Place.RESUME, Place.COURSES, Place.TEAM)
+#: For so long after somebody came in, any order that is still to be looked at may be theirs.
+NEW_ORDERS = timedelta(minutes=2)
 #: A visit is written down as seen at most this often.
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -235,7 +237,8 @@ class SignOn:
         things = [(CUSTOMER, visit.customer_id), (LEARNER, person.id if person else None)]
         if any(number is not None and self._work.is_due(kind, str(number)) for kind, number in things):
             return True
-        return self._work.is_due(ORDER)
+        # Which orders are theirs is not known before they were looked at. Others' are no reason to wait for long.
+        return visit.began > self._now() - NEW_ORDERS and self._work.is_due(ORDER)
 
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""

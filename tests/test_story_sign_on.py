@@ -147,6 +147,16 @@ def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia:
     assert world.totara.user_by_email(NIA) is None
 
 
+def test_orders_of_others_keep_nobody_waiting_for_long(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="course:77")), browser)
+    world.settle()
+    world.owe("order", world.shop.place_order([(world.sell(world.course("ONE")), 1)], email="ida@guest.test"))
+    assert "Just a moment" in browser.get("/sso/go", follow_redirects=True).text
+    world.clock.advance(minutes=3)
+    assert "Nothing to go to" in browser.get("/sso/go", follow_redirects=True).text
+
+
 def test_what_waits_for_a_person_is_said_in_words_that_tell_no_more(world: World, nia: int) -> None:
     """The address has an account there already, of a member's officer: it was left alone."""
     course = world.course("ONE")
