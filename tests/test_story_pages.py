@@ -39,19 +39,18 @@ def bought(stage: Stage) -> int:
 def test_a_click_in_the_list_of_courses_leads_on_to_totara(stage: Stage, page: Page) -> None:
     """Chromium holds what a form leads on to against our policy too."""
     stage.comes(page, stage.token(bought(stage), MIA, "courses"))
+    stage.world.settle()
     page.wait("location.pathname === '/learn'")
     page.click('form[action="/learn/go"] button')
-    page.wait(f"location.href === {json.dumps(stage.bridge.settings.totara.url + '/auth/bridge/start.php')}")
+    page.wait(f"location.href.startsWith({json.dumps(stage.bridge.settings.totara.url)})")
 
 
-def test_whoever_came_from_totara_goes_on_there_after_signing_in_to_a_shop_on_another_site(
-    stage: Stage, page: Page
-) -> None:
+def test_what_was_come_for_is_found_again_after_signing_in_to_a_shop_on_another_site(stage: Stage, page: Page) -> None:
     """localhost and 127.0.0.1 are two sites: the cookie that remembers it does not come with the shop's POST."""
     mia = bought(stage)
     shop = stage.bridge.settings.shop.url.replace("127.0.0.1", "localhost")
     stage.shop_is_at(shop)
-    page.go(f"{stage.url}/sso/totara?nonce={'0' * 32}")
+    page.go(f"{stage.url}/learn")
     assert page.url == f"{shop}/?academy_bridge=launch&target=resume"
     stage.posts(page, stage.token(mia, MIA, "resume"))
-    page.wait(f"location.href === {json.dumps(stage.bridge.settings.totara.url + '/auth/bridge/login.php')}")
+    page.wait(f"location.href === {json.dumps(stage.url + '/learn')}")
