@@ -136,27 +136,21 @@ final class Places {
 	}
 
 	/**
-	 * Where an order's buyer can go. Guests have no account here: the bridge's own page signs them in by mail.
+	 * Where an order's buyer can go. Guests have no account here by which they could be signed in.
 	 *
 	 * @param WC_Order $order A paid order.
 	 * @return array<int,array{url:string,label:string}>
 	 */
 	private static function ways( WC_Order $order ): array {
-		$whom  = Product::for_whom( $order );
-		$guest = ! $order->get_customer_id();
-		$ways  = array();
-		if ( isset( $whom['me'] ) ) {
-			$ways[] = array(
-				'url'   => $guest ? Settings::address() . '/learn' : Launch::url( 'order:' . $order->get_id() ),
+		$whom = Product::for_whom( $order );
+		if ( ! isset( $whom['me'] ) || ! $order->get_customer_id() ) {
+			return array();
+		}
+		return array(
+			array(
+				'url'   => Launch::url( 'order:' . $order->get_id() ),
 				'label' => __( 'Start learning', 'academy-bridge' ),
-			);
-		}
-		if ( isset( $whom['team'] ) && ! $guest ) {
-			$ways[] = array(
-				'url'   => Launch::url( 'team' ),
-				'label' => __( 'Give places to your team', 'academy-bridge' ),
-			);
-		}
-		return $ways;
+			),
+		);
 	}
 }
