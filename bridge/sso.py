@@ -200,10 +200,10 @@ class SignOn:
 
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
-        target, now = read_target(visit.target), self._now()
+        target = read_target(visit.target)
         with self._store.read() as connection:
             person = self.person(connection, visit)
-            courses = my_courses(connection, person.id, now) if person else []
+            courses = self._courses(connection, person)
             if target.place is Place.ORDER:
                 target = self._of_order(connection, target, person, courses)
         busy = self._busy(visit, person)
@@ -225,12 +225,9 @@ class SignOn:
         row = ledger.find_order(connection, target.id)
         if person is None or row is None or row.person_id != person.id:
             return HOME
-        of_it = {course.item for course in courses if course.item in ledger.items_of_order(connection, target.id)}
-        return (
-            next(course.target for course in courses if course.item in of_it)
-            if len(of_it) == 1
-            else Target(Place.COURSES)
-        )
+        given = ledger.items_of_order(connection, target.id)
+        of_it = [course.target for course in courses if course.item in given]
+        return of_it[0] if len(of_it) == 1 else Target(Place.COURSES)
 
     def _busy(self, visit: Visit, person: Person | None) -> bool:
         """Whether something is still being looked at that could change what the visitor sees."""
@@ -243,14 +240,15 @@ class SignOn:
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""
         with self._store.read() as connection:
-            person = self.person(connection, visit)
-            return my_courses(connection, person.id, self._now()) if person else []
+            return self._courses(connection, self.person(connection, visit))
 
     def courses_of(self, customer_id: int) -> list[MyCourse]:
         """The same of a customer of the shop."""
         with self._store.read() as connection:
-            person = people.find_person(connection, Identity(customer_id, None))
-            return my_courses(connection, person.id, self._now()) if person else []
+            return self._courses(connection, people.find_person(connection, Identity(customer_id, None)))
+
+    def _courses(self, connection: Connection, person: Person | None) -> list[MyCourse]:
+        return my_courses(connection, person.id, self._now()) if person else []
 
     def is_form_of(self, visit: Visit, word: str) -> bool:
         """Whether a form is one of ours, given to this visitor."""

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import responses
@@ -25,15 +25,19 @@ from tests.world import Offering, Run, World, environment, logging_kept
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
 
+def not_here(message: str) -> NoReturn:
+    """Skip what this machine can't run, or fail where nothing may be skipped."""
+    if NEEDED:
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server."""
     binaries = find_binaries()
     if binaries is None:
-        message = "no PostgreSQL server on this machine: apt-get install postgresql"
-        if NEEDED:
-            pytest.fail(message)
-        pytest.skip(message)
+        not_here("no PostgreSQL server on this machine: apt-get install postgresql")
     running = Cluster(binaries)
     yield running
     running.stop()
@@ -151,10 +155,13 @@ def bridge_command(world: World) -> Run:
 def storefront_packages() -> None:
     """What a shop and a browser on this machine need: skips without it, or fails where nothing may be skipped."""
     if missing := what_is_missing():
-        message = f"not on this machine: apt-get install {' '.join(missing)}"
-        if NEEDED:
-            pytest.fail(message)
-        pytest.skip(message)
+        not_here(f"not on this machine: apt-get install {' '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def php_program() -> str:
+    """Where PHP's command line is."""
+    return shutil.which("php") or not_here("no PHP on this machine: apt-get install php-cli")
 
 
 @pytest.fixture(scope="module")

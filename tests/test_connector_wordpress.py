@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,24 +18,11 @@ import pytest
 
 from bridge.domain.catalogue import sold_by
 from bridge.domain.offers import META, Offer, offer_from_meta, read_item
-from tests.conftest import NEEDED
 from tests.wordpress import PHP_FILES, PLUGIN
 
 SECRET = "shared-between-shop-and-bridge_0123456789"
 SOURCES = sorted(PLUGIN.rglob("*.php"))
 Php = Callable[..., list[Any]]
-
-
-@pytest.fixture(scope="module")
-def php_program() -> str:
-    """The machine's PHP."""
-    found = shutil.which("php")
-    if found is None:
-        message = "no PHP on this machine: apt-get install php-cli"
-        if NEEDED:
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
 
 
 @pytest.fixture(scope="module")
