@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
+LINKS = "links"  # letters with a link, for whoever asked for one
 CUSTOMER = "customer"  # what somebody who signs in has bought lately
 SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
-RECONCILE, SEAL = "reconcile", "seal"
+RECONCILE, SEAL, TIDY = "reconcile", "seal", "tidy"
 ALL = "all"  # the key of work that is about everything
 
 #: What each kind of work can't do without: while one of them is down, the work waits undisturbed.
@@ -20,10 +21,12 @@ SYSTEMS: Mapping[str, frozenset[str]] = {
     LEARNER: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),
+    LINKS: frozenset({"mail"}),
     SWEEP: frozenset({"shop"}),
     PAYMENTS: frozenset({"stripe"}),
     WATCH: frozenset(),
     CATALOGUE: frozenset({"shop", "totara"}),
     RECONCILE: frozenset({"shop"}),
     SEAL: frozenset(),
+    TIDY: frozenset(),
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import Connection
@@ -29,9 +29,10 @@ from bridge.shop_tokens import Launch, ShopTokens
 from bridge.store import audit, ledger, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.signon import Visit
+from bridge.store.signon import Visit, new_secret
 from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
+from bridge.ways_in import WaysIn
 from bridge.who import prove
 
 log = structlog.get_logger()
@@ -85,10 +86,9 @@ class SignOn:
         self._totara = totara
         self._keys = keys
         self._now = now
-        self.bridge_url = settings.server.public_url
-        self.shop_url = config.shop_address or settings.shop.url
+        self.ways = WaysIn(settings)
+        self.bridge_url, self.shop_url = self.ways.bridge_url, self.ways.shop_url
         self.site_url = settings.totara.url
-        self._shop_sign_in = config.shop_sign_in or f"{self.shop_url}/?academy_bridge=launch"
         self.wait_seconds = config.wait_seconds
         self.by_plugin = config.way == "plugin"
         self.tokens = ShopTokens(
@@ -97,10 +97,6 @@ class SignOn:
         self._refusing = Often(MOST_REFUSALS)
         self._idle = timedelta(minutes=config.idle_minutes)
         self._longest = timedelta(hours=config.session_hours)
-
-    def shop_sign_in(self, target: str) -> str:
-        """Where the shop's customers sign in, to come back here for a target."""
-        return f"{self._shop_sign_in}{'&' if '?' in self._shop_sign_in else '?'}target={quote(target)}"
 
     # --- coming in -------------------------------------------------------------------------------------------------
 
@@ -196,7 +192,9 @@ class SignOn:
         """Who visits; None for a customer of whom the ledger knows nothing yet."""
         if visit.customer_id is not None:
             return people.find_person(connection, Identity(visit.customer_id, None))
-        return people.get_person(connection, visit.person_id) if visit.person_id is not None else None
+        if visit.person_id is None:
+            return None
+        return people.get_person(connection, people.living_id(connection, visit.person_id))
 
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
@@ -308,11 +306,6 @@ def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
         preparing = course.reason is None and course.starts is None
         return Seen(State.LOOKING if preparing else State.WAITING, target, course.reason, course)
     return Seen(State.NOTHING, target, course.reason if course else None, course)
-
-
-def new_secret() -> str:
-    """What nobody can guess: 256 bits."""
-    return secrets.token_urlsafe(32)
 
 
 def origin_of(url: str) -> str:

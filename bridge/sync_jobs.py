@@ -26,6 +26,7 @@ from bridge.kinds import (
     CUSTOMER,
     LEARNER,
     LETTERS,
+    LINKS,
     NOTE,
     ORDER,
     PAYMENT,
@@ -34,15 +35,17 @@ from bridge.kinds import (
     SEAL,
     SUBSCRIPTION,
     SWEEP,
+    TIDY,
     WATCH,
 )
 from bridge.learners import Learners
 from bridge.mail import Mailer
+from bridge.mailed_links import MailedLinks
 from bridge.order_notes import OrderNotes
 from bridge.orders import Orders, Payments
 from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
-from bridge.store import audit, learning, ledger
+from bridge.store import audit, learning, ledger, signon
 from bridge.store.db import Store, utc_now
 from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
@@ -109,6 +112,7 @@ class Jobs:
         offers: Offers = NO_OFFERS,
         payments: Payments | None = None,
         mailer: Mailer | None = None,
+        links: MailedLinks | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
@@ -134,6 +138,8 @@ class Jobs:
             CATALOGUE: _plain(catalogue.sync),
             RECONCILE: _plain(self.reconcile),
             SEAL: _plain(self.seal),
+            TIDY: _plain(self.tidy),
+            **({LINKS: links.settle} if links is not None and links.there else {}),
             **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
             **({LETTERS: Telling(settings, store, work, totara, mailer, now).settle} if mailer else {}),
         }
@@ -297,6 +303,13 @@ class Jobs:
         while audit.seal(self._store) == 1000:
             pass
 
+    def tidy(self) -> None:
+        """Forget what has run out: of signing in."""
+        config, now = self._settings.sso, self._now()
+        idle, longest = timedelta(minutes=config.idle_minutes), timedelta(hours=config.session_hours)
+        with self._store.begin() as connection:
+            signon.tidy(connection, now, seen_before=now - idle, began_before=now - longest)
+
     def _watch_turn(self, _claim: Claim) -> Done | None:
         """While a system is away, look again soon: nobody should wait for the clock once it is back."""
         return None if self.watch() else Done(lambda connection: None, again_at=self._now() + LOOK_AGAIN)
@@ -373,6 +386,7 @@ class Clock:
             CATALOGUE: settings.catalogue.every_seconds,
             RECONCILE: settings.orders.reconcile_seconds,
             SEAL: 60.0,
+            TIDY: 3600.0,
             **({PAYMENTS: settings.stripe.sweep_seconds} if settings.stripe.secret_key else {}),
         }
         for kind, every in recurring.items():

@@ -24,6 +24,7 @@ from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
+from bridge.ways_in import WaysIn
 from bridge.worker import Done
 
 #: How many sweeps may fail in a row before we no longer know what the shop has sold.
@@ -50,6 +51,7 @@ class Telling:
         now: Callable[[], datetime],
     ) -> None:
         self._site = settings.totara.url
+        self._ways = WaysIn(settings)
         self._language = settings.mail.language
         self._soon = timedelta(days=settings.mail.soon_days)
         self._swept = timedelta(seconds=settings.orders.sweep_seconds)
@@ -108,6 +110,7 @@ class Telling:
     ) -> None:
         keys = [fact.key for fact in about]
         items = [fact.item for fact in about if fact.item in seats]
+        ready = [fact.item for fact in about if fact.kind is Letter.READY]
         message = Message(
             kind=about[0].kind,
             to_address=person.email,
@@ -116,6 +119,7 @@ class Telling:
             courses=tuple(CourseLine(names[fact.item], self._page(fact.item), fact.until) for fact in about),
             reason=about[0].reason,
             order_numbers=tuple(sorted({str(seats[item].order_id) for item in items if seats[item].order_id})),
+            start_url=self._ways.for_learner(person.customer_id is not None, ready) if ready else "",
         )
         with self._store.begin() as connection:
             learning.begin_letters(self._store, connection, person.id, keys, self._now())

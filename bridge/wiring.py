@@ -22,6 +22,7 @@ from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
+from bridge.mailed_links import MailedLinks
 from bridge.oidc import Provider
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
@@ -34,8 +35,10 @@ from bridge.store.work import Work
 from bridge.stripe_client import StripeClient
 from bridge.sync_jobs import Clock, Jobs
 from bridge.totara_client import TotaraClient
+from bridge.ways_in import WaysIn
 from bridge.web.api import api
 from bridge.web.entrance import entrance
+from bridge.web.links import by_link
 from bridge.web.oidc import oidc
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
@@ -172,6 +175,7 @@ class Bridge:
             offers=self.offers,
             payments=StripePayments(self.stripe) if self.stripe else None,
             mailer=self.mailer,
+            links=self.links,
             now=self.now,
         )
 
@@ -212,8 +216,9 @@ class Bridge:
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
-        if self.sign_on is not None:
+        if self.sign_on is not None and self.links is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
+            app.register_blueprint(by_link(self.sign_on, self.links))
             app.register_blueprint(api(self.sign_on, self.work))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
@@ -235,6 +240,12 @@ class Bridge:
         if not self.settings.sso.shop_secrets:
             return None
         return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.now)
+
+    @cached_property
+    def links(self) -> MailedLinks | None:
+        """Signing in by mailed links, beside signing in from the shop."""
+        ways = WaysIn(self.settings)
+        return MailedLinks(self.store, self.work, self.mailer, ways, self.now) if ways.open else None
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

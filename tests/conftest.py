@@ -19,6 +19,7 @@ from bridge.store.db import Store, migrate
 from bridge.store.models import metadata
 from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, find_binaries
+from tests.test_mail import Inbox, Server
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -124,6 +125,21 @@ def make_world(database: str) -> Iterator[Callable[..., World]]:
 def world(make_world: Callable[..., World]) -> World:
     """A world as most tests want it."""
     return make_world()
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    """What a mail server was given."""
+    return Inbox()
+
+
+@pytest.fixture
+def server(inbox: Inbox) -> Iterator[Server]:
+    """A mail server."""
+    running = Server(inbox)
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

@@ -66,9 +66,10 @@ def letters(folder: Path | None = None, **others: object) -> Letters:
 
 
 def letter(kind: Letter, language: str = "en", **others: object) -> Message:
-    """A letter of this kind about one course."""
+    """A letter of this kind about one course, or with a link."""
     reason = next(iter(REASONS[kind]), None)
-    made = Message(kind, "marie@example.org", "Marie", language, (COURSE,), reason, ("1041",))
+    link = f"{SITE}/link#secret" if kind is Letter.LINK else ""
+    made = Message(kind, "marie@example.org", "Marie", language, (COURSE,), reason, ("1041",), link)
     return replace(made, **others)  # type: ignore[arg-type]
 
 
@@ -93,6 +94,19 @@ def test_every_reason_belongs_to_a_letter() -> None:
 def test_a_letter_is_about_something() -> None:
     with pytest.raises(ValueError, match="at least one course"):
         letter(Letter.READY, courses=())
+
+
+def test_a_letter_with_a_link_has_one() -> None:
+    with pytest.raises(ValueError, match="has one"):
+        letter(Letter.LINK, start_url="")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_letter_with_a_link_leads_by_it_and_greets_by_no_link(language: str) -> None:
+    written = letters().write(letter(Letter.LINK, language, name="Win at https://evil.example", courses=()))
+    assert f"{SITE}/link#secret" in written.text.split()
+    assert f"{SITE}/link#secret" in Seen(written.html).links
+    assert "evil" not in written.text + written.html
 
 
 def test_a_letter_that_access_ends_soon_tells_when_for_each_course() -> None:
@@ -274,7 +288,7 @@ NASTY = '<script>alert("x")</script> & </td>\r\nSubject: {{ site_url }}'
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", Letter)
+@pytest.mark.parametrize("kind", [kind for kind in Letter if kind is not Letter.LINK])
 def test_what_others_typed_is_text_and_nothing_else(language: str, kind: Letter) -> None:
     message = letter(
         kind, language, name=NASTY, order_numbers=(NASTY,), courses=(CourseLine(NASTY, f'{SITE}/"><script>', UNTIL),)

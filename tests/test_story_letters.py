@@ -15,19 +15,6 @@ from tests.world import Offering, World
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
-
-
-@pytest.fixture
-def server(inbox: Inbox) -> Iterator[Server]:
-    running = Server(inbox)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
 def world(make_world: Callable[..., World], server: Server) -> World:
     return make_world(mail=mail(server))
 

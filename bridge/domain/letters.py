@@ -1,4 +1,4 @@
-"""What learners are written: four kinds of letter, and what each one tells. How it is worded is a template's affair."""
+"""What learners are written: the kinds of letter, and what each one tells. How it is worded is a template's affair."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Letter(StrEnum):
     WAITING = "waiting"
     ENDS_SOON = "ends_soon"
     ENDED = "ended"
+    LINK = "link"  # one that signs in, for whoever asked for it
 
 
 class Reason(StrEnum):
@@ -46,6 +47,7 @@ REASONS: Mapping[Letter, tuple[Reason, ...]] = {
         Reason.NOT_PAID,
         Reason.OTHER,
     ),
+    Letter.LINK: (),
 }
 
 
@@ -69,7 +71,7 @@ class Message:
     """One letter to one person: all that a template may tell.
 
     ``language`` is a code as the shop or Totara writes it ("fr", "fr_CA"), "" when it is not known. ``start_url`` is a
-    link that signs the learner in, "" when there is none. Raises ValueError for what no letter could say.
+    link that leads there by way of signing in, "" when there is none. Raises ValueError for what no letter could say.
     """
 
     kind: Letter
@@ -82,7 +84,9 @@ class Message:
     start_url: str = ""
 
     def __post_init__(self) -> None:
-        if not self.courses:
+        if self.kind is Letter.LINK and not self.start_url:
+            raise ValueError("a letter with a link has one")
+        if self.kind is not Letter.LINK and not self.courses:
             raise ValueError("a letter is about at least one course")
         allowed = REASONS[self.kind]
         if (self.reason in allowed) is not bool(allowed) or (self.reason is not None and not allowed):

@@ -23,16 +23,23 @@ _COURSES = (
         datetime(2027, 6, 15, 22, 0, tzinfo=UTC),
     ),
 )
+_LINK = "https://bridge.example.org/sso/link/open#Qm9uam91ci4gQ2UgbidlY3QgcGFzIHVuIHNlY3JldC4"
 
 
 def sample(kind: Letter, *, to_address: str = "learner@example.org", language: str = "") -> Message:
-    """One letter of this kind, about two courses."""
+    """One letter of this kind, about two courses, or with a link."""
+    if kind is Letter.LINK:
+        return Message(kind, to_address, "Marie", language, (), start_url=_LINK)
     reason = next(iter(REASONS[kind]), None)
     return Message(kind, to_address, "Marie", language, _COURSES, reason, ("1041",))
 
 
 def samples(kind: Letter) -> Iterator[Message]:
     """Letters of this kind that together say all that such a letter can say."""
+    if kind is Letter.LINK:
+        yield sample(kind)
+        yield replace(sample(kind), name="")
+        return
     reasons: tuple[Reason | None, ...] = REASONS[kind] or (None,)
     for reason in reasons:
         full = replace(sample(kind), reason=reason)

@@ -351,6 +351,25 @@ visits = _table(
 )
 Index("ix_visits_person_id", visits.c.person_id)
 
+# Addresses to which somebody asked for a link: as they were typed, until the letter is written or nobody waits for it.
+link_requests = _table(
+    "link_requests",
+    Column("id", Id, primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# Links that were mailed, by the digest of their secret. To open one is to delete it.
+links = _table(
+    "links",
+    Column("name", String(64), primary_key=True),
+    Column("person_id", Id, ForeignKey("persons.id"), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("until", Moment, nullable=False),
+)
+Index("ix_links_person_id", links.c.person_id)
+
 # Keys that sign for Totara, each from its own moment on.
 signing_keys = _table(
     "signing_keys",

@@ -102,6 +102,24 @@ def persons_with(connection: Connection, email: str) -> list[Person]:
     return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
 
 
+def reached_by(connection: Connection, email: str) -> Person | None:
+    """Who may sign in by a link that is mailed to this address, if anybody: the customer who has proven it, or whoever
+    is known by it alone. What somebody typed into an account of the shop is no reason to write to anybody.
+    """
+    owner = owner_of(connection, email)
+    if owner is not None:
+        return get_person(connection, owner)
+    guest = connection.execute(_BY_GUEST, {"guest": email}).first()
+    person = Person(*guest) if guest else None
+    return person if person is not None and person.merged_into is None else None
+
+
+def living_id(connection: Connection, person_id: int) -> int:
+    """The id of whoever this person is by now."""
+    became = connection.execute(select(persons.c.merged_into).where(persons.c.id == person_id)).scalar()
+    return person_id if became is None else living_id(connection, int(became))
+
+
 def merged_into(connection: Connection, person_id: int) -> list[Person]:
     """Whoever turned out to be this person."""
     query = _PERSON.where(persons.c.merged_into == person_id).order_by(persons.c.id)

@@ -7,15 +7,21 @@ holds only the digest is kept.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bridge.store.db import Store
-from bridge.store.models import signing_keys, used, visits
+from bridge.store.models import link_requests, links, signing_keys, used, visits
+
+
+def new_secret() -> str:
+    """What nobody can guess: 256 bits."""
+    return secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> str:
@@ -97,7 +103,64 @@ def end_visit(connection: Connection, name: str) -> None:
 def tidy(connection: Connection, now: datetime, *, seen_before: datetime, began_before: datetime) -> None:
     """Forget what has run out by itself."""
     connection.execute(delete(used).where(used.c.until < now))
+    connection.execute(delete(links).where(links.c.until <= now))
     connection.execute(delete(visits).where((visits.c.seen <= seen_before) | (visits.c.began <= began_before)))
+
+
+# --- links that were mailed ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """Somebody asked for a link to this address, which may be anybody's or nobody's."""
+
+    id: int
+    email: str
+    language: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that was mailed to a person at an address."""
+
+    person_id: int
+    email: str
+
+
+def ask_link(connection: Connection, email: str, language: str, now: datetime) -> None:
+    """Write down that somebody asks for a link."""
+    connection.execute(insert(link_requests).values(email=email, language=language, at=now))
+
+
+def asked_links(connection: Connection, most: int) -> list[LinkRequest]:
+    """The requests that wait, the oldest first."""
+    t = link_requests.c
+    query = select(t.id, t.email, t.language, t.at).order_by(t.id).limit(most)
+    return [LinkRequest(*row) for row in connection.execute(query)]
+
+
+def link_answered(connection: Connection, request_id: int) -> None:
+    """Forget a request, and the address in it."""
+    connection.execute(delete(link_requests).where(link_requests.c.id == request_id))
+
+
+def keep_link(connection: Connection, secret: str, person_id: int, email: str, until: datetime) -> None:
+    """A new link, under the digest of its secret."""
+    connection.execute(insert(links).values(name=digest(secret), person_id=person_id, email=email, until=until))
+
+
+def count_links(connection: Connection, person_id: int, now: datetime) -> int:
+    """How many links of a person could be opened now."""
+    mine = (links.c.person_id == person_id, links.c.until > now)
+    return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
+
+
+def take_link(connection: Connection, secret: str, now: datetime) -> Link | None:
+    """The link of this secret, used up: one deletion, so that of any number at once one gets it."""
+    gone = delete(links).where(links.c.name == digest(secret), links.c.until > now)
+    row = connection.execute(gone.returning(links.c.person_id, links.c.email)).first()
+    return Link(*row) if row else None
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Browser:
 
     def to_shop(self) -> AnyResponse:
         """To the shop's own sign-in, and back here to what was asked for."""
-        answer = redirect(self._sign_on.shop_sign_in("resume"), HTTPStatus.SEE_OTHER)
+        answer = redirect(self._sign_on.ways.by_shop("resume"), HTTPStatus.SEE_OTHER)
         came_for = request.full_path if request.query_string else request.path
         if came_for.startswith(_RESUMABLE) and len(came_for) < 3000:
             self._set(answer, RESUME, came_for, REMEMBERED)
@@ -87,7 +87,12 @@ class Browser:
 
 def words_asked_for() -> Mapping[str, str]:
     """The words of the language that the request asks for."""
-    return words_for(request.accept_languages.best_match(["en", "fr"]) or "en")
+    return words_for(language_asked_for())
+
+
+def language_asked_for() -> str:
+    """The language of ours that the request asks for."""
+    return request.accept_languages.best_match(["en", "fr"]) or "en"
 
 
 def strict(answer: R, *, nonce: str = "", posts_to: str = "") -> R:

@@ -1,0 +1,81 @@
+"""The pages of signing in by a mailed link: asking for it, and opening it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from bridge.errors import BadSignature, Unavailable
+from bridge.mailed_links import MailedLinks
+from bridge.sso import SignOn, origin_of
+from bridge.web.browser import Browser, language_asked_for, strict
+
+#: Bytes that a form may have.
+MOST_BYTES = 4 * 1024
+
+
+def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
+    """``/sso/link`` and ``/sso/link/open``."""
+    blueprint = Blueprint("links", __name__, template_folder="templates")
+    browser = Browser(sign_on)
+
+    def page(name: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+        """A page whose form tells where it is from: by the pages' own policy browsers would hide that from us too."""
+        answer = browser.page(name, status, account=sign_on.ways.by_shop("courses"), site=sign_on.site_url, **values)
+        answer.headers["Referrer-Policy"] = "same-origin"
+        return answer
+
+    def is_ours() -> bool:
+        return request.headers.get("Origin") == origin_of(sign_on.bridge_url)
+
+    @blueprint.before_request
+    def _small() -> None:
+        request.max_content_length = MOST_BYTES
+        request.max_form_memory_size = MOST_BYTES
+
+    @blueprint.errorhandler(Unavailable)
+    def unavailable(_err: Unavailable) -> Response:
+        answer = page("later", HTTPStatus.SERVICE_UNAVAILABLE)
+        answer.headers["Retry-After"] = "5"
+        return answer
+
+    @blueprint.get("/sso/link")
+    def form() -> Response:
+        """Where one asks for a link."""
+        return page("link" if links.there else "no_links")
+
+    @blueprint.post("/sso/link")
+    def ask() -> Response:
+        """Somebody asks. The answer is the same for every address, and so is the time that it takes."""
+        if not is_ours() or not links.there:
+            return browser.page("refused", HTTPStatus.FORBIDDEN)
+        try:
+            taken_on = links.ask(request.form.get("address", ""), language_asked_for())
+        except ValueError:
+            return page("link", HTTPStatus.UNPROCESSABLE_ENTITY, wrong=True)
+        return page("link_sent") if taken_on else page("later", HTTPStatus.TOO_MANY_REQUESTS)
+
+    @blueprint.get("/sso/link/open")
+    def opened() -> Response:
+        """Where a mailed link leads. It is used by a click only: programs that look through mail open links too."""
+        return page("link_open")
+
+    @blueprint.post("/sso/link/open")
+    def sign_in() -> Response:
+        """The click."""
+        if not is_ours():
+            return browser.page("refused", HTTPStatus.FORBIDDEN)
+        given = request.form.get("link", "").strip()
+        try:
+            secret = links.open(urlsplit(given).fragment or given)
+        except (BadSignature, ValueError):
+            sign_on.refused("a mailed link that can't be opened, or not any more")
+            return page("link_over", HTTPStatus.FORBIDDEN)
+        onward = browser.came_for() or url_for("entrance.go")
+        return strict(browser.resumed(browser.signed_in(redirect(onward, HTTPStatus.SEE_OTHER), secret)))
+
+    return blueprint
