@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser import Browser, Page, find_chromium
 from tests.conftest import NEEDED
-from tools.pictures import MIA, Stage, stage_of
+from tools.pictures import GUEST, MIA, Stage, stage_of
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="there is no Chromium on this machine")
@@ -54,3 +54,42 @@ def test_what_was_come_for_is_found_again_after_signing_in_to_a_shop_on_another_
     assert page.url == f"{shop}/?academy_bridge=launch&target=resume"
     stage.posts(page, stage.token(mia, MIA, "resume"))
     page.wait(f"location.href === {json.dumps(stage.url + '/learn')}")
+
+
+def guest(stage: Stage) -> None:
+    """A guest has bought a course, and has it."""
+    _, product = stage.course("Rules of origin")
+    stage.world.look(stage.world.shop.place_order([(product, 1)], email=GUEST, first_name="Gil"))
+
+
+def test_a_guest_asks_for_a_link_and_opens_it(stage: Stage, page: Page) -> None:
+    """Chromium tells where a form is from only as far as our own policy lets it."""
+    guest(stage)
+    page.go(f"{stage.url}/sso/link")
+    page.fill("#address", GUEST)
+    page.click("button")
+    page.wait("document.querySelector('[role=status]')")
+    assert "a link is on its way" in page.text
+    assert [row.email for row in stage.world.rows("link_requests")] == [GUEST]
+    link = stage.mailed(GUEST)
+    page.go(link)
+    page.wait("location.hash === ''")  # what is kept of it in the history opens nothing
+    page.click("button")
+    page.wait("location.pathname === '/learn'")
+    assert "Rules of origin" in page.text
+    page.go(link)
+    page.click("button")
+    page.wait("document.querySelector('[role=alert]')")
+    assert "used before" in page.text
+
+
+def test_without_scripts_the_link_is_pasted(stage: Stage) -> None:
+    guest(stage)
+    assert CHROMIUM is not None
+    with Browser(CHROMIUM) as browser:
+        page = browser.page(390, 844, javascript=False)
+        link = stage.mailed(GUEST)
+        page.go(link)
+        page.fill("#link", link)
+        page.click("button")
+        page.wait("location.pathname === '/learn'")

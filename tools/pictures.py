@@ -18,14 +18,17 @@ from typing import Any
 
 import jwt
 
+from bridge.mailed_links import LINK_LIFE
 from bridge.sandbox.server import Served
+from bridge.store import people, signon
 from bridge.store.db import Store, migrate
+from bridge.ways_in import WaysIn
 from bridge.wiring import Bridge
 from tests.browser import Browser, Page, find_chromium
 from tests.world import World
 
 SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105
-MIA, OFFICER = "mia@example.org", "officer@example.org"
+MIA, OFFICER, GUEST = "mia@example.org", "officer@example.org", "gil@example.org"
 #: Width and height of the window: a desk's, and a phone's.
 WINDOWS = {"desktop": (900, 420), "phone": (375, 560)}
 
@@ -49,7 +52,9 @@ class Stage:
         """Browsers see the shop at this address from now on."""
         self.shop = address
         sso = {"shop_secrets": [SECRET], "wait_seconds": 0, "shop_address": address}
-        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url}, sso=sso)
+        # The mail server is one that nobody writes to here: with one, links can be asked for.
+        mail = {"host": "127.0.0.1", "port": 9, "security": "none", "from_address": "learning@example.org"}
+        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url}, sso=sso, mail=mail)
         self._app: Any = self.bridge.web()
 
     def stop(self) -> None:
@@ -83,6 +88,15 @@ class Stage:
             "jti": secrets.token_hex(16),
         }
         return jwt.encode(claims, SECRET, algorithm="HS256", headers={"typ": "launch+jwt"})
+
+    def mailed(self, address: str) -> str:
+        """A link that a guest with this address was mailed."""
+        with self.bridge.store.begin() as connection:
+            guest = people.reached_by(connection, address)
+            assert guest is not None, "nobody may sign in by this address"
+            secret = signon.new_secret()
+            signon.keep_link(connection, secret, guest.id, address, self.world.now() + LINK_LIFE)
+        return WaysIn(self.bridge.settings).opened(secret)
 
     def comes(self, page: Page, token: str) -> None:
         """A browser comes from the shop with a token, and is with the bridge, or further on."""
@@ -140,12 +154,29 @@ def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, P
             page.go(f"{stage.url}{path or '/sso/go'}")
         return name, page
 
+    yield from _links(stage, page_of)
     yield shown("looking", stage.token(mia, MIA, f"course:{known['new']}"), settled=False)
     yield shown("waiting", stage.token(customer, OFFICER, f"course:{course}"))
     yield shown("nothing", stage.token(mia, MIA, "course:777"))
     yield shown("my-courses", stage.token(mia, MIA, "courses"))
     yield shown("refused", "no.token.at-all", settled=False)
     yield shown("going-on", stage.token(mia, MIA, "courses"), f"/sso/totara?nonce={'0' * 32}")
+
+
+def _links(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+    """The pages of a guest who asks for a link and opens it."""
+    _, product = stage.course("Rules of origin in practice")
+    stage.world.look(stage.world.shop.place_order([(product, 1)], email=GUEST, first_name="Gil"))
+    page = page_of()
+    page.go(f"{stage.url}/sso/link")
+    yield "link", page
+    page.fill("#address", GUEST)
+    page.click("button")
+    page.wait("document.querySelector('[role=status]')")
+    yield "link-sent", page
+    page = page_of()
+    page.go(stage.mailed(GUEST))
+    yield "link-open", page
 
 
 @contextmanager
