@@ -7,6 +7,7 @@ from collections.abc import Mapping
 ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
 CUSTOMER = "customer"  # what somebody who signs in has bought lately
+PROGRESS = "progress"  # how far somebody who looks at their courses is in them
 SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
 RECONCILE, SEAL = "reconcile", "seal"
 ALL = "all"  # the key of work that is about everything
@@ -18,6 +19,7 @@ SYSTEMS: Mapping[str, frozenset[str]] = {
     PAYMENT: frozenset({"stripe"}),
     CUSTOMER: frozenset({"shop"}),
     LEARNER: frozenset({"totara"}),
+    PROGRESS: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),
     SWEEP: frozenset({"shop"}),
