@@ -231,8 +231,8 @@ def with_steps(done: int, *lacking: str) -> Callable[[Totara], None]:
 
     def prepare(totara: Totara) -> None:
         totara.next_ids |= {"course": 17, "user": 180}
-        last = {"lessons": STEPS, "certificate": "Certificate of completion"}
-        course = totara.add_course("Three steps", shortname="PROGRESS1", category=1, **last)
+        course = totara.add_course("Three steps", shortname="PROGRESS1", category=1, lessons=STEPS)
+        totara.courses[course].certificate = "Certificate of completion"
         ola = totara.add_user("ola@lab.invalid", username="ola", firstname="Ola", lastname="Learner")
         totara.enrol(ola, course)
         for step in STEPS[:done]:
