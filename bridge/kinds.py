@@ -8,6 +8,7 @@ ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
 LINKS = "links"  # letters with a link, for whoever asked for one
 CUSTOMER = "customer"  # what somebody who signs in has bought lately
+PROGRESS = "progress"  # how far somebody who looks at their courses is in them
 SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
 RECONCILE, SEAL, TIDY = "reconcile", "seal", "tidy"
 ALL = "all"  # the key of work that is about everything
@@ -19,6 +20,7 @@ SYSTEMS: Mapping[str, frozenset[str]] = {
     PAYMENT: frozenset({"stripe"}),
     CUSTOMER: frozenset({"shop"}),
     LEARNER: frozenset({"totara"}),
+    PROGRESS: frozenset({"totara"}),
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),
     LINKS: frozenset({"mail"}),

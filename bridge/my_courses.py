@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,8 @@ from bridge.domain.letters import Reason
 from bridge.domain.news import ended_by, waits_for
 from bridge.domain.offers import Item
 from bridge.domain.targets import Target, target_of
-from bridge.store import learning
+from bridge.store import learning, progress
+from bridge.store.progress import Learnt
 from bridge.telling import ended_of
 
 
@@ -31,7 +32,8 @@ class Standing(StrEnum):
 class MyCourse:
     """One thing that somebody bought, or was given. ``reason`` is why it waits or ended; None while it is prepared.
 
-    ``starts`` is when it begins, if that is still to come.
+    ``starts`` is when it begins, if that is still to come. ``progress`` is in per cent, None while it is not known.
+    ``certificate`` is where it can be had by now, a path on Totara's site: a page for whoever can enter the course.
     """
 
     item: Item
@@ -41,6 +43,8 @@ class MyCourse:
     starts: datetime | None = None
     until: datetime | None = None
     completed: bool = False
+    progress: int | None = None
+    certificate: str | None = None
 
     @property
     def target(self) -> Target:
@@ -54,6 +58,7 @@ def my_courses(connection: Connection, person_id: int, now: datetime) -> list[My
     Ready means that Totara was seen to let the learner in.
     """
     held = learning.held_by(connection, person_id)
+    learnt = progress.learnt_by(connection, person_id)
     rights = learning.rights_of(connection, person_id)
     seats = learning.last_of_each(connection, person_id)
     paid = wanted(rights, now).items
@@ -61,7 +66,20 @@ def my_courses(connection: Connection, person_id: int, now: datetime) -> list[My
     for right in rights:
         if right.starts is not None and right.starts > now and not right.held:
             starts[right.item] = min(right.starts, starts.get(right.item, right.starts))
-    return [_course(item, row, held.get(item), paid, starts.get(item), now) for item, row in sorted(seats.items())]
+    found = [_course(item, row, held.get(item), paid, starts.get(item), now) for item, row in sorted(seats.items())]
+    return [_as_learnt(course, learnt.get(course.item, Learnt())) for course in found]
+
+
+def _as_learnt(course: MyCourse, learnt: Learnt) -> MyCourse:
+    """With how far the learner is. The certificate is there once it is earned, while the course lets its learner in."""
+    completed = bool(learnt.completed)
+    earned = completed and course.standing is Standing.READY
+    return replace(
+        course,
+        completed=completed,
+        progress=100 if completed else learnt.progress,
+        certificate=learnt.certificate if earned else None,
+    )
 
 
 def _course(
@@ -72,18 +90,18 @@ def _course(
     starts: datetime | None,
     now: datetime,
 ) -> MyCourse:
-    name, completed = str(row.name or item), bool(it and it.completed)
+    name = str(row.name or item)
     if item in paid:
         if it is not None and it.trouble:
-            return MyCourse(item, name, Standing.WAITING, waits_for(it), None, paid[item], completed)
+            return MyCourse(item, name, Standing.WAITING, waits_for(it), None, paid[item])
         ready = it is not None and it.state is State.ACTIVE and it.verified
-        return MyCourse(item, name, Standing.READY if ready else Standing.WAITING, None, None, paid[item], completed)
+        return MyCourse(item, name, Standing.READY if ready else Standing.WAITING, None, None, paid[item])
     if starts is not None:
-        return MyCourse(item, name, Standing.WAITING, None, starts, None, completed)
+        return MyCourse(item, name, Standing.WAITING, None, starts)
     ended = ended_of(row, now)
     if ended.held:
-        return MyCourse(item, name, Standing.WAITING, Reason.PAYMENT_REVIEW, None, None, completed)
-    return MyCourse(item, name, Standing.ENDED, ended_by(ended), None, it.until if it else None, completed)
+        return MyCourse(item, name, Standing.WAITING, Reason.PAYMENT_REVIEW)
+    return MyCourse(item, name, Standing.ENDED, ended_by(ended), None, it.until if it else None)
 
 
 def of_target(courses: Sequence[MyCourse], target: Target) -> MyCourse | None:

@@ -114,6 +114,7 @@ def probe(totara: TotaraClient, known: Used) -> list[Right]:
         _enrolling: (named.VIEW_COURSES, named.ENROL, named.ASSIGN_ROLE),
         _entering: (named.VIEW_PARTICIPANTS,),
         _completion: (named.VIEW_COMPLETION,),
+        _certificates: (named.VIEW_CERTIFICATES,),
         _audiences: (named.VIEW_AUDIENCES, named.ASSIGN_AUDIENCES),
         _programs: (named.ASSIGN_PROGRAMS,),
     }
@@ -308,6 +309,25 @@ def _completion_code(totara: TotaraClient, courses: Collection[int]) -> str:
         if code != "invalidrecordunknown":
             break
     return code
+
+
+def _certificates(totara: TotaraClient, known: Used) -> Iterator[Right]:
+    """A certificate is seen in a course on sale, or nobody can tell why not: most courses have none. Access does not
+    need it, so that nothing is missing without.
+    """
+    if not totara.has("core_course_get_contents"):
+        said = "learners are shown no certificates: allow core_course_get_contents in the web service for that"
+        yield Right(named.VIEW_CERTIFICATES, None, said)
+        return
+    for course in list(known.courses)[:3]:
+        try:
+            if totara.certificate(course):
+                yield Right(named.VIEW_CERTIFICATES, True, "certificates of courses that are sold are seen")
+                return
+        except Refused:
+            continue
+    said = "no certificate is seen in the courses that were tried: if they have one, the role lacks this"
+    yield Right(named.VIEW_CERTIFICATES, None, f"{said}, or {named.VIEW_HIDDEN_ACTIVITIES}")
 
 
 # --- what only some shops sell -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,14 +20,15 @@ from sqlalchemy import Connection
 from bridge.domain.identity import Contact, How, Identity
 from bridge.domain.letters import Reason
 from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_target
-from bridge.errors import BadSignature, Refused
+from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
-from bridge.kinds import CUSTOMER, LEARNER, ORDER
+from bridge.kinds import CUSTOMER, LEARNER, ORDER, PROGRESS
 from bridge.my_courses import MyCourse, Standing, my_courses, of_target
 from bridge.often import Often
+from bridge.progress import FRESH
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
-from bridge.store import audit, ledger, people, signon
+from bridge.store import audit, ledger, people, progress, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.signon import Visit, new_secret
@@ -237,13 +239,25 @@ class SignOn:
 
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""
-        with self._store.read() as connection:
-            return self._courses(connection, self.person(connection, visit))
+        return self._listed(lambda connection: self.person(connection, visit))
 
     def courses_of(self, customer_id: int) -> list[MyCourse]:
         """The same of a customer of the shop."""
+        who = Identity(customer_id, None)
+        return self._listed(lambda connection: people.find_person(connection, who))
+
+    def _listed(self, who: Callable[[Connection], Person | None]) -> list[MyCourse]:
+        """As they are known now. How far the person is in them is read, if it was not of late, for the next look:
+        nobody waits for Totara.
+        """
         with self._store.read() as connection:
-            return self._courses(connection, people.find_person(connection, Identity(customer_id, None)))
+            person = who(connection)
+            found = self._courses(connection, person)
+            old = person is not None and progress.is_old(connection, person.id, self._now() - FRESH)
+        if person is not None and old:
+            with suppress(Unavailable):
+                self._work.mark_recurring(PROGRESS, str(person.id), 0)
+        return found
 
     def _courses(self, connection: Connection, person: Person | None) -> list[MyCourse]:
         return my_courses(connection, person.id, self._now()) if person else []

@@ -31,6 +31,7 @@ from bridge.kinds import (
     ORDER,
     PAYMENT,
     PAYMENTS,
+    PROGRESS,
     RECONCILE,
     SEAL,
     SUBSCRIPTION,
@@ -43,6 +44,7 @@ from bridge.mail import Mailer
 from bridge.mailed_links import MailedLinks
 from bridge.order_notes import OrderNotes
 from bridge.orders import Orders, Payments
+from bridge.progress import Progress
 from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
 from bridge.store import audit, learning, ledger, signon
@@ -132,6 +134,7 @@ class Jobs:
             PAYMENT: self.look_at_payment,
             CUSTOMER: self.look_at_customer,
             LEARNER: self.learners.settle,
+            PROGRESS: Progress(store, totara, now).settle,
             NOTE: OrderNotes(settings, store, work, shop, totara, now).write,
             SWEEP: _plain(self.sweep),
             WATCH: self._watch_turn,

@@ -19,7 +19,18 @@ from urllib.parse import urlsplit
 
 from bridge.domain import rights
 from bridge.domain.identity import throwaway_password
-from bridge.domain.lms import SITE_COURSE, Account, Category, Course, CourseImage, Insight, NewAccount, Tree
+from bridge.domain.lms import (
+    SITE_COURSE,
+    Account,
+    Category,
+    Completion,
+    Course,
+    CourseImage,
+    Insight,
+    NewAccount,
+    Tree,
+    per_cent_of,
+)
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
 from bridge.http import Wire
 
@@ -727,26 +738,53 @@ class TotaraClient:
 
         It can be read while the enrolment is active only, so read it before suspending.
         """
+        found = self.completion(user_id, course_id)
+        return None if found is None else found.completed
+
+    def completion(self, user_id: int, course_id: int) -> Completion | None:
+        """How far the learner is in the course; None when it can't be told, as of an enrolment that is not active.
+
+        By the web service from the criteria that it tells of, each with whether it is met (measured on 17.3, where
+        Totara's own bar showed the same number); by the API of later versions as they work it out themselves.
+        """
         try:
             if self.has("core_completion_get_course_completion_status"):
                 body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
                 status = _all("core_completion_get_course_completion_status", body, "completionstatus")
-                return bool(_all("completionstatus", status["completionstatus"], "completed")["completed"])
+                return _completion(_all("completionstatus", status["completionstatus"], "completed"))
             document = (
                 "query($q: core_completion_get_course_completion_query!) "
-                "{ core_completion_get_course_completion(query: $q) { completion { status timecompleted } } }"
+                "{ core_completion_get_course_completion(query: $q) { completion { status progress timecompleted } } }"
             )
             body = self._query(
                 "core_completion_get_course_completion",
                 document,
                 {"q": {"course": {"id": course_id}, "user": {"id": user_id}}},
             )
-            completion = (body or {}).get("completion")
-            return None if not completion else bool(completion.get("timecompleted"))
+            return _graphql_completion((body or {}).get("completion"))
         except Refused as err:
             if err.code in ("usernotenroled", "nocriteriaset") or isinstance(err, Unsupported):
                 return None
             raise
+
+    def certificate(self, course_id: int) -> str | None:
+        """Where learners of the course get its certificate, as a path on the site; None if none is seen.
+
+        No web service and no operation of the API tells of certificates themselves. The course's contents do name its
+        certificate activity, by core_course_get_contents, to an account with mod/certificate:view; and, where the
+        activity opens only to those who have got so far, with moodle/course:viewhiddenactivities too (measured on
+        17.3). For the learner it is Totara that opens it, or not yet.
+        """
+        if not self.has("core_course_get_contents"):
+            return None
+        options = [{"name": "excludecontents", "value": "1"}, {"name": "modname", "value": "certificate"}]
+        sections = self._read("core_course_get_contents", courseid=course_id, options=options)
+        modules = (one for section in _dicts(sections) for one in _dicts(section.get("modules")))
+        shown = (one for one in modules if one.get("modname") == "certificate" and one.get("visible"))
+        first = next(shown, None)
+        if first is None:
+            return None
+        return f"/mod/certificate/view.php?id={int(_all('core_course_get_contents', first, 'id')['id'])}"
 
 
 # --- reading rows --------------------------------------------------------------------------------------------------
@@ -821,6 +859,25 @@ def _graphql_course(row: Mapping[str, Any]) -> Course:
         idnumber=row.get("idnumber"),
         language=row.get("lang") or "",
     )
+
+
+def _completion(status: Mapping[str, Any]) -> Completion:
+    """``aggregation`` is 2 where any of the criteria will do, and 1 where all have to be met."""
+    completed, criteria = bool(status["completed"]), _dicts(status.get("completions"))
+    met = [(int(one.get("type") or 0), bool(one.get("complete"))) for one in criteria]
+    return Completion(completed, 100 if completed else per_cent_of(met, any_will_do=status.get("aggregation") == 2))
+
+
+def _graphql_completion(told: Mapping[str, Any] | None) -> Completion | None:
+    if not told:
+        return None
+    completed, progress = bool(told.get("timecompleted")), told.get("progress")
+    share = int(progress) if isinstance(progress, (int, float)) and 0 <= progress <= 100 else None
+    return Completion(completed, 100 if completed else share)
+
+
+def _dicts(rows: Any) -> list[dict[str, Any]]:
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _others(rows: Any) -> list[dict[str, Any]]:

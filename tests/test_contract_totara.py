@@ -223,6 +223,28 @@ def without_access_to_2(totara: Totara) -> None:
     totara.courses[2].enterable = False
 
 
+STEPS = ["First step", "Second step", "Third step"]
+
+
+def with_steps(done: int, *lacking: str) -> Callable[[Totara], None]:
+    """A course of three activities, so many of them done by its learner, and a certificate that waits for the last."""
+
+    def prepare(totara: Totara) -> None:
+        totara.next_ids |= {"course": 17, "user": 180}
+        course = totara.add_course("Three steps", shortname="PROGRESS1", category=1, lessons=STEPS)
+        totara.courses[course].certificate = "Certificate of completion"
+        ola = totara.add_user("ola@lab.invalid", username="ola", firstname="Ola", lastname="Learner")
+        totara.enrol(ola, course)
+        for step in STEPS[:done]:
+            totara.finish(ola, course, step)
+        totara.may_update_courses = False
+        totara.lacking |= set(lacking)
+
+    return prepare
+
+
+CERTIFICATES, HIDDEN_ACTIVITIES = "mod/certificate:view", "moodle/course:viewhiddenactivities"
+
 WEB_SERVICES: dict[str, Callable[[Totara], None]] = {
     "iso0-courses-svc_academy": without_access_to_2,
     "iso0-create-user-svc_bridge": as_it_is,
@@ -255,6 +277,14 @@ WEB_SERVICES: dict[str, Callable[[Totara], None]] = {
     "ws-completion-not-enrolled": with_wanda_active,
     "ws-completion-suspended-enrolment": with_anna_suspended,
     "ws-completion-suspended-user": with_ben_suspended,
+    "ws-completion-none": with_steps(0),
+    "ws-completion-one-of-three": with_steps(1),
+    "ws-completion-three-of-three": with_steps(3),
+    "ws-course-contents-all": with_steps(2),
+    "ws-course-contents-certificate": with_steps(2),
+    "ws-course-contents-restricted": with_steps(2, HIDDEN_ACTIVITIES),
+    "ws-course-contents-unknown": as_it_is,
+    "ws-course-contents-without-rights": with_steps(0, CERTIFICATES, HIDDEN_ACTIVITIES),
     "ws-courses-12": as_it_is,
     "ws-courses-by-field-all": as_it_is,
     "ws-courses-by-field-one": as_it_is,
@@ -328,6 +358,7 @@ TO_THE_LETTER = {
     "ws-cohort-members",
     "ws-cohorts",
     "ws-completion-enrolled",
+    "ws-completion-none",
     "ws-courses-by-field-all",
     "ws-courses-by-field-one",
     "ws-enrolled-users-course2",

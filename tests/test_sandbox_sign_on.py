@@ -119,6 +119,22 @@ def test_a_course_is_for_its_learners(site: Site) -> None:
     assert browser.get("/course/view.php?id=99").status_code == 404
 
 
+def test_a_certificate_is_for_whoever_has_completed_its_course(site: Site) -> None:
+    course = site.totara.courses[site.course]
+    course.certificate = "Certificate of origin"
+    path = f"/mod/certificate/view.php?id={course.certificate_id}"
+    browser = site.browser()
+    assert browser.get(path).location == "/login/index.php"
+    assert site.hand(browser, signed(site.claims(site.begin(browser), target="/"))).location == path
+    assert browser.get(path).status_code == 403
+    assert path not in browser.get(f"/course/view.php?id={site.course}").text
+    site.totara.complete(site.learner, site.course)
+    assert path in browser.get(f"/course/view.php?id={site.course}").text
+    page = browser.get(path)
+    assert (page.status_code, "Nia Noon has completed" in page.text) == (200, True)
+    assert browser.get("/mod/certificate/view.php?id=7").status_code == 404
+
+
 def test_a_browser_that_keeps_its_cookie_back_has_one_more_chance(site: Site) -> None:
     browser, fresh = site.browser(), site.browser()
     token = signed(site.claims(site.begin(browser)))

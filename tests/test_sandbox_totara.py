@@ -965,6 +965,29 @@ def test_a_button_marks_a_course_complete(site: Site) -> None:
     assert not site.totara.requests
 
 
+def test_a_course_with_lessons_is_complete_once_all_are_finished(site: Site) -> None:
+    site.totara.courses[site.open].lessons = ["Reading", "Test"]
+    site.totara.enrol(site.anna, site.open)
+    path = f"/course/{site.open}/finish/{site.anna}"
+    page = site.client.post(path, data={"lesson": "Test"}, follow_redirects=True).text
+    assert 'value="Reading"' in page and 'value="Test"' not in page
+    assert (site.totara.per_cent(site.anna, site.open), site.totara.completions) == (50, {})
+    assert "completed 23 Nov 2026" in site.client.post(path, data={"lesson": "Reading"}, follow_redirects=True).text
+    assert site.totara.completions == {(site.anna, site.open): NOW}
+    assert site.client.post(path, data={"lesson": "No such"}).status_code == 400
+    assert site.client.post(f"/course/{site.open}/finish/99", data={"lesson": "Test"}).status_code == 404
+
+
+def test_contents_are_of_a_known_course_and_by_known_options(site: Site) -> None:
+    unknown = site.ws("core_course_get_contents", courseid=99)
+    assert unknown["errorcode"] == "invalidrecordunknown"
+    options = [{"name": "colour", "value": "red"}]
+    assert site.ws("core_course_get_contents", courseid=site.open, options=options)["errorcode"] == "invalidparameter"
+    site.totara.courses[site.open].certificate = "Certificate"
+    sections = site.ws("core_course_get_contents", courseid=site.open)
+    assert [one["modname"] for section in sections for one in section["modules"]] == ["forum", "certificate"]
+
+
 def test_the_academy_has_what_a_first_run_needs() -> None:
     totara = Totara()
     ids = seed_academy(totara)

@@ -15,6 +15,7 @@ from bridge.domain.offers import Item, Kind, read_offers
 from bridge.findings import Finding
 from bridge.kinds import ALL, WATCH
 from bridge.rights import Used, probe
+from bridge.sandbox.totara_ws import FUNCTIONS
 from bridge.wiring import Bridge
 from tests.world import World
 
@@ -60,7 +61,7 @@ def without(world: World, capability: str) -> Iterator[None]:
 
 
 def test_with_every_right_the_check_finds_no_fault_and_changes_nothing(world: World) -> None:
-    bought(world)
+    bought(world, course=world.course("A", lessons=["Test"], certificate="Certificate"))
     before = (dict(world.totara.enrolments), {u.id: u.email for u in world.totara.users.values()})
     found = list(capabilities(world.bridge))
     assert told(found, "problem") == told(found, "note") == []
@@ -74,6 +75,27 @@ def test_each_missing_right_is_a_problem_of_the_check_by_its_name(world: World, 
         problems = [one for one in capabilities(world.bridge) if one.level == "problem"]
     assert [one.said.partition(": ")[0] for one in problems] == [capability]
     assert all("Define roles" in one.mend for one in problems)
+    assert told(capabilities(world.bridge), "problem") == []
+
+
+@pytest.mark.parametrize("capability", [named.VIEW_CERTIFICATES, named.VIEW_HIDDEN_ACTIVITIES])
+def test_certificates_that_are_not_shown_are_a_note_of_the_check_and_no_trouble(world: World, capability: str) -> None:
+    bought(world, course=world.course("A", lessons=["Test"], certificate="Certificate"))
+    seen = f"{named.VIEW_CERTIFICATES}: certificates of courses that are sold are seen"
+    assert seen in told(capabilities(world.bridge), "ok")
+    with without(world, capability):
+        (note,) = told(capabilities(world.bridge), "note")
+        assert note.startswith(f"{named.VIEW_CERTIFICATES}: no certificate is seen")
+        assert note.endswith(named.VIEW_HIDDEN_ACTIVITIES)
+        assert not any("certificate" in said for said in watched(world))
+
+
+def test_a_service_that_tells_of_no_certificates_is_a_note_of_the_check(world: World) -> None:
+    bought(world, course=world.course("A", certificate="Certificate"))
+    world.totara.ws_functions = {name for name in FUNCTIONS if name != "core_course_get_contents"}
+    world.bridge.totara.capabilities(again=True)
+    (note,) = told(capabilities(world.bridge), "note")
+    assert "allow core_course_get_contents" in note
     assert told(capabilities(world.bridge), "problem") == []
 
 

@@ -16,7 +16,7 @@ import requests
 import responses
 from graphql import build_client_schema, parse, validate
 
-from bridge.domain.lms import Account, Course, CourseImage, NewAccount, Tree
+from bridge.domain.lms import Account, Completion, Course, CourseImage, NewAccount, Tree, per_cent_of
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
 from bridge.http import Wire
 from bridge.sandbox.server import Served
@@ -1068,6 +1068,79 @@ def test_completion_is_told_while_the_enrolment_is_active_and_never_guessed(site
     assert one.completed(user, course) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("ws-completion-none", Completion(False, 0)),
+        ("ws-completion-one-of-three", Completion(False, 33)),
+        ("ws-completion-three-of-three", Completion(True, 100)),
+        ("ws-completion-enrolled", Completion(False, 0)),
+        ("ws-completion-not-enrolled", None),
+    ],
+)
+def test_how_far_a_learner_is_is_what_totara_showed_beside_what_was_recorded(
+    wire: responses.RequestsMock, name: str, found: Completion | None
+) -> None:
+    one = knowing(wire, "core_completion_get_course_completion_status")
+    wire.replace(responses.POST, WS, json=sample(name)["response"])
+    assert one.completion(180, 17) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("ws-course-contents-certificate", "/mod/certificate/view.php?id=21"),
+        ("ws-course-contents-all", "/mod/certificate/view.php?id=21"),
+        ("ws-course-contents-restricted", None),
+        ("ws-course-contents-without-rights", None),
+    ],
+)
+def test_a_certificate_is_found_in_what_was_recorded_of_its_course(
+    wire: responses.RequestsMock, name: str, path: str | None
+) -> None:
+    one = knowing(wire, "core_course_get_contents")
+    wire.replace(responses.POST, WS, json=sample(name)["response"])
+    assert one.certificate(17) == path
+
+
+def test_a_hidden_certificate_is_none_and_so_is_any_without_the_function(wire: responses.RequestsMock) -> None:
+    contents = sample("ws-course-contents-certificate")["response"]
+    contents[1]["modules"][0]["visible"] = 0
+    one = knowing(wire, "core_course_get_contents")
+    wire.replace(responses.POST, WS, json=contents)
+    assert one.certificate(17) is None
+    wire.replace(responses.POST, WS, json={"functions": []})
+    one.capabilities(again=True)
+    wire.remove(responses.POST, WS)
+    assert one.certificate(17) is None
+
+
+def knowing(wire: responses.RequestsMock, function: str) -> TotaraClient:
+    """A client that knows the site to have this web service."""
+    wire.post(WS, json={"functions": [{"name": function}]})
+    one = client(client_id="", client_secret="")
+    one.capabilities()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("met", "any_will_do", "expected"),
+    [
+        ([], False, None),
+        ([(4, False)], False, 0),
+        ([(4, True), (4, True), (4, False)], False, 66),
+        ([(1, True)] + [(4, False)] * 199, False, 1),
+        ([(1, False), (4, True), (4, False)], False, 33),
+        ([(1, False), (4, True), (4, False)], True, 50),
+        ([(1, True), (4, False)], True, 100),
+    ],
+)
+def test_the_share_that_is_done_is_counted_as_totara_counts_it(
+    met: list[tuple[int, bool]], any_will_do: bool, expected: int | None
+) -> None:
+    assert per_cent_of(met, any_will_do=any_will_do) == expected
+
+
 def test_nothing_for_an_answer_about_a_learner_is_not_taken_for_no_courses(wire: responses.RequestsMock) -> None:
     names = ("core_enrol_get_users_courses", "core_completion_get_course_completion_status")
     wire.post(WS, json={"functions": [{"name": name} for name in names]})
@@ -1143,7 +1216,10 @@ def test_an_account_is_found_made_and_enrolled_by_the_api_alone(modern: Site) ->
     assert one.completed(number, course) is None
     one.ensure_enrolment(number, course)
     assert one.reachable_courses(number, [course]) == {course}
-    assert one.completed(number, course) is False
+    assert one.completion(number, course) == Completion(False, 0)
+    modern.totara.courses[course].lessons = ["A", "B", "C"]
+    modern.totara.finish(number, course, "B")
+    assert one.completion(number, course) == Completion(False, 33)
     modern.totara.complete(number, course)
     assert one.completed(number, course) is True
     one.ensure_enrolment(number, course, suspended=True)

@@ -139,6 +139,29 @@ class Insight:
 
 
 @dataclass(frozen=True, slots=True)
+class Completion:
+    """How far a learner is in a course. ``progress`` is in per cent, None where it can't be told."""
+
+    completed: bool
+    progress: int | None = None
+
+
+def per_cent_of(met: Iterable[tuple[int, bool]], *, any_will_do: bool) -> int | None:
+    """How much of a course is done, in per cent: of each of its criteria the type, and whether it is met.
+
+    As Totara itself counts (17's totara_core/progressinfo, and measured): rounded down, but at least 1 once something
+    is done; where any kind of criterion will do, as much as of the kind that is done most. An activity that is done in
+    part counts as not done, since its part is in no answer; Totara's own bar may then be further.
+    """
+    kinds: dict[int, list[bool]] = {}
+    for kind, done in met:
+        kinds.setdefault(kind if any_will_do else 0, []).append(done)
+    if not kinds:
+        return None
+    return max(max(100 * sum(kind) // len(kind), int(any(kind))) for kind in kinds.values())
+
+
+@dataclass(frozen=True, slots=True)
 class NewAccount:
     """What it takes to make an account. The password is made up on the spot and kept by nobody."""
 

@@ -93,7 +93,6 @@ class Totara(Audiences):
         self.tenants: dict[int, Tenant] = {}
         self.enrolments: dict[tuple[int, int], Enrolment] = {}
         self.other_enrolments: dict[tuple[int, int], Enrolment] = {}
-        self.completions: dict[tuple[int, int], int] = {}
         kinds = ("user", "category", "tenant", "audience", "program", "assignment")
         self.next_ids = dict.fromkeys(kinds, 1) | {"course": 2}
         self._furnish()
@@ -214,7 +213,7 @@ class Totara(Audiences):
         """Delete a course with its enrolments and completions."""
         with self.lock:
             del self.courses[course_id]
-            for kept in (self.enrolments, self.other_enrolments, self.completions):
+            for kept in (self.enrolments, self.other_enrolments, self.completions, self.finished):
                 for key in [key for key in kept if key[1] == course_id]:
                     del kept[key]
 
@@ -245,11 +244,6 @@ class Totara(Audiences):
                 "suspended": suspended,
             }
             return self.insert_user(**given, **names, tenant=tenant_id, **others).id
-
-    def complete(self, user_id: int, course_id: int) -> None:
-        """Mark a course complete for a learner, as the learner would by self completion."""
-        with self.lock:
-            self.completions.setdefault((user_id, course_id), self.now())
 
     def enrol(
         self,

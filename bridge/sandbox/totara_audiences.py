@@ -7,10 +7,10 @@ it when first opening that course.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bridge.sandbox.totara_progress import Completions
 from bridge.sandbox.totara_things import Course, Enrolment, User
 
 INDIVIDUAL, AUDIENCE = 5, 3  # the kinds of assignment to a program that are imitated
@@ -63,17 +63,15 @@ class Assignment:
     item: int
 
 
-class Audiences:
+class Audiences(Completions):
     """The part of a Totara that is about audiences and programs."""
 
-    lock: threading.RLock
     users: dict[int, User]
-    courses: dict[int, Course]
     enrolments: dict[tuple[int, int], Enrolment]
     other_enrolments: dict[tuple[int, int], Enrolment]
-    completions: dict[tuple[int, int], int]
 
     def __init__(self) -> None:
+        super().__init__()
         self.audiences: dict[int, Audience] = {}
         self.programs: dict[int, Program] = {}
         self.assignments: dict[int, Assignment] = {}
@@ -83,10 +81,6 @@ class Audiences:
         self.may_manage_audiences = True  # moodle/cohort:manage
         self.may_assign_programs = True  # totara/program:configureassignments
         self._opened: set[tuple[int, int]] = set()  # user, course: opened as one of a program
-
-    def now(self) -> int:
-        """The time, in whole seconds since 1970."""
-        raise NotImplementedError
 
     def _next(self, kind: str) -> int:
         raise NotImplementedError

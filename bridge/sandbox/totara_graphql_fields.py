@@ -312,6 +312,8 @@ def course_completion(totara: Totara, given: Given) -> Given:
             "timecompleted": date(when),
         }
     elif totara.enrolled(found.id, course.id, only_active=False):
-        completion = {"status": "Not yet started", "statuskey": "notyetstarted", "progress": 0.0}
+        done = float(totara.per_cent(found.id, course.id))
+        word = ("In progress", "inprogress") if done else ("Not yet started", "notyetstarted")
+        completion = {"status": word[0], "statuskey": word[1], "progress": done}
         completion["timecompleted"] = None
     return {"user": show_user(totara, found), "course": show_course(totara, course), "completion": completion}

@@ -37,12 +37,23 @@ def install(totara: Totara) -> None:
             summary = cleaned(in_language(found.summary))
             learners = [(totara.users[number], status(totara, number, found)) for number in totara.learners(course_id)]
             done = {number for number, course in totara.completions if course == course_id}
-            return render_template("totara_course.html", course=found, summary=summary, learners=learners, done=done)
+            lessons = {user.id: totara.lessons_of(user.id, course_id) for user, _ in learners}
+            given = {"course": found, "summary": summary, "learners": learners, "done": done, "lessons": lessons}
+            return render_template("totara_course.html", **given)
 
     def complete(course_id: int, user_id: int) -> AnyResponse:
         if course_id not in totara.courses or user_id not in totara.users:
             abort(404)
         totara.complete(user_id, course_id)
+        return redirect(f"/course/{course_id}", 303)
+
+    def finish(course_id: int, user_id: int) -> AnyResponse:
+        if course_id not in totara.courses or user_id not in totara.users:
+            abort(404)
+        try:
+            totara.finish(user_id, course_id, request.form.get("lesson", ""))
+        except ValueError:
+            abort(400)
         return redirect(f"/course/{course_id}", 303)
 
     def audiences() -> str:
@@ -66,6 +77,7 @@ def install(totara: Totara) -> None:
     app.add_url_rule("/course/<int:course_id>", "course", course)
     app.add_url_rule("/course/<int:course_id>/picture", "picture", picture)
     app.add_url_rule("/course/<int:course_id>/complete/<int:user_id>", "complete", complete, methods=["POST"])
+    app.add_url_rule("/course/<int:course_id>/finish/<int:user_id>", "finish", finish, methods=["POST"])
     app.add_url_rule(
         "/webservice/pluginfile.php/<int:context>/course/<path:path>", "file", file, methods=["GET", "POST"]
     )

@@ -67,6 +67,8 @@ class Course:
     enterable: bool = True
     viewable: bool = True
     seen_by: set[int] = field(default_factory=set)  # the audiences it is shown to where audiencevisible is 1
+    lessons: list[str] = field(default_factory=list)  # activities whose completion makes up the course's
+    certificate: str = ""  # the name of its certificate activity, "" for none
 
     @property
     def shown(self) -> bool:
@@ -77,6 +79,15 @@ class Course:
     def context_id(self) -> int:
         """The id by which files of this course are addressed; not the course's id."""
         return 46 + 7 * self.id
+
+    def module_id(self, number: int) -> int:
+        """The id of one of its activities: 0 is the forum, then come the lessons."""
+        return 100 * self.id + number
+
+    @property
+    def certificate_id(self) -> int:
+        """The id of its certificate activity."""
+        return self.module_id(99)
 
 
 @dataclass

@@ -147,8 +147,22 @@ class Visitors:
             opens = self._opens(user, course)
             summary = cleaned(in_language(course.summary))
             done = (user.id, course.id) in self._totara.completions
-            page = render_template("totara_learn.html", course=course, summary=summary, opens=opens, done=done)
+            given = {"course": course, "summary": summary, "opens": opens, "done": done}
+            page = render_template("totara_learn.html", lessons=self._totara.lessons_of(user.id, course.id), **given)
         return make_response(page, HTTPStatus.OK if opens else HTTPStatus.FORBIDDEN)
+
+    def certificate(self) -> AnyResponse:
+        """A course's certificate, for whoever has completed it; 403 for everybody else who is signed in."""
+        number = request.args.get("id", 0, int)
+        given = (one for one in self._totara.courses.values() if one.certificate and one.certificate_id == number)
+        course = next(given, None) or abort(HTTPStatus.NOT_FOUND)
+        user = self.visitor()
+        if user is None:
+            return self._to_login()
+        with self._totara.lock:
+            earned = self._opens(user, course) and (user.id, course.id) in self._totara.completions
+            page = render_template("totara_certificate.html", course=course, earned=earned)
+        return make_response(page, HTTPStatus.OK if earned else HTTPStatus.FORBIDDEN)
 
     def _opens(self, user: User, course: Course) -> bool:
         return self._totara.reachable(user.id, course.id)
@@ -165,5 +179,6 @@ def install(totara: Totara) -> None:
         ("/login/logout.php", "logout", visitors.logout, ["GET", "POST"]),
         ("/totara/dashboard/index.php", "dashboard", visitors.dashboard, ["GET"]),
         ("/course/view.php", "learn", visitors.course, ["GET"]),
+        ("/mod/certificate/view.php", "certificate", visitors.certificate, ["GET"]),
     ):
         app.add_url_rule(rule, name, view, methods=methods)

@@ -95,7 +95,12 @@ def function(name: str, spec: dict[str, Any], locks: bool = False) -> Callable[[
 
 def install(totara: Totara) -> None:
     """Answer at the address of the REST server."""
-    from bridge.sandbox import totara_ws_audiences, totara_ws_courses, totara_ws_users  # noqa: F401 - they register
+    from bridge.sandbox import (  # noqa: F401 - they register
+        totara_ws_audiences,
+        totara_ws_completion,
+        totara_ws_courses,
+        totara_ws_users,
+    )
 
     def server() -> Response:
         if not totara.web_services:

@@ -1,4 +1,4 @@
-"""The web-service functions about accounts, enrolments and completion."""
+"""The web-service functions about accounts and enrolments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from bridge.sandbox.totara import Totara
-from bridge.sandbox.totara_things import ADMIN, GUEST, Course, Enrolment, User, weak_password
+from bridge.sandbox.totara_things import ADMIN, GUEST, SERVICE_ACCOUNT, Course, Enrolment, User, weak_password
 from bridge.sandbox.totara_ws import Call, WsError, function, invalid_parameter, no_permission, no_record, valid_email
 from bridge.sandbox.totara_ws_courses import name_of, summary_of
 
@@ -27,9 +27,6 @@ _KEPT = {"username", "email", "firstname", "lastname", "idnumber", "auth", "susp
 _KEPT |= {"department", "institution", "lang", "timezone", "maildisplay"}
 _NEW_USER = {"username": "username", "firstname": "text", "lastname": "text", "email": "text"}
 _CHANGE = {"id": "int", "username?": "username", "firstname?": "text", "lastname?": "text", "email?": "text"}
-
-
-SERVICE_ACCOUNT = 3
 
 
 def _seen(totara: Totara) -> list[User]:
@@ -343,37 +340,3 @@ def get_enrolled_users(call: Call, courseid: int, options: list[dict[str, str]] 
         ]
         answers.append({key: value for key, value in answer.items() if fields is None or key in fields})
     return answers
-
-
-@function("core_completion_get_course_completion_status", {"courseid": "int", "userid": "int"})
-def get_course_completion_status(call: Call, courseid: int, userid: int) -> dict[str, Any]:
-    """Whether somebody completed a course; refused once the enrolment has ended or is suspended.
-
-    The completion outlives the enrolment: who is enrolled again is complete at once.
-    """
-    totara = call.totara
-    course, user = totara.courses.get(courseid), totara.users.get(userid)
-    if course is None or user is None or user.deleted:
-        raise no_record()
-    if "report/completion:view" in totara.lacking and userid != SERVICE_ACCOUNT:
-        raise WsError("moodle_exception", "cannotviewreport", "You cannot view this report")
-    if not totara.enrolled(userid, courseid, only_active=True):
-        raise WsError("moodle_exception", "usernotenroled", "User is not enrolled in this course")
-    if not course.self_completion:
-        raise WsError("moodle_exception", "nocriteriaset", "No completion criteria set for this course")
-    when = totara.completions.get((userid, courseid))
-    details = {
-        "type": "Self completion",
-        "criteria": "Self completion",
-        "requirement": "Marking yourself complete",
-    }
-    criterion = {
-        "type": 1,
-        "title": "Self completion",
-        "status": "No" if when is None else "Yes",
-        "complete": when is not None,
-        "timecompleted": when,
-        "details": details | {"status": ""},
-    }
-    status = {"completed": when is not None, "aggregation": 1, "completions": [criterion]}
-    return {"completionstatus": status, "warnings": []}

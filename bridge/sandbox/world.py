@@ -68,10 +68,11 @@ def seed_academy(totara: Totara) -> dict[str, int]:
         )
 
     english, french = "Why goods are declared, and how.", "Pourquoi et comment on déclare les marchandises."
-    course("INTRO", "basics", "Introduction to customs", f"<p>{both(english, french)}</p>", 0x1D6F8A)
+    steps = {"lessons": ["Reading", "Cases", "Test"], "certificate": "Certificate"}
+    course("INTRO", "basics", "Introduction to customs", f"<p>{both(english, french)}</p>", 0x1D6F8A, **steps)
     name = both("Customs valuation & origin", "Valeur en douane et origine")
     english, french = "What goods are worth, and where from.", "Ce que valent les marchandises, et d'où."
-    course("VAL", "basics", name, f"<p>{both(english, french)}</p>", 0x8A5A1D)
+    course("VAL", "basics", name, f"<p>{both(english, french)}</p>", 0x8A5A1D, **steps)
     name = both("Harmonized System: first steps", "Système harmonisé : premiers pas")
     english, french = "Six digits that rule trade.", "Six chiffres qui régissent le commerce."
     course("HS1", "classification", name, f"<p>{both(english, french)}</p><ul><li>Quiz</li></ul>", 0x2D6A4F)

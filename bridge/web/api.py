@@ -58,7 +58,7 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         if often(customer):
             return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
         words = words_asked_for()
-        found = [_as_json(course, words) for course in sign_on.courses_of(customer)]
+        found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
         return _answer({"customer": customer, "courses": found, "checked_at": _moment(datetime.now(UTC))})
 
     @blueprint.post("/pokes")
@@ -78,8 +78,8 @@ def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Respons
     return answer
 
 
-def _as_json(course: MyCourse, words: Mapping[str, str]) -> dict[str, Any]:
-    """A course as the shop shows it, its reason in words. What only Totara could tell is not known here: null."""
+def _as_json(course: MyCourse, words: Mapping[str, str], site_url: str) -> dict[str, Any]:
+    """A course as the shop shows it, its reason in words. What Totara has not told is null."""
     return {
         "item": f"{course.item.kind}:{course.item.id}",
         "name": course.name,
@@ -88,9 +88,9 @@ def _as_json(course: MyCourse, words: Mapping[str, str]) -> dict[str, Any]:
         "target": str(course.target),
         "starts": _moment(course.starts),
         "until": _moment(course.until),
-        "progress": 100 if course.completed else None,
+        "progress": course.progress,
         "completed": course.completed,
-        "certificate": None,
+        "certificate": f"{site_url}{course.certificate}" if course.certificate else None,
     }
 
 

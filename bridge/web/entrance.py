@@ -118,7 +118,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             return browser.to_shop()
         # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
         courses = sign_on.courses(visit)
-        return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form)
+        return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form, site=sign_on.site_url)
 
     @blueprint.post("/learn/go")
     def choose() -> Response:
