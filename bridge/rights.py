@@ -21,7 +21,7 @@ from bridge.domain.offers import Item, Kind, Offers
 from bridge.errors import NotFound, Refused
 from bridge.store.db import Store
 from bridge.store.models import access, accounts, products
-from bridge.totara_client import FIRST_ACCOUNTS, NEEDS, TotaraClient
+from bridge.totara_client import FIRST_ACCOUNTS, LOOK_AT_ACCOUNT, NEEDS, TotaraClient
 
 NOBODY = 999_999_999  # the id of no user
 ROLE = "give it to the service account's role (Totara: Users > Permissions > Define roles), at system level"
@@ -116,6 +116,7 @@ def probe(totara: TotaraClient, known: Used) -> list[Right]:
         _completion: (named.VIEW_COMPLETION,),
         _audiences: (named.VIEW_AUDIENCES, named.ASSIGN_AUDIENCES),
         _programs: (named.ASSIGN_PROGRAMS,),
+        _insight: (named.LOOK_AT_ACCOUNTS,),
     }
     found: list[Right] = []
     for look, names in looks.items():
@@ -308,6 +309,25 @@ def _completion_code(totara: TotaraClient, courses: Collection[int]) -> str:
         if code != "invalidrecordunknown":
             break
     return code
+
+
+# --- what is good to have --------------------------------------------------------------------------------------------
+
+
+def _insight(totara: TotaraClient, known: Used) -> Iterator[Right]:
+    """Of nobody: refused for want of the right before the account is looked for. Orders do without it."""
+    name, marks = named.LOOK_AT_ACCOUNTS, "Totara does not tell whether"
+    asked = "an operator will be asked about each account that is there already"
+    if not totara.has(LOOK_AT_ACCOUNT):
+        said = f"{LOOK_AT_ACCOUNT} is not in the web service, of the bridge's plugin in Totara: {asked}"
+        yield Right(name, None, said, marks=marks)
+        return
+    code = _code(partial(totara.web_service, LOOK_AT_ACCOUNT, userid=NOBODY))
+    said = f"Totara does not tell what kind of account somebody has: {asked}. To change that, {ROLE}"
+    if code == "invalidrecordunknown":
+        yield Right(name, True, "what kind of account somebody has is told", marks=marks)
+    else:
+        yield Right(name, None, said if code == "nopermissions" else f"can't be told: {code}", marks=marks)
 
 
 # --- what only some shops sell -------------------------------------------------------------------------------------
