@@ -316,18 +316,18 @@ def _completion_code(totara: TotaraClient, courses: Collection[int]) -> str:
 
 def _insight(totara: TotaraClient, known: Used) -> Iterator[Right]:
     """Of nobody: refused for want of the right before the account is looked for. Orders do without it."""
-    name, marks = named.LOOK_AT_ACCOUNTS, "Totara does not tell whether"
+    name = named.LOOK_AT_ACCOUNTS
     asked = "an operator will be asked about each account that is there already"
     if not totara.has(LOOK_AT_ACCOUNT):
         said = f"{LOOK_AT_ACCOUNT} is not in the web service, of the bridge's plugin in Totara: {asked}"
-        yield Right(name, None, said, marks=marks)
+        yield Right(name, None, said)
         return
     code = _code(partial(totara.web_service, LOOK_AT_ACCOUNT, userid=NOBODY))
     said = f"Totara does not tell what kind of account somebody has: {asked}. To change that, {ROLE}"
     if code == "invalidrecordunknown":
-        yield Right(name, True, "what kind of account somebody has is told", marks=marks)
+        yield Right(name, True, "what kind of account somebody has is told")
     else:
-        yield Right(name, None, said if code == "nopermissions" else f"can't be told: {code}", marks=marks)
+        yield Right(name, None, said if code == "nopermissions" else f"can't be told: {code}")
 
 
 # --- what only some shops sell -------------------------------------------------------------------------------------

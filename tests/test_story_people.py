@@ -450,10 +450,11 @@ def test_a_course_that_others_gave_a_linked_account_is_never_ended_by_us(world: 
 
 @pytest.mark.parametrize("plugin", [True, False])
 @pytest.mark.parametrize(
-    "whose", [
+    "whose",
+    [
         *("an officer's", "a site user's", "an administrator's", "staff's", "a suspended learner's", "kept out"),
         "a suspended tenant's",
-    ]
+    ],
 )
 def test_a_proof_alone_opens_no_account_but_a_learners_of_the_academy(
     make_world: Callable[..., World], whose: str, plugin: bool
