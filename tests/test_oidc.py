@@ -320,7 +320,7 @@ def test_an_account_that_became_staffs_is_not_told_of_where_totara_tells_so(site
 
 
 def test_a_member_of_a_suspended_tenant_is_not_told_of_where_totara_tells_so(site: Site) -> None:
-    """Totara's own plugin would let them in (measured), so nobody but the bridge keeps them out."""
+    """Totara's own OAuth 2 plugin lets them in (measured), so nobody but the bridge keeps them out."""
     totara = site.world.totara
     totara.has_plugin = True
     browser = site.signed_in()
