@@ -29,7 +29,7 @@ from bridge.errors import BadSignature, BridgeError, Refused
 from bridge.keys import SigningKeys
 from bridge.settings import Settings
 from bridge.shop_tokens import LEEWAY, is_canonical
-from bridge.sso import SignOn
+from bridge.sso import TENANT_SUSPENDED, SignOn
 from bridge.store import people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
@@ -275,13 +275,15 @@ class Provider:
         account = self._totara.find_account(user_id)
         if account is None or account.suspended:
             return self._refuse("the account is suspended, or gone", person_id, user_id)
-        if why := _unfit(person, account, named) or self._staffs(user_id):
+        if why := _unfit(person, account, named) or self._objection(user_id):
             return self._refuse(why, person_id, user_id)
         return person, account
 
-    def _staffs(self, user_id: int) -> str:
-        """Why an account is not a learner's, "" if it may be one's: most sites tell nothing of this."""
+    def _objection(self, user_id: int) -> str:
+        """Why an account is not a learner's in good standing, "" if it may be: most sites tell nothing of this."""
         seen = self._totara.insight(user_id)
+        if seen.tenant_suspended:
+            return TENANT_SUSPENDED
         return "the account is an administrator's, or staff's" if seen.administrator or seen.staff else ""
 
     def _only_one(self, person: Person, account: Account) -> None:

@@ -21,7 +21,7 @@ from bridge.domain.offers import Item, Kind, Offers
 from bridge.errors import NotFound, Refused
 from bridge.store.db import Store
 from bridge.store.models import access, accounts, products
-from bridge.totara_client import FIRST_ACCOUNTS, NEEDS, TotaraClient
+from bridge.totara_client import FIRST_ACCOUNTS, LOOK_AT_ACCOUNT, NEEDS, TotaraClient
 
 NOBODY = 999_999_999  # the id of no user
 ROLE = "give it to the service account's role (Totara: Users > Permissions > Define roles), at system level"
@@ -117,6 +117,7 @@ def probe(totara: TotaraClient, known: Used) -> list[Right]:
         _certificates: (named.VIEW_CERTIFICATES,),
         _audiences: (named.VIEW_AUDIENCES, named.ASSIGN_AUDIENCES),
         _programs: (named.ASSIGN_PROGRAMS,),
+        _insight: (named.LOOK_AT_ACCOUNTS,),
     }
     found: list[Right] = []
     for look, names in looks.items():
@@ -328,6 +329,25 @@ def _certificates(totara: TotaraClient, known: Used) -> Iterator[Right]:
             continue
     said = "no certificate is seen in the courses that were tried: if they have one, the role lacks this"
     yield Right(named.VIEW_CERTIFICATES, None, f"{said}, or {named.VIEW_HIDDEN_ACTIVITIES}")
+
+
+# --- what is good to have --------------------------------------------------------------------------------------------
+
+
+def _insight(totara: TotaraClient, known: Used) -> Iterator[Right]:
+    """Of nobody: refused for want of the right before the account is looked for. Orders do without it."""
+    name = named.LOOK_AT_ACCOUNTS
+    asked = "an operator will be asked about each account that is there already"
+    if not totara.has(LOOK_AT_ACCOUNT):
+        said = f"{LOOK_AT_ACCOUNT} is not in the web service, of the bridge's plugin in Totara: {asked}"
+        yield Right(name, None, said)
+        return
+    code = _code(partial(totara.web_service, LOOK_AT_ACCOUNT, userid=NOBODY))
+    said = f"Totara does not tell what kind of account somebody has: {asked}. To change that, {ROLE}"
+    if code == "invalidrecordunknown":
+        yield Right(name, True, "what kind of account somebody has is told")
+    else:
+        yield Right(name, None, said if code == "nopermissions" else f"can't be told: {code}")
 
 
 # --- what only some shops sell -------------------------------------------------------------------------------------

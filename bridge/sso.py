@@ -60,6 +60,10 @@ class State(StrEnum):
     NOTHING = "nothing"  # there is nothing to go to
 
 
+#: Why nobody is signed in to a member's account; told where Totara tells it.
+TENANT_SUSPENDED = "the account's tenant is suspended"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How it stands with what a visitor wants to go to. ``course`` is the one it is about."""
@@ -287,8 +291,10 @@ class SignOn:
             raise Refused("there is no account yet")
         target = self.look(visit).target
         account = self._totara.find_account(person.totara_id)
-        if account is None or account.suspended:
-            self.refused("the account is suspended, or gone", person=person.id, user=person.totara_id)
+        gone = account is None or account.suspended
+        if account is None or gone or self._totara.insight(account.id).tenant_suspended:
+            why = "the account is suspended, or gone" if gone else TENANT_SUSPENDED
+            self.refused(why, person=person.id, user=person.totara_id)
             raise Refused("the account can't be used")
         now = int(self._now().timestamp())
         claims = {

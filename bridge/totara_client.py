@@ -604,12 +604,19 @@ class TotaraClient:
         """What kind of account it is: an administrator's, staff's, whose tenant's member.
 
         No call of Totara's own tells any of this (measured on 17.3); the bridge's plugin in Totara does, where it is
-        installed and its function is in the web service. Elsewhere nothing is known.
+        installed, its function is in the web service and the service account may call it. Elsewhere nothing is known.
         """
         if not self.has(LOOK_AT_ACCOUNT):
             return Insight()
-        row = _all(LOOK_AT_ACCOUNT, self._read(LOOK_AT_ACCOUNT, userid=user_id), "administrator", "staff", "tenant")
-        return Insight(bool(row["administrator"]), bool(row["staff"]), str(row["tenant"]))
+        try:
+            row = self._read(LOOK_AT_ACCOUNT, userid=user_id)
+        except Refused as err:
+            if err.code == "nopermissions":  # for want of rights.LOOK_AT_ACCOUNTS
+                return Insight()
+            raise
+        _all(LOOK_AT_ACCOUNT, row, "administrator", "staff", "tenant", "tenant_suspended")
+        administrator, staff, suspended = (bool(row[key]) for key in ("administrator", "staff", "tenant_suspended"))
+        return Insight(administrator, staff, str(row["tenant"]), suspended)
 
     def own_username(self) -> str:
         """The service account's username, "" where it is not told, or is not to be found under it."""

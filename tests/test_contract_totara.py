@@ -213,6 +213,25 @@ def with_wrong_token(totara: Totara) -> None:
     totara.ws_token = "another"
 
 
+def with_the_plugin(totara: Totara) -> None:
+    """The bridge's plugin is there, and so are a learner of the whole site and one of the academy's."""
+    totara.has_plugin = True
+    totara.next_ids["user"] = 112
+    add_learner(totara, "mia", "Mia Member", "academy")
+
+
+def with_the_academy_suspended(totara: Totara) -> None:
+    """Nobody of the academy gets in."""
+    with_the_plugin(totara)
+    totara.tenants[2].suspended = True
+
+
+def without_a_look_at_accounts(totara: Totara) -> None:
+    """The plugin is there, and the account may not ask it."""
+    with_the_plugin(totara)
+    totara.lacking.add("auth/bridge:lookataccount")
+
+
 def without_rest(totara: Totara) -> None:
     """The account may not use web services."""
     totara.may_use_rest = False
@@ -327,6 +346,12 @@ WEB_SERVICES: dict[str, Callable[[Totara], None]] = {
     "ws-get-users-tenant-user": as_it_is,
     "ws-get-users-two": as_it_is,
     "ws-get-users-wildcard": as_it_is,
+    "ws-look-at-account-administrator": with_the_plugin,
+    "ws-look-at-account-learner": with_the_plugin,
+    "ws-look-at-account-member": with_the_plugin,
+    "ws-look-at-account-no-capability": without_a_look_at_accounts,
+    "ws-look-at-account-suspended-tenant": with_the_academy_suspended,
+    "ws-look-at-account-unknown": with_the_plugin,
     "ws-no-rest-capability": without_rest,
     "ws-program-assign": with_a_program,
     "ws-program-assign-again": with_dev_assigned,
@@ -365,6 +390,10 @@ TO_THE_LETTER = {
     "ws-enrolled-users-with-suspended-user",
     "ws-get-users-by-field-idnumber",
     "ws-get-users-tenant-user",
+    "ws-look-at-account-administrator",
+    "ws-look-at-account-learner",
+    "ws-look-at-account-member",
+    "ws-look-at-account-suspended-tenant",
     "ws-search-by-tag",
     "ws-search-courses",
     "ws-users-courses",

@@ -207,7 +207,7 @@ def test_nobody_becomes_oneself_or_a_part_of_somebodys_part() -> None:
 # --- may an account be linked? ---------------------------------------------------------------------------------------
 
 LEARNER = Account(40, "mia", "mia@company.test", "manual")
-KNOWN = Insight(administrator=False, staff=False, tenant="academy")
+KNOWN = Insight(administrator=False, staff=False, tenant="academy", tenant_suspended=False)
 
 
 def says(account: Account = LEARNER, seen: Insight = KNOWN, *, academy: str = "academy", proven: bool = True) -> Says:
@@ -251,6 +251,8 @@ def test_an_administrators_a_guests_and_a_programs_account_is_never_linked(accou
         (LEARNER, replace(KNOWN, tenant=""), "no tenant"),
         (LEARNER, replace(KNOWN, tenant=None), "which tenant"),
         (LEARNER, replace(KNOWN, staff=None), "does not tell"),
+        (LEARNER, replace(KNOWN, tenant_suspended=True), "its tenant is suspended"),
+        (LEARNER, replace(KNOWN, tenant_suspended=None), "does not tell whether its tenant"),
         (LEARNER, replace(KNOWN, administrator=None), "does not tell"),
         (LEARNER, Insight(), "does not tell"),
     ],
@@ -269,6 +271,7 @@ def test_what_is_not_known_to_be_a_learners_needs_an_operator(account: Account, 
         st.sampled_from([True, False, None]),
         st.sampled_from([True, False, None]),
         st.sampled_from(["academy", "", None]),
+        st.sampled_from([True, False, None]),
     ),
 )
 def test_without_a_proof_no_account_is_ever_linked_by_itself(account: Account, seen: Insight) -> None:

@@ -319,6 +319,22 @@ def test_an_account_that_became_staffs_is_not_told_of_where_totara_tells_so(site
     assert site.refusals() == ["the account is an administrator's, or staff's"] * 3
 
 
+def test_a_member_of_a_suspended_tenant_is_not_told_of_where_totara_tells_so(site: Site) -> None:
+    """Totara's own OAuth 2 plugin lets them in (measured), so nobody but the bridge keeps them out."""
+    totara = site.world.totara
+    totara.has_plugin = True
+    browser = site.signed_in()
+    code, access = site.code(browser), site.token(site.code(browser)).get_json()["access_token"]
+    tenant = totara.tenants[site.account("nia@trader.test").tenant]
+    tenant.suspended = True
+    assert goes_nowhere(site.authorize(browser))
+    assert refused(site.token(code)) == (400, "invalid_grant")
+    assert refused(site.userinfo(access)) == (401, "invalid_token")
+    assert site.refusals() == ["the account's tenant is suspended"] * 3
+    tenant.suspended = False
+    assert site.userinfo(site.token(site.code(browser)).get_json()["access_token"]).status_code == 200
+
+
 def test_a_linked_account_is_told_of_by_the_name_that_it_has(site: Site) -> None:
     browser = site.signed_in()
     user = site.world.totara.add_user("nia@old.test", username="nia.trader", tenant="academy")

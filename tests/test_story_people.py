@@ -450,7 +450,11 @@ def test_a_course_that_others_gave_a_linked_account_is_never_ended_by_us(world: 
 
 @pytest.mark.parametrize("plugin", [True, False])
 @pytest.mark.parametrize(
-    "whose", ["an officer's", "a site user's", "an administrator's", "staff's", "a suspended learner's", "kept out"]
+    "whose",
+    [
+        *("an officer's", "a site user's", "an administrator's", "staff's", "a suspended learner's", "kept out"),
+        "a suspended tenant's",
+    ],
 )
 def test_a_proof_alone_opens_no_account_but_a_learners_of_the_academy(
     make_world: Callable[..., World], whose: str, plugin: bool
@@ -466,9 +470,12 @@ def test_a_proof_alone_opens_no_account_but_a_learners_of_the_academy(
         "staff's": lambda: world.totara.add_user("anna@members.test", tenant="academy"),
         "a suspended learner's": lambda: world.totara.add_user("a@b.test", tenant="academy", suspended=True),
         "kept out": lambda: world.totara.add_user("anna@agency.test", tenant="academy"),
+        "a suspended tenant's": lambda: world.totara.add_user("anna@members.test", tenant="academy"),
     }
     user = makers[whose]()
     world.totara.staff |= {user} if whose == "staff's" else set()
+    for tenant in world.totara.tenants.values():
+        tenant.suspended = whose == "a suspended tenant's"
     before = world.totara.users[user]
     as_guest(world, world.course("ONE"), before.email)
     proves(world, 1, before.email)

@@ -62,6 +62,7 @@ def without(world: World, capability: str) -> Iterator[None]:
 
 def test_with_every_right_the_check_finds_no_fault_and_changes_nothing(world: World) -> None:
     bought(world, course=world.course("A", lessons=["Test"], certificate="Certificate"))
+    world.totara.has_plugin = True
     before = (dict(world.totara.enrolments), {u.id: u.email for u in world.totara.users.values()})
     found = list(capabilities(world.bridge))
     assert told(found, "problem") == told(found, "note") == []
@@ -138,6 +139,21 @@ def test_a_function_that_is_not_allowed_is_named(world: World) -> None:
     world.totara.ws_functions = {"core_webservice_get_site_info", "core_course_get_categories"}
     said = told(capabilities(world.bridge), "problem")
     assert "can't enrol on this site" in said
+
+
+@pytest.mark.parametrize("plugin", [True, False])
+def test_that_totara_does_not_tell_what_accounts_are_is_a_note_that_says_what_follows(
+    world: World, plugin: bool
+) -> None:
+    """Not a problem: orders do without it."""
+    world.totara.has_plugin = plugin
+    bought(world)
+    with without(world, named.LOOK_AT_ACCOUNTS):
+        found = list(capabilities(world.bridge))
+    assert told(found, "problem") == []
+    (note,) = told(found, "note")
+    assert note.startswith(f"{named.LOOK_AT_ACCOUNTS}: ")
+    assert ("not in the web service" not in note, "an operator will be asked" in note) == (plugin, True)
 
 
 # --- orders --------------------------------------------------------------------------------------------------------

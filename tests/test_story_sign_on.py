@@ -306,6 +306,18 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     assert "suspended" in refusals(world)[0]
 
 
+def test_a_member_of_a_suspended_tenant_is_not_signed_in_where_totara_tells_so(world: World, nia: int) -> None:
+    world.totara.has_plugin = True
+    world.look(bought(world, nia, world.course("ONE", category=world.tenant_category)))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    for tenant in world.totara.tenants.values():
+        tenant.suspended = True
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
+    assert (page.status_code, "Our team looks into it" in page.text) == (200, True)
+    assert refusals(world) == ["the account's tenant is suspended"]
+
+
 def test_whoever_has_no_account_and_comes_from_totara_is_shown_the_list(world: World, nia: int) -> None:
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia, target="courses")), browser)

@@ -177,6 +177,7 @@ def may_link(
         *([] if proven else ["its address was not proven"]),
         *(["it is suspended"] if account.suspended else []),
         *_tenancy(seen.tenant, academy),
+        *_tenant_standing(seen),
         *([] if seen.administrator is False else ["Totara does not tell whether it is an administrator's"]),
         *(["it belongs to staff"] if seen.staff else []),
         *(["Totara does not tell whether it belongs to staff"] if seen.staff is None else []),
@@ -204,3 +205,11 @@ def _tenancy(tenant: str | None, academy: str) -> list[str]:
     if tenant is None:
         return ["Totara does not tell which tenant it belongs to"]
     return [f"it belongs to the tenant {tenant}" if tenant else "it belongs to no tenant"]
+
+
+def _tenant_standing(seen: Insight) -> list[str]:
+    if not seen.tenant:  # of no tenant, or that is told of already
+        return []
+    if seen.tenant_suspended is None:
+        return ["Totara does not tell whether its tenant is suspended"]
+    return ["its tenant is suspended"] if seen.tenant_suspended else []

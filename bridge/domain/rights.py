@@ -25,6 +25,7 @@ VIEW_HIDDEN_ACTIVITIES = "moodle/course:viewhiddenactivities"
 VIEW_AUDIENCES = "moodle/cohort:view"
 ASSIGN_AUDIENCES = "moodle/cohort:assign"
 ASSIGN_PROGRAMS = "totara/program:configureassignments"
+LOOK_AT_ACCOUNTS = "auth/bridge:lookataccount"  # of the bridge's own plugin in Totara
 
 #: What Totara calls a capability in English, in brackets at the end of its refusal (measured on 17.3).
 _CALLED: Mapping[str, str] = {
@@ -37,6 +38,7 @@ _CALLED: Mapping[str, str] = {
     "View site-wide audiences": VIEW_AUDIENCES,
     "Add and remove audience members": ASSIGN_AUDIENCES,
     "Configure program assignments": ASSIGN_PROGRAMS,
+    "Be told what kind of account somebody has": LOOK_AT_ACCOUNTS,
 }
 
 #: The one capability for want of which a function says "nopermissions", in whatever language.
@@ -50,6 +52,7 @@ _NEEDED: Mapping[str, str] = {
     "totara_program_assignment_create": ASSIGN_PROGRAMS,
     "totara_program_assignment_delete": ASSIGN_PROGRAMS,
     "totara_program_assignment_filter": ASSIGN_PROGRAMS,
+    "auth_bridge_look_at_account": LOOK_AT_ACCOUNTS,
 }
 
 

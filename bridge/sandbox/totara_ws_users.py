@@ -75,13 +75,20 @@ def _user(call: Call, user: User) -> dict[str, Any]:
 @function("auth_bridge_look_at_account", {"userid": "int"})
 def look_at_account(call: Call, userid: int) -> dict[str, Any]:
     """What the bridge's own plugin tells of an account."""
+    if "auth/bridge:lookataccount" in call.totara.lacking:
+        raise no_permission("Be told what kind of account somebody has")
     user = call.totara.users.get(userid)
     if user is None or user.deleted:
         raise no_record()
-    tenant = call.totara.tenants[user.tenant].idnumber if user.tenant is not None else ""
+    tenant = call.totara.tenants[user.tenant] if user.tenant is not None else None
     administrators = call.totara.administrators
-    staff = user.id in call.totara.staff | administrators
-    return {"administrator": user.id in administrators, "staff": staff, "tenant": tenant}
+    return {
+        "administrator": user.id in administrators,
+        "staff": user.id in call.totara.staff | administrators | {SERVICE_ACCOUNT},
+        "tenant": tenant.idnumber if tenant else "",
+        "tenant_suspended": tenant is not None and tenant.suspended,
+        "suspended": user.suspended,
+    }
 
 
 def _like(pattern: str) -> re.Pattern[str]:

@@ -32,6 +32,16 @@ final class account_gate {
         return $user;
     }
 
+    /**
+     * What makes an account one of the staff's: 'administrator', 'capability', or null for a learner's.
+     */
+    public function find_power(\stdClass $user): ?string {
+        if (is_siteadmin($user->id)) {
+            return 'administrator';
+        }
+        return $this->can_by_standing($user) || $this->can_by_role($user) ? 'capability' : null;
+    }
+
     private function find_objection(\stdClass $user): ?string {
         if (isguestuser($user)) {
             return 'guest';
@@ -45,7 +55,7 @@ final class account_gate {
         if (!$this->has_allowed_method($user)) {
             return 'authmethod';
         }
-        return $this->object_to_tenant($user) ?? $this->object_to_power($user);
+        return $this->object_to_tenant($user) ?? $this->find_power($user);
     }
 
     private function has_allowed_method(\stdClass $user): bool {
@@ -64,13 +74,6 @@ final class account_gate {
             return 'tenant';
         }
         return null;
-    }
-
-    private function object_to_power(\stdClass $user): ?string {
-        if (is_siteadmin($user->id)) {
-            return 'administrator';
-        }
-        return $this->can_by_standing($user) || $this->can_by_role($user) ? 'capability' : null;
     }
 
     /** Whether the person can do one of the denied things in the site, or in the tenant. */

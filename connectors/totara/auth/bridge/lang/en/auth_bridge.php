@@ -11,6 +11,7 @@ $string['about'] = 'Customers of the academy shop come into their courses with o
 $string['auth_bridgedescription'] = 'Customers of the academy shop sign in by the bridge. There are no passwords.';
 $string['authmethods'] = 'Allowed authentication methods';
 $string['authmethods_desc'] = 'Accounts of any other method are not signed in by the bridge. "Manual accounts" is what the bridge makes by itself.';
+$string['bridge:lookataccount'] = 'Be told what kind of account somebody has';
 $string['bridgeurl'] = 'Address of the bridge';
 $string['bridgeurl_desc'] = 'As the bridge itself knows it (its public_url), such as https://bridge.example.com. It must be https.';
 $string['cachedef_jwks'] = 'Public keys of the bridge';

@@ -11,6 +11,7 @@ $string['about'] = 'Les clients de la boutique de l\'académie accèdent à leur
 $string['auth_bridgedescription'] = 'Les clients de la boutique de l\'académie se connectent par la passerelle. Il n\'y a pas de mots de passe.';
 $string['authmethods'] = 'Méthodes d\'authentification autorisées';
 $string['authmethods_desc'] = 'Les comptes de toute autre méthode ne sont pas connectés par la passerelle. Elle crée elle-même des « comptes manuels ».';
+$string['bridge:lookataccount'] = 'Apprendre de quelle sorte est un compte';
 $string['bridgeurl'] = 'Adresse de la passerelle';
 $string['bridgeurl_desc'] = 'Telle que la passerelle la connaît elle-même (son public_url), par exemple https://bridge.example.com. Elle doit être en https.';
 $string['cachedef_jwks'] = 'Clés publiques de la passerelle';
