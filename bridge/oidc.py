@@ -30,8 +30,8 @@ from bridge.jws import claims_of, opened
 from bridge.keys import SigningKeys
 from bridge.settings import Settings
 from bridge.shop_tokens import LEEWAY
-from bridge.sso import SignOn
-from bridge.store import people, signon
+from bridge.sso import ONWARD, SignOn
+from bridge.store import audit, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.signon import Visit
@@ -200,13 +200,20 @@ class Provider:
             claims = self._verified(form["code"], CODE, self._at("token"))
             self._use(claims)
             self._fits(claims, form)
-            _, account = self._account(claims["person"], claims["user"])
-            return self._tokens(claims, account)
+            person, account = self._account(claims["person"], claims["user"])
+            tokens = self._tokens(claims, account)
         except BadSignature as err:
             self.sign_on.refused(f"a code: {err}")
             raise Wrong("invalid_grant", "the code is not valid, or not any more") from err
         except Refused as err:
             raise Wrong("invalid_grant", "the account can't be used") from err
+        self._told(person, account)
+        return tokens
+
+    def _told(self, person: Person, account: Account) -> None:
+        """Write down, before it is told, that Totara is told who somebody is."""
+        with self._store.one_statement() as connection:
+            audit.note(connection, ONWARD, "by OAuth 2", self._now(), person_id=person.id, facts={"user": account.id})
 
     def _use(self, claims: Mapping[str, Any]) -> None:
         until = datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC)
