@@ -26,11 +26,12 @@ import jwt
 from bridge.domain.identity import names_of
 from bridge.domain.lms import Account
 from bridge.errors import BadSignature, BridgeError, Refused
+from bridge.jws import claims_of, opened
 from bridge.keys import SigningKeys
 from bridge.settings import Settings
-from bridge.shop_tokens import LEEWAY, is_canonical
-from bridge.sso import TENANT_SUSPENDED, SignOn
-from bridge.store import people, signon
+from bridge.shop_tokens import LEEWAY
+from bridge.sso import ONWARD, TENANT_SUSPENDED, SignOn
+from bridge.store import audit, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.signon import Visit
@@ -199,13 +200,20 @@ class Provider:
             claims = self._verified(form["code"], CODE, self._at("token"))
             self._use(claims)
             self._fits(claims, form)
-            _, account = self._account(claims["person"], claims["user"])
-            return self._tokens(claims, account)
+            person, account = self._account(claims["person"], claims["user"])
+            tokens = self._tokens(claims, account)
         except BadSignature as err:
             self.sign_on.refused(f"a code: {err}")
             raise Wrong("invalid_grant", "the code is not valid, or not any more") from err
         except Refused as err:
             raise Wrong("invalid_grant", "the account can't be used") from err
+        self._told(person, account)
+        return tokens
+
+    def _told(self, person: Person, account: Account) -> None:
+        """Write down, before it is told, that Totara is told who somebody is."""
+        with self._store.one_statement() as connection:
+            audit.note(connection, ONWARD, "by OAuth 2", self._now(), person_id=person.id, facts={"user": account.id})
 
     def _use(self, claims: Mapping[str, Any]) -> None:
         until = datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC)
@@ -308,19 +316,16 @@ class Provider:
 
     def _verified(self, token: str, typ: str, audience: str) -> dict[str, Any]:
         """The claims of a token that a bridge of this database signed for this purpose. Raises BadSignature."""
-        if len(token) > MOST_BYTES or not is_canonical(token):
+        if len(token) > MOST_BYTES:
             raise BadSignature("it is no token as one is written")
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._key(str(header.get("kid", "")))
-            options: Any = {f"verify_{claim}": False for claim in ("iat", "exp", "nbf", "sub", "jti")}
-            claims = jwt.decode(
-                token, key, algorithms=["RS256"], options=options, issuer=self._issuer, audience=audience
-            )
+            kid = str(jwt.get_unverified_header(token).get("kid", ""))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as err:
             raise BadSignature(f"it was refused: {type(err).__name__}") from err
-        if header != {"alg": "RS256", "kid": header["kid"], "typ": typ}:
+        header, payload = opened(token, [self._key(kid)], "RS256")
+        if header != {"alg": "RS256", "kid": kid, "typ": typ}:
             raise BadSignature("it is a token of another kind")
+        claims = claims_of(payload, self._issuer, audience)
         # By our own clock: that of another node, which signed it, may differ a little.
         if not claims["iat"] - LEEWAY <= self._now().timestamp() < claims["exp"]:
             raise BadSignature("it has expired")

@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 #: Seconds that a token for Totara lives.
 SITE_TOKEN_LIFE = 60
+#: What the audit log calls it when Totara is told who somebody is.
+ONWARD = "signed in to Totara"
 #: Refusals of a minute that one process writes into the audit log.
 MOST_REFUSALS = 100
 #: These name no page of Totara: it goes on to the one that was wanted there.
@@ -210,17 +212,15 @@ class SignOn:
             courses = self._courses(connection, person)
             if target.place is Place.ORDER:
                 target = self._of_order(connection, target, person, courses)
-        busy = self._busy(visit, person)
-        if target.place in (Place.COURSES, Place.TEAM):
-            return Seen(State.LOOKING if busy and not courses else State.READY, target)
-        if target.place in (Place.COURSE, Place.PROGRAM):
-            return _of_course(target, of_target(courses, target), busy)
-        if person is None or person.totara_id is None:
-            waits = next((course for course in courses if course.reason), None)
-            if busy or waits is None:
-                return Seen(State.LOOKING if busy else State.NOTHING, target)
-            return Seen(State.WAITING, target, waits.reason, waits)
-        return Seen(State.READY, target)
+            # Where all is there, nothing that is still being looked at matters.
+            return _ready(target, person, courses) or _not_yet(target, courses, self._busy(connection, visit, person))
+
+    def _leads_to(self, connection: Connection, visit: Visit, person: Person) -> Target:
+        """The page that the visitor came for: only of an order the ledger has to be asked."""
+        target = read_target(visit.target)
+        if target.place is not Place.ORDER:
+            return target
+        return self._of_order(connection, target, person, self._courses(connection, person))
 
     def _of_order(
         self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
@@ -233,13 +233,13 @@ class SignOn:
         of_it = [course.target for course in courses if course.item in given]
         return of_it[0] if len(of_it) == 1 else Target(Place.COURSES)
 
-    def _busy(self, visit: Visit, person: Person | None) -> bool:
+    def _busy(self, connection: Connection, visit: Visit, person: Person | None) -> bool:
         """Whether something is still being looked at that could change what the visitor sees."""
         things = [(CUSTOMER, visit.customer_id), (LEARNER, person.id if person else None)]
-        if any(number is not None and self._work.is_due(kind, str(number)) for kind, number in things):
+        if any(number is not None and self._work.is_due(connection, kind, str(number)) for kind, number in things):
             return True
         # Which orders are theirs is not known before they were looked at. Others' are no reason to wait for long.
-        return visit.began > self._now() - NEW_ORDERS and self._work.is_due(ORDER)
+        return visit.began > self._now() - NEW_ORDERS and self._work.is_due(connection, ORDER)
 
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""
@@ -287,9 +287,9 @@ class SignOn:
         """
         with self._store.read() as connection:
             person = self.person(connection, visit)
-        if person is None or person.totara_id is None:
-            raise Refused("there is no account yet")
-        target = self.look(visit).target
+            if person is None or person.totara_id is None:
+                raise Refused("there is no account yet")
+            target = self._leads_to(connection, visit, person)
         account = self._totara.find_account(person.totara_id)
         gone = account is None or account.suspended
         if account is None or gone or self._totara.insight(account.id).tenant_suspended:
@@ -313,13 +313,39 @@ class SignOn:
         except Refused as err:
             self.refused(str(err))
             raise
-        self.go_to(visit, RESUME)
+        self._went_on(visit, person, target)
         return token
+
+    def _went_on(self, visit: Visit, person: Person, target: Target) -> None:
+        now, facts = self._now(), {"user": person.totara_id, "target": str(target)}
+        with self._store.begin() as connection:
+            signon.set_visit(connection, visit.name, target=str(RESUME))
+            audit.note(connection, ONWARD, "by the plugin", now, person_id=person.id, facts=facts)
+
+
+def _ready(target: Target, person: Person | None, courses: list[MyCourse]) -> Seen | None:
+    """How it stands, if there is nothing to wait for."""
+    if target.place in (Place.COURSES, Place.TEAM):
+        return Seen(State.READY, target) if courses else None
+    if target.place in (Place.COURSE, Place.PROGRAM):
+        course = of_target(courses, target)
+        return Seen(State.READY, target, course=course) if course and course.standing is Standing.READY else None
+    return Seen(State.READY, target) if person is not None and person.totara_id is not None else None
+
+
+def _not_yet(target: Target, courses: list[MyCourse], busy: bool) -> Seen:
+    """How it stands otherwise. ``busy``: the bridge is at something that could change it."""
+    if target.place in (Place.COURSES, Place.TEAM):
+        return Seen(State.LOOKING if busy else State.READY, target)
+    if target.place in (Place.COURSE, Place.PROGRAM):
+        return _of_course(target, of_target(courses, target), busy)
+    waits = next((course for course in courses if course.reason), None)
+    if busy or waits is None:
+        return Seen(State.LOOKING if busy else State.NOTHING, target)
+    return Seen(State.WAITING, target, waits.reason, waits)
 
 
 def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
-    if course is not None and course.standing is Standing.READY:
-        return Seen(State.READY, target, course=course)
     if busy:
         return Seen(State.LOOKING, target, course=course)
     if course is not None and course.standing is Standing.WAITING:

@@ -166,6 +166,17 @@ def test_the_recorded_exchange_of_a_real_totara_is_answered_as_it_needs(site: Si
     assert site.refusals() == []
 
 
+def test_that_totara_was_told_is_written_down_once_for_each_code(site: Site) -> None:
+    code = site.code(site.signed_in())
+    assert site.token(code).status_code == 200
+    assert site.token(code).status_code == 400
+    assert site.token(site.code(site.signed_in("moe@trader.test")), redirect_uri="x").status_code == 400
+    written = [row for row in site.world.rows("audit") if row.event == "signed in to Totara"]
+    user = site.account("nia@trader.test").id
+    person = jwt.decode(code, options={"verify_signature": False})["person"]
+    assert [(row.cause, row.person_id, row.facts) for row in written] == [("by OAuth 2", person, {"user": user})]
+
+
 def test_who_it_is_that_totara_is_told(site: Site) -> None:
     browser = site.signed_in()
     account = site.account("nia@trader.test")

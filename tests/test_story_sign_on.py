@@ -270,6 +270,13 @@ def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
     launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
     ended = [target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) for _ in range(2)]
     assert ended == [f"/course/view.php?id={course}", "/"]
+    written = [row for row in world.rows("audit") if row.event == "signed in to Totara"]
+    user = world.user(NIA)
+    assert [(row.cause, row.facts) for row in written] == [
+        ("by the plugin", {"user": user, "target": f"course:{course}"}),
+        ("by the plugin", {"user": user, "target": "resume"}),
+    ]
+    assert {row.person_id for row in written} == {world.rows("persons")[0].id}
 
 
 @pytest.mark.parametrize(("word", "path"), [("home", "/totara/dashboard/index.php"), ("courses", "/"), ("team", "/")])

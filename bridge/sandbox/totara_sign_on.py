@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import jwt
 import requests
 
+from bridge.jws import is_canonical
 from bridge.sandbox.shop_hooks import outgoing
 from bridge.sandbox.totara_things import GUEST, SERVICE_ACCOUNT, User
-from bridge.shop_tokens import is_canonical
 
 if TYPE_CHECKING:
     from bridge.sandbox.totara import Totara

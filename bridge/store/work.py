@@ -368,12 +368,11 @@ class Work:
         with self.store.read() as connection:
             return connection.execute(select(t).where(t.c.kind == kind, t.c.key == key)).first()
 
-    def is_due(self, kind: str, key: str = "") -> bool:
+    def is_due(self, connection: Connection, kind: str, key: str = "") -> bool:
         """Whether this thing, or any of its kind, is due now and waits for no person."""
         query = select(t.c.kind).where(t.c.kind == kind, t.c.due_at <= self._now(), t.c.parked_at.is_(None))
         query = query.where(t.c.key == key) if key else query
-        with self.store.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+        return connection.execute(query.limit(1)).first() is not None
 
     def drop(self, kind: str, key: str) -> bool:
         """Owe it no more, without doing it. False if there was nothing."""
