@@ -162,7 +162,7 @@ def read_name(text: str) -> tuple[str, Problem | None]:
 def _begins_a_formula(text: str) -> bool:
     """ "-" alone is harmless, and goes: it stands in many a list where there is no name."""
     begin = text.translate(_HARMLESS).lstrip(" \u00a0-'－")
-    return begin.startswith(("=", "+", "@", "\t", "\r", "＝", "＋", "＠"))
+    return not begin.isspace() and begin.startswith(("=", "+", "@", "\t", "\r", "＝", "＋", "＠"))
 
 
 def _folded(text: str) -> str:
