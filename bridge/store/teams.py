@@ -348,7 +348,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.states:
         state = _state(now)
         names = [one.value for one in wanted.states]
-        found = state.in_(names)
+        found: ColumnElement[bool] = state.in_(names)
         if SeatState.COMPLETED in wanted.states:
             found = or_(found, and_(state == SeatState.TAKEN.value, _CONSENT, _completed()))
         where.append(found)
@@ -394,6 +394,30 @@ def team_of_seat(connection: Connection, seat_id: int) -> int | None:
     query = select(purchases.c.team_id).select_from(_OF_TEAM).where(seats.c.id == seat_id)
     found = connection.execute(query).scalar()
     return None if found is None else int(found)
+
+
+def pool_of_seat(connection: Connection, seat_id: int) -> str:
+    """The pool that a seat is of."""
+    return str(connection.execute(select(purchases.c.pool).select_from(_OF_TEAM).where(seats.c.id == seat_id)).scalar())
+
+
+def offer_of_seat(connection: Connection, seat_id: int) -> Offer:
+    """What a seat was sold with."""
+    return offer_from_json(
+        connection.execute(select(purchases.c.offer).select_from(_OF_TEAM).where(seats.c.id == seat_id)).scalar_one()
+    )
+
+
+def sold_as(connection: Connection, seat_id: int) -> str:
+    """What the shop called it when it was sold."""
+    return str(connection.execute(select(purchases.c.name).select_from(_OF_TEAM).where(seats.c.id == seat_id)).scalar())
+
+
+def waiting_for_yes(connection: Connection, team_id: int) -> list[tuple[int, int]]:
+    """Seats that were accepted and wait for a yes, and whose they are."""
+    query = select(seats.c.id, seats.c.person_id).select_from(_OF_TEAM)
+    mine = (purchases.c.team_id == team_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    return [(int(seat), int(person)) for seat, person in connection.execute(query.where(*mine))]
 
 
 def hold_pool(connection: Connection, team_id: int, pool: str) -> None:
