@@ -29,7 +29,7 @@ from bridge.domain.purchases import (
 from bridge.domain.switching import carried
 from bridge.kinds import LEARNER, NOTE
 from bridge.settings import Orders as OrderSettings
-from bridge.store import audit, ledger, people
+from bridge.store import audit, ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Work
@@ -50,6 +50,7 @@ class Look:
     known: Sequence[Purchase]
     untold: frozenset[Hashable] = frozenset()  # lines of which nobody can tell: they keep what they have
     buyer: int | Contact | None = None
+    company: str = ""  # what the buyer calls it
     recipients: Mapping[int, Sequence[Contact]] = field(default_factory=dict)  # line -> whom it was bought for, if told
     ends: datetime | None = None
     why: str = ""
@@ -142,13 +143,14 @@ class Bookkeeping:
             )
             if key in known and not known[key].stands_as(**state):
                 moved.add(ids[key])
-        ledger.hold_still(connection, look.beyond)
+        ledger.hold_still(connection, [*look.beyond, *(one.id for one in look.gone if one.team is not None)])
         takers, learners = self._takers(connection, look, buyer, ids, now)
         seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
         learners |= ledger.apply_seats(connection, ids, plan, why, now)
+        self._for_a_team(connection, look, buyer, takers, ids, now)
         learners |= ledger.sitting(connection, moved) if moved else set()
         if look.stands is not Standing.WAITS:
             ledger.pay_for(connection, {one.id: _kept(one, plan) for one in look.gone})
@@ -172,6 +174,25 @@ class Bookkeeping:
             order, subscription = (look.source.id, None) if look.source.kind == "order" else (None, look.source.id)
             audit.note(connection, "seats", look.why, now, order_id=order, subscription_id=subscription, facts=changed)
         return changed, learners
+
+    def _for_a_team(
+        self,
+        connection: Connection,
+        look: Look,
+        buyer: int | None,
+        takers: Mapping[int, Sequence[Taker]],
+        ids: Mapping[Hashable, int],
+        now: datetime,
+    ) -> None:
+        """Put what has seats for others into the pools of the buyer's team, each purchase once."""
+        if buyer is None or not look.stands.gives:
+            return
+        counts = seat_counts(look.gives, look.units)
+        there = {one.key for one in look.known if one.team is not None}
+        for gift in look.gives:
+            key = look.keys[gift.line.id]
+            if key not in there and counts[gift.line.id] > len(takers.get(gift.line.id, ())):
+                teams.add_to_pool(self._store, connection, ids[key], gift.offer, buyer, look.company, now)
 
     def _state(self, look: Look, offer: Offer, known: Purchase | None, now: datetime) -> dict[str, Any]:
         """From when until when the purchase pays, and whether it rests."""

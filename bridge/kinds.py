@@ -7,6 +7,7 @@ from collections.abc import Mapping
 ORDER, SUBSCRIPTION, PAYMENT = "order", "subscription", "payment"
 LEARNER, NOTE, LETTERS = "learner", "note", "letters"
 LINKS = "links"  # letters with a link, for whoever asked for one
+INVITATION, BATCH = "invitation", "batch"  # letters to whoever was asked to take a seat; lists of people
 CUSTOMER = "customer"  # what somebody who signs in has bought lately
 PROGRESS = "progress"  # how far somebody who looks at their courses is in them
 SWEEP, PAYMENTS, WATCH, CATALOGUE = "sweep", "payments", "watch", "catalogue"
@@ -24,6 +25,8 @@ SYSTEMS: Mapping[str, frozenset[str]] = {
     NOTE: frozenset({"shop"}),
     LETTERS: frozenset({"mail"}),
     LINKS: frozenset({"mail"}),
+    INVITATION: frozenset({"mail"}),
+    BATCH: frozenset(),
     SWEEP: frozenset({"shop"}),
     PAYMENTS: frozenset({"stripe"}),
     WATCH: frozenset(),

@@ -148,7 +148,13 @@ class MailedLinks:
         with self._store.begin() as connection:
             link = signon.take_link(connection, secret, now)
             person = people.reached_by(connection, link.email) if link else None
-            if link is None or person is None or person.id != people.living_id(connection, link.person_id):
+            if (
+                link is None
+                or link.seat_id
+                or link.team_id
+                or person is None
+                or person.id != people.living_id(connection, link.person_id)
+            ):
                 raise BadSignature("no link that was mailed can still be opened by it")
             session = self._let_in(connection, person, link.email, now)
         self._store.bell.ring()

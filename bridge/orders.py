@@ -143,6 +143,7 @@ class Orders:
             known,
             untold=frozenset(line.line.id for line in unresolved),
             why=trouble or f"the order is {order.status}",
+            company=order.buyer.company,
         )
         if stands.gives and any(gift.offer.items for gift in gives):
             look, nowhere = self._buyers.addressed(look)
@@ -248,6 +249,7 @@ class Orders:
             into=within(subscription.lines, known),
             ends=subscription.ends if subscription.status == "pending-cancel" else None,
             why=trouble or f"the subscription is {subscription.status}",
+            company=subscription.buyer.company,
         )
         if stands.gives and any(gift.offer.items for gift in gives):
             whose = subscription.buyer

@@ -38,6 +38,7 @@ from bridge.domain.catalogue import FIELDS, PriceRule, Rule
 from bridge.domain.identity import is_email
 from bridge.domain.letters import one_line
 from bridge.domain.offers import NO_OFFERS, Offers, read_offers
+from bridge.domain.seats import SeatRules
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
@@ -232,6 +233,19 @@ class Orders(Section):
         if not value:
             raise ValueError("must name at least one status")
         return value
+
+
+class Teams(Section):
+    """What teams may do with the seats that they bought."""
+
+    reclaim_days: float = Field(default=0.0, ge=0)
+    most_times: int = Field(default=5, ge=0)
+    invitation_days: float = Field(default=14.0, gt=0)
+
+    @property
+    def rules(self) -> SeatRules:
+        """As the rules use it."""
+        return SeatRules(self.reclaim_days, self.most_times, self.invitation_days)
 
 
 class Catalogue(Section):
@@ -478,6 +492,7 @@ class Settings(BaseSettings):
     stripe: Stripe = Stripe()
     database: Database = Database()
     orders: Orders = Orders()
+    teams: Teams = Teams()
     catalogue: Catalogue = Catalogue()
     work: Work = Work()
     server: Server = Server()

@@ -18,12 +18,16 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 
+from bridge.desk import Desk
 from bridge.domain.offers import NO_OFFERS, Offers
 from bridge.errors import BridgeError, NotFound, Unavailable
+from bridge.invitations import Invitations
 from bridge.kinds import (
     ALL,
+    BATCH,
     CATALOGUE,
     CUSTOMER,
+    INVITATION,
     LEARNER,
     LETTERS,
     LINKS,
@@ -47,7 +51,7 @@ from bridge.orders import Orders, Payments
 from bridge.progress import Progress
 from bridge.rights_watch import RightsWatch
 from bridge.settings import Settings
-from bridge.store import audit, learning, ledger, signon
+from bridge.store import audit, batches, learning, ledger, signon
 from bridge.store.db import Store, utc_now
 from bridge.store.ledger import Source
 from bridge.store.work import Claim, Work
@@ -82,6 +86,9 @@ SUBSCRIPTION_TOPICS = (
 
 LOOK_AGAIN = timedelta(seconds=10)
 
+#: For how long the addresses on a list of people are kept.
+LISTS_KEPT = timedelta(days=30)
+
 
 class Catalogue(Protocol):
     """What the jobs need of :mod:`bridge.catalogue`."""
@@ -115,6 +122,8 @@ class Jobs:
         payments: Payments | None = None,
         mailer: Mailer | None = None,
         links: MailedLinks | None = None,
+        desk: Desk | None = None,
+        invitations: Invitations | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings = settings
@@ -143,6 +152,8 @@ class Jobs:
             SEAL: _plain(self.seal),
             TIDY: _plain(self.tidy),
             **({LINKS: links.settle} if links is not None and links.there else {}),
+            **({BATCH: desk.settle_batch} if desk is not None else {}),
+            **({INVITATION: invitations.settle} if invitations is not None else {}),
             **({PAYMENTS: _plain(self.sweep_payments)} if payments else {}),
             **({LETTERS: Telling(settings, store, work, totara, mailer, now).settle} if mailer else {}),
         }
@@ -307,11 +318,12 @@ class Jobs:
             pass
 
     def tidy(self) -> None:
-        """Forget what has run out: of signing in."""
+        """Forget what has run out: of signing in, and lists of people that were given their seats long ago."""
         config, now = self._settings.sso, self._now()
         idle, longest = timedelta(minutes=config.idle_minutes), timedelta(hours=config.session_hours)
         with self._store.begin() as connection:
             signon.tidy(connection, now, seen_before=now - idle, began_before=now - longest)
+            batches.forget(connection, made_before=now - LISTS_KEPT)
 
     def _watch_turn(self, _claim: Claim) -> Done | None:
         """While a system is away, look again soon: nobody should wait for the clock once it is back."""

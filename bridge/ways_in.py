@@ -31,6 +31,10 @@ class WaysIn:
         """
         return f"{self.by_link}/open#{secret}"
 
+    def invited(self, secret: str) -> str:
+        """The address of a mailed invitation, in the same manner."""
+        return f"{self.bridge_url}/team/invitation#{secret}"
+
     def for_learner(self, customer: bool, items: Sequence[Item]) -> str:
         """Where somebody goes who was given these; "" where there is no way in by the bridge."""
         if not self.open:

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 from flask import Flask
 
 from bridge.catalogue import CatalogueSync
+from bridge.desk import Desk
 from bridge.domain.offers import Offers
 from bridge.errors import Unavailable
 from bridge.health import health
 from bridge.http import Breaker, Wire
+from bridge.invitations import Invitations
 from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
@@ -176,6 +178,8 @@ class Bridge:
             payments=StripePayments(self.stripe) if self.stripe else None,
             mailer=self.mailer,
             links=self.links,
+            desk=self.desk,
+            invitations=self.invitations,
             now=self.now,
         )
 
@@ -246,6 +250,17 @@ class Bridge:
         """Signing in by mailed links, beside signing in from the shop."""
         ways = WaysIn(self.settings)
         return MailedLinks(self.store, self.work, self.mailer, ways, self.now) if ways.open else None
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What teams do with their seats."""
+        return Desk(self.store, self.work, self.totara, self.settings.teams.rules, self.now)
+
+    @cached_property
+    def invitations(self) -> Invitations:
+        """What teams' people are asked, and what they answer."""
+        ways, rules = WaysIn(self.settings), self.settings.teams.rules
+        return Invitations(self.store, self.work, self.mailer, ways, rules, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

@@ -82,6 +82,7 @@ def _buyer(row: Mapping[str, Any], meta: Mapping[str, str]) -> Buyer:
         first_name=billing.get("first_name") or "",
         last_name=billing.get("last_name") or "",
         language=meta.get("wpml_language", ""),
+        company=billing.get("company") or "",
     )
 
 

@@ -35,6 +35,7 @@ class Seat:
     held: str | None = None
     starts: datetime | None = None
     until: datetime | None = None
+    waits: str | None = None
 
 
 OPEN: dict[str, Any] = {"person_id": None, "totara_id": None, "state": None, "verified": False}

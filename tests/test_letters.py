@@ -13,6 +13,7 @@ import pytest
 
 from bridge.domain.letters import (
     REASONS,
+    WITH_LINK,
     CourseLine,
     Letter,
     Message,
@@ -68,7 +69,7 @@ def letters(folder: Path | None = None, **others: object) -> Letters:
 def letter(kind: Letter, language: str = "en", **others: object) -> Message:
     """A letter of this kind about one course, or with a link."""
     reason = next(iter(REASONS[kind]), None)
-    link = f"{SITE}/link#secret" if kind is Letter.LINK else ""
+    link = f"{SITE}/link#secret" if kind in WITH_LINK else ""
     made = Message(kind, "marie@example.org", "Marie", language, (COURSE,), reason, ("1041",), link)
     return replace(made, **others)  # type: ignore[arg-type]
 
@@ -288,7 +289,7 @@ NASTY = '<script>alert("x")</script> & </td>\r\nSubject: {{ site_url }}'
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", [kind for kind in Letter if kind is not Letter.LINK])
+@pytest.mark.parametrize("kind", [kind for kind in Letter if kind not in WITH_LINK])
 def test_what_others_typed_is_text_and_nothing_else(language: str, kind: Letter) -> None:
     message = letter(
         kind, language, name=NASTY, order_numbers=(NASTY,), courses=(CourseLine(NASTY, f'{SITE}/"><script>', UNTIL),)

@@ -660,7 +660,7 @@ def test_the_bridge_checks_its_mailer_through_one_breaker(environ: dict[str, str
 def test_a_preview_shows_each_letter_and_needs_no_mail_server(kind: Letter, environ: dict[str, str]) -> None:
     shown = run(["mail", "preview", kind.value, "--language", "fr"], environ)
     assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout.startswith(("Subject: Votre accès", "Subject: Votre lien"))
+    assert shown.stdout.startswith(("Subject: Votre accès", "Subject: Votre lien", "Subject: Harbour"))
     assert "learn.example.org" in shown.stdout, "the signature is the site's name where none is set"
     html = run(["mail", "preview", kind.value, "--html", "--output", "letter.html"], environ)
     assert (html.exit_code, html.stdout) == (0, "")

@@ -94,13 +94,18 @@ def shape_of(inspector: Inspector) -> dict[str, Any]:
         name: {
             "columns": {column["name"]: _column(column) for column in inspector.get_columns(name)},
             "key": inspector.get_pk_constraint(name),
-            "foreign": sorted(map(repr, inspector.get_foreign_keys(name))),
+            "foreign": sorted(repr(_foreign(key, inspector.dialect.name)) for key in inspector.get_foreign_keys(name)),
             "unique": sorted(map(repr, inspector.get_unique_constraints(name))),
             "checks": sorted(map(repr, inspector.get_check_constraints(name))),
             "indexes": sorted(map(_index, inspector.get_indexes(name))),
         }
         for name in inspector.get_table_names()
     }
+
+
+def _foreign(key: Any, dialect: str) -> dict[str, Any]:
+    """A foreign key. SQLite does not tell the name of one that came with its column."""
+    return {**key, "name": None} if dialect == "sqlite" else dict(key)
 
 
 def _index(index: Any) -> str:

@@ -18,6 +18,8 @@ class Letter(StrEnum):
     ENDS_SOON = "ends_soon"
     ENDED = "ended"
     LINK = "link"  # one that signs in, for whoever asked for it
+    INVITATION = "invitation"  # to take a seat that somebody's company bought
+    MANAGE = "manage"  # to help manage a team's seats
 
 
 class Reason(StrEnum):
@@ -48,7 +50,13 @@ REASONS: Mapping[Letter, tuple[Reason, ...]] = {
         Reason.OTHER,
     ),
     Letter.LINK: (),
+    Letter.INVITATION: (),
+    Letter.MANAGE: (),
 }
+
+#: The letters that have to have a link, and those that are about no course.
+WITH_LINK = frozenset({Letter.LINK, Letter.INVITATION, Letter.MANAGE})
+WITHOUT_COURSES = frozenset({Letter.LINK, Letter.MANAGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,8 @@ class Message:
     """One letter to one person: all that a template may tell.
 
     ``language`` is a code as the shop or Totara writes it ("fr", "fr_CA"), "" when it is not known. ``start_url`` is a
-    link that leads there by way of signing in, "" when there is none. Raises ValueError for what no letter could say.
+    link that leads there by way of signing in, "" when there is none. ``team`` is the company that invites, and
+    ``answer_until`` until when it waits for an answer. Raises ValueError for what no letter could say.
     """
 
     kind: Letter
@@ -82,11 +91,13 @@ class Message:
     reason: Reason | None = None
     order_numbers: tuple[str, ...] = ()
     start_url: str = ""
+    team: str = ""
+    answer_until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.kind is Letter.LINK and not self.start_url:
+        if self.kind in WITH_LINK and not self.start_url:
             raise ValueError("a letter with a link has one")
-        if self.kind is not Letter.LINK and not self.courses:
+        if self.kind not in WITHOUT_COURSES and not self.courses:
             raise ValueError("a letter is about at least one course")
         allowed = REASONS[self.kind]
         if (self.reason in allowed) is not bool(allowed) or (self.reason is not None and not allowed):

@@ -63,6 +63,8 @@ class SeatStands(Protocol):
     def starts(self) -> datetime | None: ...
     @property
     def until(self) -> datetime | None: ...
+    @property
+    def waits(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tu
         return _rests(seat, over)
     if seat.person_id is None:
         return "open", "open seat"
+    if seat.waits:
+        return "open", "seat that somebody was asked to take" if seat.waits == "answer" else "seat that waits for a yes"
     if seat.starts is not None and seat.starts > now:
         return "waiting", f"waiting: access begins on {day(seat.starts)}"
     until = f" until {day(seat.until)}" if seat.until else ""

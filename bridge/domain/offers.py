@@ -6,6 +6,8 @@ the variation's before its parent's; the course of the catalogue's product, or o
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -66,6 +68,10 @@ class Offer:
 
     ``days`` count from the first enrolment, or from ``starts`` where that is given. ``by_subscription`` tells that a
     subscription pays for the line, so that the order gives nothing for it.
+
+    ``pick`` tells that each seat gives one of the items, which is picked when the seat is given to somebody. Open seats
+    may be given away until ``assign_until``, and for ``assign_days`` from when they were bought, whichever ends first.
+    ``report``: whoever manages the seats may see how those who take them get on, without being asked for consent.
     """
 
     items: tuple[Item, ...] = ()
@@ -75,6 +81,10 @@ class Offer:
     seats: int = 1
     for_whom: ForWhom = ForWhom.ASK
     by_subscription: bool = False
+    pick: bool = False
+    assign_days: int | None = None
+    assign_until: datetime | None = None
+    report: bool = False
 
     @property
     def ends(self) -> datetime | None:
@@ -88,6 +98,18 @@ class Offer:
     def days_from_first(self) -> int | None:
         """The days that count from the first enrolment."""
         return self.days if self.starts is None else None
+
+    def last_day_from(self, bought: datetime) -> datetime | None:
+        """Until when open seats that were bought then may be given away."""
+        counted = (bought + timedelta(days=self.assign_days)).replace(microsecond=0) if self.assign_days else None
+        return min((moment for moment in (counted, self.assign_until) if moment), default=None)
+
+    @property
+    def pool(self) -> str:
+        """What it gives and on what terms, as a digest of 16 signs: seats of alike offers can stand for one another."""
+        terms = {name: value for name, value in self.as_json().items() if name not in _NOT_OF_A_SEAT}
+        terms["gives"] = sorted(terms["gives"])
+        return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
     def without(self, items: Collection[Item]) -> Offer:
         """The same without what another already gives."""
@@ -103,19 +125,31 @@ class Offer:
             "seats": self.seats if self.seats != 1 else None,
             "for": str(self.for_whom) if self.for_whom is not ForWhom.ASK else None,
             "by_subscription": self.by_subscription or None,
+            "pick": self.pick or None,
+            "assign_days": self.assign_days,
+            "assign_until": self.assign_until.isoformat() if self.assign_until else None,
+            "report": self.report or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
 
+#: What is said of a line, and tells nothing of what one seat of it gives.
+_NOT_OF_A_SEAT = ("seats", "for", "assign_days", "assign_until")
+
+
 def offer_from_json(kept: Mapping[str, Any]) -> Offer:
     """An offer as :meth:`Offer.as_json` kept it."""
-    moments = {name: datetime.fromisoformat(kept[name]) for name in ("starts", "until") if name in kept}
+    known = ("starts", "until", "assign_until")
+    moments = {name: datetime.fromisoformat(kept[name]) for name in known if name in kept}
     return Offer(
         items=tuple(read_item(word) for word in kept.get("gives", ())),
         days=kept.get("days"),
         seats=kept.get("seats", 1),
         for_whom=ForWhom(kept.get("for", ForWhom.ASK)),
         by_subscription=kept.get("by_subscription", False),
+        pick=kept.get("pick", False),
+        assign_days=kept.get("assign_days"),
+        report=kept.get("report", False),
         **moments,
     )
 
@@ -144,7 +178,10 @@ _Day = Annotated[date, BeforeValidator(_day)]
 
 
 class OfferText(BaseModel):
-    """An offer as it is written in the file or in a product's meta. Dates are days in UTC; ``until`` is included."""
+    """An offer as it is written in the file or in a product's meta.
+
+    Dates are days in UTC; ``until`` and ``assign_until`` are included.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -154,6 +191,10 @@ class OfferText(BaseModel):
     until: _Day | None = None
     seats: int = Field(default=1, ge=1, le=MOST_SEATS_PER_UNIT)
     for_: ForWhom = Field(default=ForWhom.ASK, alias="for")
+    pick: bool = False
+    assign_days: int | None = Field(default=None, ge=1, le=36_500)
+    assign_until: _Day | None = None
+    report: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> OfferText:
@@ -161,6 +202,10 @@ class OfferText(BaseModel):
             raise ValueError("gives names the same thing twice")
         if self.starts and self.until and self.until < self.starts:
             raise ValueError("until lies before starts")
+        if self.pick and len(self.gives) < 2:
+            raise ValueError("pick needs more than one thing that it gives")
+        if self.pick and self.for_ is ForWhom.BUYER:
+            raise ValueError("what is picked is picked for each seat: for can't be buyer")
         return self
 
     @property
@@ -170,10 +215,18 @@ class OfferText(BaseModel):
             items=tuple(read_item(word) for word in self.gives),
             days=self.days,
             starts=datetime.combine(self.starts, time(), UTC) if self.starts else None,
-            until=datetime.combine(self.until, time(), UTC) + timedelta(days=1) if self.until else None,
+            until=_end_of_day(self.until),
             seats=self.seats,
             for_whom=self.for_,
+            pick=self.pick,
+            assign_days=self.assign_days,
+            assign_until=_end_of_day(self.assign_until),
+            report=self.report,
         )
+
+
+def _end_of_day(day: date | None) -> datetime | None:
+    return datetime.combine(day, time(), UTC) + timedelta(days=1) if day else None
 
 
 class FileOffer(OfferText):
@@ -257,7 +310,10 @@ def _in_words(problem: Any) -> str:
 
 
 #: The product meta that staff can write in the shop, under "Custom fields", and what each becomes.
-META = {f"bridge_{name}": name for name in ("gives", "days", "starts", "until", "seats", "for")}
+META = {
+    f"bridge_{name}": name
+    for name in ("gives", "days", "starts", "until", "seats", "for", "pick", "assign_days", "assign_until", "report")
+}
 
 
 def offer_from_meta(meta: Mapping[str, Any], may_sell: Collection[Item], fallback: Offer | None) -> Offer | None:

@@ -44,6 +44,7 @@ class Buyer:
     first_name: str = ""
     last_name: str = ""
     language: str = ""
+    company: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,11 +267,25 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How a seat was given to whoever sits there by a team: what it waits for ("" for nothing), until when an answer is
+    taken, how often the seat was given, since when it was taken, and what was picked.
+    """
+
+    waits: str = ""
+    answer_until: datetime | None = None
+    times: int = 0
+    taken: datetime | None = None
+    picked: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Taker:
-    """Somebody who is to sit on a seat."""
+    """Somebody who is to sit on a seat; ``terms`` are those on which they sit on the seat that they come from."""
 
     person: int
     role: Role
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +299,7 @@ class Seat:
     live: bool
     role: Role | None = None
     ended: datetime | None = None
+    terms: Terms = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +357,10 @@ def plan_seats(
 ) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
-    Seats that are too many go in this order: open ones, those of people who never began (``idle``, by seat id), then
-    those in use, of which all go or none: to pick one is for a person. Seats given back are those that were taken,
-    first, and of these the last to end: what a person chose to go stays away when the rest comes back. A seat once
-    taken stays with its person. Without ``grow`` nothing new is given.
+    Seats that are too many go in this order: open ones, those that wait for an answer or a yes, those of people who
+    never began (``idle``, by seat id), then those in use, of which all go or none: to pick one is for a person. Seats
+    given back are those that were taken, first, and of these the last to end: what a person chose to go stays away when
+    the rest comes back. A seat once taken stays with its person. Without ``grow`` nothing new is given.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
     return SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
@@ -395,9 +411,11 @@ def _which_go(
     if count >= len(live):
         return tuple(live), ()
     free = [seat for seat in reversed(live) if seat.person is None]
-    begun = [seat for seat in live if seat.person is not None and seat.id not in idle]
-    unbegun = [seat for seat in reversed(live) if seat.person is not None and seat.id in idle]
-    gone = tuple((*free, *unbegun)[:count])
+    taken = [seat for seat in live if seat.person is not None]
+    asked = [seat for seat in reversed(taken) if seat.terms.waits]
+    begun = [seat for seat in taken if seat.id not in idle and not seat.terms.waits]
+    unbegun = [seat for seat in reversed(taken) if seat.id in idle and not seat.terms.waits]
+    gone = tuple((*free, *asked, *unbegun)[:count])
     left = count - len(gone)
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
 
@@ -416,10 +434,13 @@ def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, i
 def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> bool:
     """Whether the buyer takes the seat of this line.
 
-    Where the offer does not say, a buyer of one unit takes the seat at once; of several, all stay open to be given
-    away. Several are units of one line, and units of lines, or of bundles as a whole, that give just the same. Where
-    two give the same only in part, they are two different things, and the buyer takes a seat of each.
+    What is picked for each seat is nobody's at once. Where the offer does not say, a buyer of one unit takes the seat
+    at once; of several, all stay open to be given away. Several are units of one line, and units of lines, or of
+    bundles as a whole, that give just the same. Where two give the same only in part, they are two different things,
+    and the buyer takes a seat of each.
     """
+    if gift.offer.pick:
+        return False
     whom = gift.offer.for_whom
     told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.domain.purchases import Choice, Line, NewSeat, Role, Seat, SeatPlan, Taker
+from bridge.domain.purchases import Choice, Line, NewSeat, Role, Seat, SeatPlan, Taker, Terms
 
 #: Of which line this one was made: WooCommerce Subscriptions writes it on the subscription's new line, whether that
 #: took the old one's place or begins a subscription of its own. The old line's id is not shown any more.
@@ -76,7 +76,8 @@ def _room(plan: SeatPlan, seats: Collection[Seat], target: Hashable) -> list[Sea
 
 
 def _taker(seat: Seat) -> Taker:
-    return Taker(int(seat.person or 0), seat.role or Role.ASSIGNED)
+    terms = seat.terms if seat.terms != Terms() else None
+    return Taker(int(seat.person or 0), seat.role or Role.ASSIGNED, terms)
 
 
 def _seated(plan: SeatPlan, takers: Mapping[Seat | NewSeat, Taker]) -> SeatPlan:

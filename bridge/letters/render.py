@@ -160,6 +160,8 @@ class Letters:
             "reason": message.reason.value if message.reason else "",
             "order_numbers": [one_line(number) for number in message.order_numbers],
             "start_url": message.start_url,
+            "team": greeting_name(message.team),
+            "answer_until": moment(message.answer_until, language, self._zone) if message.answer_until else "",
         }
 
     def problems(self) -> Iterator[str]:

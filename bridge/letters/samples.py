@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bridge.domain.letters import REASONS, CourseLine, Letter, Message, Reason
+from bridge.domain.letters import REASONS, WITH_LINK, WITHOUT_COURSES, CourseLine, Letter, Message, Reason
 
 #: Must never appear like this in HTML.
 UNESCAPED = "<level 2>"
@@ -28,17 +28,20 @@ _LINK = "https://bridge.example.org/sso/link/open#Qm9uam91ci4gQ2UgbidlY3QgcGFzIH
 
 def sample(kind: Letter, *, to_address: str = "learner@example.org", language: str = "") -> Message:
     """One letter of this kind, about two courses, or with a link."""
-    if kind is Letter.LINK:
-        return Message(kind, to_address, "Marie", language, (), start_url=_LINK)
+    if kind in WITH_LINK:
+        courses = () if kind in WITHOUT_COURSES else _COURSES[:1]
+        team = {} if kind is Letter.LINK else {"team": "Harbour & Sons", "answer_until": _COURSES[0].until}
+        return Message(kind, to_address, "Marie", language, courses, start_url=_LINK, **team)  # type: ignore[arg-type]
     reason = next(iter(REASONS[kind]), None)
     return Message(kind, to_address, "Marie", language, _COURSES, reason, ("1041",))
 
 
 def samples(kind: Letter) -> Iterator[Message]:
     """Letters of this kind that together say all that such a letter can say."""
-    if kind is Letter.LINK:
+    if kind in WITH_LINK:
         yield sample(kind)
-        yield replace(sample(kind), name="")
+        yield replace(sample(kind), name="", team="", answer_until=None)
+        yield replace(sample(kind), team=UNESCAPED)
         return
     reasons: tuple[Reason | None, ...] = REASONS[kind] or (None,)
     for reason in reasons:

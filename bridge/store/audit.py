@@ -35,6 +35,7 @@ def note(
     order_id: int | None = None,
     subscription_id: int | None = None,
     person_id: int | None = None,
+    team_id: int | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down one event, in the transaction of what it tells of."""
@@ -47,6 +48,7 @@ def note(
             "order_id": order_id,
             "subscription_id": subscription_id,
             "person_id": person_id,
+            "team_id": team_id,
             "cause": cause,
             "facts": dict(facts or {}),
         },
@@ -81,8 +83,13 @@ def _entries(since: datetime | None) -> Select[Any]:
 
 
 def hash_of(previous: str, entry: Row[Any]) -> str:
-    """The hash that ties an entry to everything sealed before it."""
+    """The hash that ties an entry to everything sealed before it.
+
+    A column that came later counts only where it says something: what was sealed before stays as it was.
+    """
     content = {name: value for name, value in entry._mapping.items() if name in audit.c}
+    if content["team_id"] is None:
+        del content["team_id"]
     content["at"] = entry.at.astimezone(UTC).isoformat()
     text = json.dumps([previous, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

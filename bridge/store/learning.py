@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, sele
 from bridge.domain.enrolments import Held, Right, State, lasting
 from bridge.domain.offers import Item, Kind, offer_from_json
 from bridge.store.db import Store
-from bridge.store.ledger import subscriptions_of
+from bridge.store.ledger import given_by_seat, subscriptions_of
 from bridge.store.models import access, accounts, letters, order_subscriptions, purchase_items, purchases, seats
 from bridge.store.upsert import upsert
 
@@ -34,14 +34,14 @@ _RIGHTS = (
         purchase_items.c.kind,
         purchase_items.c.item_id,
     )
-    .select_from(_SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id))
-    .where(seats.c.person_id == bindparam("person"), seats.c.ended_at.is_(None))
+    .select_from(_SEATS_TO_PURCHASES.join(purchase_items, given_by_seat()))
+    .where(seats.c.person_id == bindparam("person"), seats.c.ended_at.is_(None), seats.c.waits.is_(None))
     .order_by(seats.c.id)
 )
 
 
 def rights_of(connection: Connection, person_id: int) -> list[Right]:
-    """What the person's seats that have not ended claim."""
+    """What the person's seats claim that have not ended, and wait for nobody's word."""
     return [_right(*row) for row in connection.execute(_RIGHTS, {"person": person_id})]
 
 
@@ -142,11 +142,12 @@ def adrift(connection: Connection, after: int, now: datetime) -> list[int]:
     ends = (seats.c.until, purchases.c.until, purchases.c.grace_until)
     pays = and_(
         seats.c.ended_at.is_(None),
+        seats.c.waits.is_(None),
         purchases.c.held.is_(None),
         or_(purchases.c.starts.is_(None), purchases.c.starts <= now),
         *(or_(end.is_(None), end > now) for end in ends),
     )
-    items = _SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+    items = _SEATS_TO_PURCHASES.join(purchase_items, given_by_seat())
     same = and_(
         access.c.person_id == seats.c.person_id,
         access.c.kind == purchase_items.c.kind,
@@ -231,6 +232,7 @@ class SeatReport:
     held: str | None
     starts: datetime | None
     until: datetime | None
+    waits: str | None = None
 
 
 _REPORT: Select[Any] = (
@@ -246,6 +248,7 @@ _REPORT: Select[Any] = (
         purchase_items.c.kind,
         purchase_items.c.item_id,
         seats.c.unit,
+        seats.c.waits,
         seats.c.ended_at.is_(None).label("live"),
         seats.c.ended_why,
         seats.c.person_id,
@@ -261,7 +264,7 @@ _REPORT: Select[Any] = (
         purchases.c.grace_until,
     )
     .select_from(
-        _SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+        _SEATS_TO_PURCHASES.join(purchase_items, given_by_seat(open_too=True))
         .outerjoin(accounts, accounts.c.person_id == seats.c.person_id)
         .outerjoin(
             access,
@@ -321,6 +324,7 @@ def _seat_report(row: Row[Any]) -> SeatReport:
         held=row.held,
         starts=row.starts,
         until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
+        waits=row.waits,
     )
 
 
@@ -360,8 +364,8 @@ def last_of_each(connection: Connection, person_id: int) -> dict[Item, Any]:
             seats.c.ended_at,
             seats.c.ended_why,
         )
-        .select_from(_SEATS_TO_PURCHASES.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id))
-        .where(seats.c.person_id == person_id)
+        .select_from(_SEATS_TO_PURCHASES.join(purchase_items, given_by_seat()))
+        .where(seats.c.person_id == person_id, seats.c.waits.is_(None))
         .order_by(seats.c.ended_at.asc().nulls_last(), seats.c.id)
     )
     return {Item(Kind(row.kind), row.item_id): row for row in connection.execute(query)}

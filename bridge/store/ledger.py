@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, distinct, func, insert,
 
 from bridge.domain.enrolments import Run, State
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
-from bridge.domain.purchases import Line, Paying, Role, Seat, SeatPlan, Standing
+from bridge.domain.purchases import Line, Paying, Role, Seat, SeatPlan, Standing, Terms
 from bridge.store.db import Store
 from bridge.store.models import (
     access,
@@ -241,6 +241,7 @@ class Purchase:
     grace_until: datetime | None
     held: str | None
     ask_anew: bool = False
+    team: int | None = None
 
     @property
     def seats_paid(self) -> int:
@@ -276,6 +277,7 @@ def purchases_of(connection: Connection, source: Source) -> list[Purchase]:
             row.grace_until,
             row.held,
             row.offer == _ASK_ANEW,
+            row.team_id,
         )
         for row in connection.execute(query, {"source": source.id})
     ]
@@ -301,6 +303,7 @@ def record_purchase(
         "variation_id": line.variation_id,
         "name": line.name,
         "offer": offer.as_json(),
+        "picks": offer.pick,
         **values,
     }
     statement = upserting(store.is_sqlite, purchases, key, tuple(row), frozenset())
@@ -344,7 +347,10 @@ def courses_of_products(connection: Connection, product_ids: Collection[int]) ->
 
 # --- seats -----------------------------------------------------------------------------------------------------------
 
-_SEAT = select(seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.role, seats.c.ended_at)
+_TERMS = (seats.c.waits, seats.c.answer_until, seats.c.times, seats.c.taken_at, seats.c.item_kind, seats.c.item_id)
+_SEAT = select(
+    seats.c.id, seats.c.purchase_id, seats.c.unit, seats.c.person_id, seats.c.role, seats.c.ended_at, *_TERMS
+)
 _SEATS_OF = _SEAT.where(seats.c.purchase_id.in_(bindparam("purchases", expanding=True)))
 
 
@@ -354,9 +360,29 @@ def seats_of(connection: Connection, of: Mapping[int, Hashable]) -> list[Seat]:
         return []
     rows = connection.execute(_SEATS_OF, {"purchases": sorted(of)})
     return [
-        Seat(seat, of[purchase], unit, person, ended is None, Role(role) if role else None, ended)
-        for seat, purchase, unit, person, role, ended in rows
+        Seat(seat, of[purchase], unit, person, ended is None, Role(role) if role else None, ended, _terms(*terms))
+        for seat, purchase, unit, person, role, ended, *terms in rows
     ]
+
+
+def _terms(
+    waits: str | None, answer_until: datetime | None, times: int, taken: datetime | None, kind: str | None, number: Any
+) -> Terms:
+    return Terms(waits or "", answer_until, times, taken, Item(Kind(kind), int(number)) if kind else None)
+
+
+def terms_row(terms: Terms | None) -> dict[str, Any]:
+    """The same as columns of a seat; none where nothing is said of it."""
+    if terms is None:
+        return {}
+    picked = {"item_kind": terms.picked.kind, "item_id": terms.picked.id} if terms.picked else {}
+    return {
+        "waits": terms.waits or None,
+        "answer_until": terms.answer_until,
+        "times": terms.times,
+        "taken_at": terms.taken,
+        **({"item_kind": None, "item_id": None} | picked),
+    }
 
 
 def apply_seats(
@@ -373,6 +399,7 @@ def apply_seats(
                     "person_id": seat.taker.person if seat.taker else None,
                     "role": seat.taker.role if seat.taker else None,
                     "since": now,
+                    **terms_row((seat.taker.terms if seat.taker else None) or Terms()),
                 }
                 for seat in plan.give
             ],
@@ -382,7 +409,7 @@ def apply_seats(
     for seat in plan.revive:
         _set_seat(connection, seat.id, ended_at=None, ended_why=None)
     for seat, taker in plan.take:
-        _set_seat(connection, seat.id, person_id=taker.person, role=taker.role)
+        _set_seat(connection, seat.id, person_id=taker.person, role=taker.role, **terms_row(taker.terms))
     touched = {seat.person for seat in (*plan.end, *plan.revive)}
     touched |= {seat.taker.person for seat in plan.give if seat.taker} | {taker.person for _, taker in plan.take}
     return {person for person in touched if person is not None}
@@ -485,6 +512,17 @@ def write_note(store: Store, connection: Connection, name: str, value: Any, now:
     connection.execute(statement.on_conflict_do_update(index_elements=[notes.c.name], set_={"value": value, "at": now}))
 
 
+def given_by_seat(*, open_too: bool = False) -> Any:
+    """Joins a seat and its purchase to what it gives: all of that, or the one thing that was picked for the seat.
+
+    ``open_too``: to all that may be picked, where nothing was yet.
+    """
+    i = purchase_items.c
+    picked = and_(i.kind == seats.c.item_kind, i.item_id == seats.c.item_id)
+    unpicked = (seats.c.item_id.is_(None),) if open_too else ()
+    return and_(i.purchase_id == purchases.c.id, or_(purchases.c.picks.is_(False), picked, *unpicked))
+
+
 def _waiting(now: datetime) -> Any:
     """Whoever sits on a seat that pays now, and whose access is not there, or can't be ended or changed."""
     begun = or_(purchases.c.starts.is_(None), purchases.c.starts <= now)
@@ -492,9 +530,10 @@ def _waiting(now: datetime) -> Any:
     ready = and_(access.c.state == State.ACTIVE, access.c.verified_at.is_not(None), access.c.trouble.is_(None))
     same = [access.c[name] == purchase_items.c[name] for name in ("kind", "item_id")]
     paid = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
-    items = paid.join(purchase_items, purchase_items.c.purchase_id == purchases.c.id)
+    items = paid.join(purchase_items, given_by_seat())
     given = items.outerjoin(access, and_(access.c.person_id == seats.c.person_id, *same))
-    sits = (seats.c.ended_at.is_(None), seats.c.person_id.is_not(None), purchases.c.held.is_(None))
+    there = (seats.c.ended_at.is_(None), seats.c.person_id.is_not(None))
+    sits = (*there, seats.c.waits.is_(None), purchases.c.held.is_(None))
     missing = or_(access.c.state.is_(None), not_(ready))
     return select(func.count(distinct(seats.c.id))).select_from(given).where(*sits, begun, *going, missing)
 

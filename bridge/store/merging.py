@@ -16,11 +16,22 @@ from sqlalchemy import Connection, Table, and_, delete, exists, insert, literal,
 from bridge.domain.identity import new_key
 from bridge.errors import Refused
 from bridge.store import audit
-from bridge.store.models import access, accounts, letters, orders, persons, seats, subscriptions
+from bridge.store.models import (
+    access,
+    accounts,
+    consents,
+    letters,
+    orders,
+    persons,
+    seats,
+    subscriptions,
+    team_members,
+)
 from bridge.store.models import audit as audit_log
 from bridge.store.people import Person, get_person
 
 MERGED = "persons merged"
+#: Also the right to manage teams, and what somebody let a team see. Teams themselves stay whose they were found to be.
 _BELONGINGS: Mapping[str, Table] = {"orders": orders, "subscriptions": subscriptions, "seats": seats}
 
 
@@ -44,6 +55,8 @@ def merge(
     """
     moved = {name: _move(connection, table, goes.id, stays.id) for name, table in _BELONGINGS.items()}
     both = bool(goes.totara_id and stays.totara_id)
+    _move_rows(connection, team_members, goes.id, stays.id, ("team_id",))
+    _move_rows(connection, consents, goes.id, stays.id, ("team_id",))
     if not both:
         _take_account(connection, goes, stays)
         _move_rows(connection, letters, goes.id, stays.id, ("fact",))

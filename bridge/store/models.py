@@ -192,10 +192,16 @@ purchases = _table(
     Column("until", Moment),
     Column("grace_until", Moment),  # paid once, not paid now: access goes on until then
     Column("held", Text),  # why all of it rests: a dispute
+    Column("team_id", Id, ForeignKey("teams.id")),  # whose open seats these are
+    Column("pool", String(16)),  # what it gives and on what terms, as a digest: purchases of one pool are alike
+    Column("assign_until", Moment),  # until when its open seats may be given to somebody
+    Column("picks", Boolean, nullable=False, server_default=text("false")),  # each seat gives one of its items
     UniqueConstraint("order_id", "line_id"),
     UniqueConstraint("subscription_id", "product_id", "variation_id"),
     CheckConstraint("(order_id IS NULL) <> (subscription_id IS NULL)", name="one_source"),
 )
+
+Index("ix_purchases_team_id_pool", purchases.c.team_id, purchases.c.pool)
 
 # What a purchase gives, one row for each thing in Totara.
 purchase_items = _table(
@@ -217,9 +223,17 @@ seats = _table(
     Column("until", Moment),  # the end of these days, as far as is known; of a seat that was cut short, when that was
     Column("ended_at", Moment),
     Column("ended_why", Text),
+    Column("waits", String(16)),  # it gives nothing yet: for the invited person's answer, or for approval
+    Column("answer_until", Moment),  # until when the invitation may be answered
+    Column("times", Integer, nullable=False, server_default=text("0")),  # how often somebody was asked to take it
+    Column("taken_at", Moment),  # when whoever was asked took it
+    Column("item_kind", String(16)),  # of a purchase that picks: what was picked
+    Column("item_id", BigInteger),
     UniqueConstraint("purchase_id", "unit"),
     CheckConstraint("unit > 0", name="unit_counts_from_one"),
     CheckConstraint("(person_id IS NULL) = (role IS NULL)", name="whoever_sits_has_a_role"),
+    CheckConstraint("waits IN ('answer', 'approval')", name="known_wait"),
+    CheckConstraint("waits IS NULL OR person_id IS NOT NULL", name="somebody_waits"),
 )
 
 # The access we gave in Totara. Only this is ever ended. ``until`` is the end that Totara was told.
@@ -254,6 +268,7 @@ audit = _table(
     Column("order_id", BigInteger, index=True),
     Column("subscription_id", BigInteger, index=True),
     Column("person_id", BigInteger, index=True),
+    Column("team_id", BigInteger, index=True),
     Column("cause", Text, nullable=False),
     Column("facts", JSON, nullable=False),
 )
@@ -371,6 +386,8 @@ links = _table(
     Column("person_id", Id, ForeignKey("persons.id"), nullable=False),
     Column("email", String(254), nullable=False),
     Column("until", Moment, nullable=False),
+    Column("seat_id", Id, ForeignKey("seats.id")),  # the seat that it invites to
+    Column("team_id", Id, ForeignKey("teams.id")),  # the team that it asks to help manage
 )
 Index("ix_links_person_id", links.c.person_id)
 
@@ -382,4 +399,89 @@ signing_keys = _table(
     Column("public", JSON, nullable=False),
     Column("made", Moment, nullable=False),
     Column("signs_from", Moment, nullable=False),
+)
+
+# --- teams -----------------------------------------------------------------------------------------------------------
+
+# Whoever bought seats for others, and who may give these away. ``key`` stands in addresses: numbers could be guessed.
+teams = _table(
+    "teams",
+    Column("id", Id, primary_key=True),
+    Column("key", String(32), nullable=False, unique=True),
+    Column("buyer_id", Id, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("approval", Boolean, nullable=False, server_default=text("false")),  # whoever accepts waits for a yes
+    Column("made_at", Moment, nullable=False),
+)
+
+team_members = _table(
+    "team_members",
+    Column("team_id", Id, ForeignKey("teams.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("accepted_at", Moment),  # NULL: was asked, and has not said yes
+    CheckConstraint("role IN ('owner', 'manager', 'viewer')", name="known_role"),
+)
+Index("ix_team_members_person_id", team_members.c.person_id)
+Index(
+    "uq_team_members_one_owner",
+    team_members.c.team_id,
+    unique=True,
+    sqlite_where=team_members.c.role == "owner",
+    postgresql_where=team_members.c.role == "owner",
+)
+
+# That somebody lets a team see how they get on, by which version of the text.
+consents = _table(
+    "consents",
+    Column("team_id", Id, ForeignKey("teams.id"), primary_key=True),
+    Column("person_id", Id, ForeignKey("persons.id"), primary_key=True),
+    Column("text", String(16), nullable=False),
+    Column("given_at", Moment, nullable=False),
+    Column("withdrawn_at", Moment),
+)
+Index("ix_consents_person_id", consents.c.person_id)
+
+# What machines of a team show, by digest.
+team_tokens = _table(
+    "team_tokens",
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("team_id", Id, ForeignKey("teams.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("made_by", Id, ForeignKey("persons.id"), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Column("digest", String(64), nullable=False, unique=True),
+    CheckConstraint("role IN ('manager', 'viewer')", name="known_role"),
+)
+Index("ix_team_tokens_team_id", team_tokens.c.team_id)
+
+# Lists of people who are to be given seats of a pool, and what became of each. ``key`` is the same for the same list.
+batches = _table(
+    "batches",
+    Column("id", Id, primary_key=True),
+    Column("team_id", Id, ForeignKey("teams.id"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("pool", String(16), nullable=False),
+    Column("item_kind", String(16)),
+    Column("item_id", BigInteger),
+    Column("actor", String(64), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("begun_at", Moment),  # NULL: looked at, and not confirmed yet
+    Column("done_at", Moment),
+    UniqueConstraint("team_id", "key"),
+)
+
+batch_rows = _table(
+    "batch_rows",
+    Column("batch_id", Id, ForeignKey("batches.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("email", String(254), nullable=False),
+    Column("first_name", String(100), nullable=False),
+    Column("last_name", String(100), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("result", String(32)),  # NULL: not looked at yet
+    Column("seat_id", Id, ForeignKey("seats.id")),
 )

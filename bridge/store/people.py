@@ -219,6 +219,14 @@ def without_account(connection: Connection, person_ids: Collection[int]) -> set[
     return set(person_ids) - {int(person) for (person,) in connection.execute(query)}
 
 
+def call_by(connection: Connection, person: Person, first_name: str, last_name: str) -> None:
+    """The names by which somebody says they are called, as long as no account was made with others."""
+    first, last = " ".join(first_name.split())[:100], " ".join(last_name.split())[:100]
+    if person.totara_id is None and (first or last):
+        mine = persons.c.id == person.id
+        connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
+
+
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:
     """Another buyer of the order, while no account was made for the one who was written down."""
     with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))

@@ -122,10 +122,14 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that was mailed to a person at an address."""
+    """A link that was mailed to a person at an address: to sign in, or to take the seat or the part in a team that it
+    names.
+    """
 
     person_id: int
     email: str
+    seat_id: int | None = None
+    team_id: int | None = None
 
 
 def ask_link(connection: Connection, email: str, language: str, now: datetime) -> None:
@@ -145,22 +149,49 @@ def link_answered(connection: Connection, request_id: int) -> None:
     connection.execute(delete(link_requests).where(link_requests.c.id == request_id))
 
 
-def keep_link(connection: Connection, secret: str, person_id: int, email: str, until: datetime) -> None:
+def keep_link(
+    connection: Connection,
+    secret: str,
+    person_id: int,
+    email: str,
+    until: datetime,
+    *,
+    seat_id: int | None = None,
+    team_id: int | None = None,
+) -> None:
     """A new link, under the digest of its secret."""
-    connection.execute(insert(links).values(name=digest(secret), person_id=person_id, email=email, until=until))
+    row = {"person_id": person_id, "email": email, "until": until, "seat_id": seat_id, "team_id": team_id}
+    connection.execute(insert(links).values(name=digest(secret), **row))
 
 
 def count_links(connection: Connection, person_id: int, now: datetime) -> int:
-    """How many links of a person could be opened now."""
-    mine = (links.c.person_id == person_id, links.c.until > now)
+    """How many links to sign in a person could open now."""
+    mine = (links.c.person_id == person_id, links.c.until > now, links.c.seat_id.is_(None), links.c.team_id.is_(None))
     return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
+
+
+_LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
+
+
+def look_at_link(connection: Connection, secret: str, now: datetime) -> Link | None:
+    """The link of this secret, as long as it can be opened."""
+    row = connection.execute(select(*_LINK).where(links.c.name == digest(secret), links.c.until > now)).first()
+    return Link(*row) if row else None
 
 
 def take_link(connection: Connection, secret: str, now: datetime) -> Link | None:
     """The link of this secret, used up: one deletion, so that of any number at once one gets it."""
     gone = delete(links).where(links.c.name == digest(secret), links.c.until > now)
-    row = connection.execute(gone.returning(links.c.person_id, links.c.email)).first()
+    row = connection.execute(gone.returning(*_LINK)).first()
     return Link(*row) if row else None
+
+
+def forget_links(
+    connection: Connection, *, seat_id: int | None = None, team_id: int | None = None, person_id: int | None = None
+) -> None:
+    """Forget what was mailed about a seat, or about a part in a team."""
+    named = ((links.c.seat_id, seat_id), (links.c.team_id, team_id), (links.c.person_id, person_id))
+    connection.execute(delete(links).where(*(column == value for column, value in named if value is not None)))
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,381 @@
+"""A team's desk: seats given to people, taken back, given to others. Everything that pages, machines and operators do
+with a team's seats is done here, and written into the audit log with who did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bridge.domain.identity import Contact, Identity, is_email
+from bridge.domain.offers import Item
+from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
+from bridge.domain.teams import Action, TeamRole, may
+from bridge.errors import Refused
+from bridge.kinds import BATCH, INVITATION, LEARNER
+from bridge.store import audit, batches, learning, people, signon, teams
+from bridge.store.batches import Batch, Invitee
+from bridge.store.db import Store
+from bridge.store.teams import Pool, SeatRow, Team
+from bridge.store.work import Claim, Work
+from bridge.totara_client import TotaraClient
+from bridge.worker import Done
+
+#: Rows of a list that are given seats in one transaction, and as one claim of work.
+CHUNK, CHUNKS = 100, 10
+
+
+class NotAllowed(Refused):
+    """Whoever asks may not do this. To be told apart from "not there" by nobody who is no member."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something for a team; ``name`` is what the audit log calls them: "person 12", "token 3"."""
+
+    team: Team
+    role: TeamRole
+    name: str
+    person: int | None = None
+
+    def must(self, action: Action) -> None:
+        """Raises NotAllowed, if they may not."""
+        if not may(self.role, action):
+            raise NotAllowed(f"{self.name} may not {action} for team {self.team.id}")
+
+
+class Desk:
+    """Gives seats away and takes them back. ``rules`` are the organisation's."""
+
+    def __init__(
+        self,
+        store: Store,
+        work: Work,
+        totara: TotaraClient,
+        rules: SeatRules,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._work = work
+        self._totara = totara
+        self.rules = rules
+        self._now = now
+
+    # --- giving ----------------------------------------------------------------------------------------------------
+
+    def prepare(self, actor: Actor, pool: Pool, rows: Sequence[Invitee], key: str, picked: Item | None = None) -> Batch:
+        """Keep a list of people who are to be given seats, for :meth:`confirm`. The same key is the same list.
+
+        Raises Refused where a thing has to be picked and is not, or is none of the pool's.
+        """
+        actor.must(Action.GIVE)
+        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+            raise Refused("what the seats are to give has to be picked, from what the pool has")
+        with self._store.begin() as connection:
+            number, _ = batches.make_batch(
+                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now()
+            )
+            batch = batches.find_batch(connection, number, actor.team.id)
+        assert batch is not None, "it was just written"
+        return batch
+
+    def confirm(self, actor: Actor, batch_id: int) -> bool:
+        """Owe the giving of a list; False if it was confirmed before, or is none of the team's."""
+        actor.must(Action.GIVE)
+        now = self._now()
+        with self._store.begin() as connection:
+            batch = batches.find_batch(connection, batch_id, actor.team.id)
+            if batch is None or not batches.begin_batch(connection, batch_id, now):
+                return False
+            self._work.mark(connection, BATCH, [batch_id])
+        self._store.bell.ring()
+        return True
+
+    def settle_batch(self, claim: Claim) -> Done | None:
+        """The worker's part: give seats to a list, some rows at a time, each time in one transaction."""
+        with self._store.read() as connection:
+            batch = batches.find_batch(connection, int(claim.key))
+        if batch is None or batch.begun is None or batch.done is not None:
+            return None
+        for _ in range(CHUNKS):
+            if not self._give_some(batch):
+                return Done(lambda connection: batches.end_batch(connection, batch.id, self._now()))
+            self._store.bell.ring()
+        return Done(lambda connection: None, again_at=self._now())
+
+    def _give_some(self, batch: Batch) -> int:
+        with self._store.begin() as connection:
+            rows = batches.waiting_rows(connection, batch.id, CHUNK)
+            if rows:
+                results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
+                batches.record_results(connection, batch.id, results)
+        return len(rows)
+
+    def give(
+        self, actor: Actor, pool: Pool, rows: Sequence[Invitee], picked: Item | None = None
+    ) -> dict[int, tuple[Why, int | None]]:
+        """Give seats to a few people at once: row -> what became of it, and the seat. All in one transaction."""
+        actor.must(Action.GIVE)
+        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+            return {row.number: (Why.NOTHING_PICKED, None) for row in rows}
+        with self._store.begin() as connection:
+            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name)
+        self._store.bell.ring()
+        return results
+
+    def _give(
+        self,
+        connection: Connection,
+        team_id: int,
+        pool: str,
+        rows: Sequence[Invitee],
+        picked: Item | None,
+        actor: str,
+    ) -> dict[int, tuple[Why, int | None]]:
+        """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two."""
+        now = self._now()
+        teams.hold_pool(connection, team_id, pool)
+        persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
+        has = teams.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
+        free = iter(teams.open_seats(connection, team_id, pool, now, most=len(persons), times=self.rules.most_times))
+        results: dict[int, tuple[Why, int | None]] = {}
+        for row in rows:
+            person = persons.get(row.number)
+            if person is None:
+                results[row.number] = (Why.NO_ADDRESS, None)
+            elif person in has:
+                results[row.number] = (Why.HAS_ONE, None)
+            elif (seat := next(free, None)) is None:
+                results[row.number] = (Why.NO_SEATS, None)
+            else:
+                has.add(person)
+                self._ask(connection, team_id, seat, person, picked, actor, now)
+                results[row.number] = (Why.GIVEN, seat)
+        return results
+
+    def _person(self, connection: Connection, row: Invitee, now: datetime) -> int:
+        """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list."""
+        guest = Identity(None, row.email)
+        known = people.find_person(connection, guest, hold=True)
+        if known is not None:
+            return known.id
+        contact = Contact(guest, row.email, row.first_name, row.last_name, row.language)
+        return people.ensure_person(self._store, connection, contact, now)
+
+    def _ask(
+        self,
+        connection: Connection,
+        team_id: int,
+        seat: int,
+        person: int,
+        picked: Item | None,
+        actor: str,
+        now: datetime,
+    ) -> None:
+        if not teams.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
+            raise Refused(f"seat {seat} was given to somebody else meanwhile")
+        self._work.mark(connection, INVITATION, [seat])
+        self._note(connection, team_id, "seat given", actor, now, person, seat)
+
+    # --- one seat --------------------------------------------------------------------------------------------------
+
+    def resend(self, actor: Actor, seat_id: int) -> Why:
+        """Invite again whoever was asked and did not answer: the answer is waited for as long as at first."""
+        actor.must(Action.RESEND)
+        now = self._now()
+        with self._store.begin() as connection:
+            teams.hold_seat(connection, seat_id)
+            row = teams.find_seat(connection, actor.team.id, seat_id, now)
+            if row is None:
+                return Why.NOT_OF_TEAM
+            if row.state not in (SeatState.INVITED, SeatState.LAPSED):
+                return Why.NOT_WAITING
+            teams.ask_again(connection, seat_id, self.rules.answer_until(now))
+            self._work.mark(connection, INVITATION, [seat_id])
+            self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)
+        self._store.bell.ring()
+        return Why.GIVEN
+
+    def give_back(self, actor: Actor, seat_id: int, *, why: str = "") -> Why:
+        """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
+        only Totara can tell and it is away.
+        """
+        actor.must(Action.GIVE_BACK)
+        return self._change(actor, seat_id, None, why)
+
+    def reassign(self, actor: Actor, seat_id: int, to: Invitee) -> Why:
+        """The same, and ask somebody else to take it, in one transaction."""
+        actor.must(Action.REASSIGN)
+        return self._change(actor, seat_id, to, "")
+
+    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str) -> Why:
+        with self._store.read() as connection:
+            row = teams.find_seat(connection, actor.team.id, seat_id, self._now())
+        if row is None:
+            return Why.NOT_OF_TEAM
+        begun = self._begun(row)
+        now = self._now()
+        with self._store.begin() as connection:
+            teams.hold_seat(connection, seat_id)
+            again = teams.find_seat(connection, actor.team.id, seat_id, now)
+            if again is None or again.seat.person != row.seat.person or again.seat.waits != row.seat.waits:
+                return Why.NOT_WAITING
+            refused = may_give_back(again.seat, begun, self.rules, now)
+            if refused is None and to is not None:
+                refused = self._may_take(connection, actor, again, to, now)
+            if refused is not None:
+                return refused
+            self._free(connection, actor.team.id, again, actor.name, why, now)
+            if to is not None:
+                person = self._person(connection, to, now)
+                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now)
+        self._store.bell.ring()
+        return Why.GIVEN
+
+    def _may_take(self, connection: Connection, actor: Actor, row: SeatRow, to: Invitee, now: datetime) -> Why | None:
+        """Why somebody else can't be asked to take a seat that is taken back."""
+        if not is_email(to.email):
+            return Why.NO_ADDRESS
+        if self.rules.most_times and row.seat.times >= self.rules.most_times:
+            return Why.TOO_OFTEN
+        if row.seat.assign_until is not None and row.seat.assign_until <= now:
+            return Why.NOT_OPEN
+        pool = teams.pool_of_seat(connection, row.seat.id)
+        person = self._person(connection, to, now)
+        has = teams.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
+        return Why.HAS_ONE if has else None
+
+    def _free(self, connection: Connection, team_id: int, row: SeatRow, actor: str, why: str, now: datetime) -> None:
+        person = int(row.seat.person or 0)
+        if not teams.free_seat(connection, row.seat.id, person):
+            raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
+        signon.forget_links(connection, seat_id=row.seat.id)
+        self._work.mark(connection, LEARNER, [person])
+        self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why)
+
+    def _begun(self, row: SeatRow) -> Begun:
+        """Whether somebody has begun to learn on a seat. Asks Totara where the ledger can't tell."""
+        if row.seat.person is None or row.seat.waits is not None:
+            return Begun.NO
+        with self._store.read() as connection:
+            person = people.get_person(connection, row.seat.person)
+            held = learning.held_by(connection, row.seat.person)
+            items = teams.items_of_seat(connection, row.seat.id)
+        if any(item in held and held[item].completed for item in items):
+            return Begun.YES
+        if person is None or person.totara_id is None:
+            return Begun.NO
+        account = self._totara.find_account(person.totara_id)
+        return Begun.NO if account is None or account.seen is False else Begun.UNKNOWN
+
+    def approve(self, actor: Actor, seat_id: int) -> Why:
+        """Say yes to somebody who accepted: now they are given access."""
+        actor.must(Action.APPROVE)
+        now = self._now()
+        with self._store.begin() as connection:
+            if teams.team_of_seat(connection, seat_id) != actor.team.id:
+                return Why.NOT_OF_TEAM
+            person = teams.approve_seat(connection, seat_id)
+            if person is None:
+                return Why.NOT_WAITING
+            self._work.mark(connection, LEARNER, [person])
+            self._note(connection, actor.team.id, "acceptance approved", actor.name, now, person, seat_id)
+        self._store.bell.ring()
+        return Why.GIVEN
+
+    # --- the team --------------------------------------------------------------------------------------------------
+
+    def configure(self, actor: Actor, *, name: str, approval: bool) -> None:
+        """Name the team, and say whether acceptances wait for a yes. What waits when that is switched off is given."""
+        actor.must(Action.SETTINGS)
+        now = self._now()
+        with self._store.begin() as connection:
+            teams.set_team(connection, actor.team.id, name=name, approval=approval)
+            self._note(connection, actor.team.id, "team settings", actor.name, now, facts={"approval": approval})
+            if not approval:
+                for seat, person in teams.waiting_for_yes(connection, actor.team.id):
+                    teams.approve_seat(connection, seat)
+                    self._work.mark(connection, LEARNER, [person])
+                    self._note(connection, actor.team.id, "acceptance approved", actor.name, now, person, seat)
+        self._store.bell.ring()
+
+    def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
+        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does."""
+        actor.must(Action.MEMBERS)
+        if role is TeamRole.OWNER:
+            raise Refused("an owner is made by handing the team over")
+        now = self._now()
+        with self._store.begin() as connection:
+            person = self._person(connection, invitee, now)
+            new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
+            asked = new or teams.role_in(connection, actor.team.id, person) is None
+            if asked:
+                self._work.mark(connection, INVITATION, [f"member:{actor.team.id}:{person}"])
+                self._note(connection, actor.team.id, "member invited", actor.name, now, person, facts={"role": role})
+        self._store.bell.ring()
+        return asked
+
+    def change_member(self, actor: Actor, person: int, role: TeamRole | None) -> bool:
+        """Change what a member may do, or with None take it away; False for the owner, and for whoever is none."""
+        actor.must(Action.MEMBERS)
+        if role is TeamRole.OWNER:
+            raise Refused("an owner is made by handing the team over")
+        now = self._now()
+        with self._store.begin() as connection:
+            if role is None:
+                done = teams.drop_member(connection, actor.team.id, person)
+                signon.forget_links(connection, team_id=actor.team.id, person_id=person)
+            else:
+                done = teams.set_role(connection, actor.team.id, person, role)
+            if done:
+                event = "member removed" if role is None else "member changed"
+                self._note(connection, actor.team.id, event, actor.name, now, person, facts={"role": str(role or "")})
+        return done
+
+    def leave(self, actor: Actor) -> bool:
+        """Give up managing a team; False for its owner, who hands it over first."""
+        if actor.person is None:
+            return False
+        with self._store.begin() as connection:
+            done = teams.drop_member(connection, actor.team.id, actor.person)
+            if done:
+                self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
+        return done
+
+    def hand_over(self, actor: Actor, heir: int) -> bool:
+        """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member."""
+        actor.must(Action.TRANSFER)
+        if actor.person is None or heir == actor.person:
+            return False
+        try:
+            with self._store.begin() as connection:
+                if not teams.hand_over(connection, actor.team.id, actor.person, heir):
+                    raise Refused("the heir is no member")
+                self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+        except Refused:
+            return False
+        return True
+
+    def _note(
+        self,
+        connection: Connection,
+        team_id: int,
+        event: str,
+        actor: str,
+        now: datetime,
+        person: int | None = None,
+        seat: int | None = None,
+        why: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        told = {**({"seat": seat} if seat is not None else {}), **(facts or {})}
+        audit.note(connection, event, why, now, actor=actor, person_id=person, team_id=team_id, facts=told)
+
+
+def waits_for(team: Team) -> Wait | None:
+    """What an acceptance waits for."""
+    return Wait.APPROVAL if team.approval else None

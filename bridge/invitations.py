@@ -1,0 +1,291 @@
+"""Invitations: a letter to whoever was asked to take a seat or to help manage a team, and what they answer.
+
+The letter's link proves the address, as any link does that was mailed: whoever opens it is who was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from bridge.desk import waits_for
+from bridge.domain.enrolments import wanted
+from bridge.domain.identity import How
+from bridge.domain.letters import CourseLine, Letter, Message
+from bridge.domain.offers import Item, Offer
+from bridge.domain.seats import SeatRules, SeatState
+from bridge.domain.targets import Place, Target, target_of
+from bridge.domain.teams import CONSENT_TEXT, TeamRole
+from bridge.domain.texts import one_language
+from bridge.errors import BadSignature, Refused
+from bridge.kinds import LEARNER
+from bridge.mail import Mailer
+from bridge.store import audit, learning, people, signon, teams
+from bridge.store.db import Store
+from bridge.store.people import Person
+from bridge.store.signon import Link, new_secret
+from bridge.store.teams import SeatRow, Team
+from bridge.store.work import Claim, Work
+from bridge.ways_in import WaysIn
+from bridge.who import prove
+from bridge.worker import Done
+
+#: How the key of an invitation to manage begins; team and person follow.
+MEMBER = "member"
+
+
+class Answer(StrEnum):
+    """What came of an answer."""
+
+    TAKEN = "taken"
+    WAITS = "waits"  # for a manager's yes
+    HAS_IT = "has_it"  # has all of it already: the seat stays free for somebody else
+    DECLINED = "declined"
+    MANAGES = "manages"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a link invites to. ``role`` is given for a part in a team, ``items`` for a seat."""
+
+    team: Team
+    person: Person
+    email: str
+    names: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
+    seat: int | None = None
+    role: TeamRole | None = None
+    reports: bool = False  # the team sees how they get on, as part of what was bought
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of it, and the secret of the session of whoever answered ("" for none)."""
+
+    answer: Answer
+    session: str = ""
+    target: str = str(Place.COURSES)
+
+
+class Invitations:
+    """Writes invitations, and takes the answers. ``mailer`` is None where the bridge sends no mail."""
+
+    def __init__(
+        self,
+        store: Store,
+        work: Work,
+        mailer: Mailer | None,
+        ways: WaysIn,
+        rules: SeatRules,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._work = work
+        self._mailer = mailer
+        self._ways = ways
+        self._rules = rules
+        self._now = now
+
+    # --- letters ---------------------------------------------------------------------------------------------------
+
+    def settle(self, claim: Claim) -> Done | None:
+        """Write to whoever was asked. Whoever answered meanwhile, or was asked no more, is not written to."""
+        if claim.key.startswith(f"{MEMBER}:"):
+            return self._ask_member(*map(int, claim.key.split(":")[1:]))
+        return self._ask_learner(int(claim.key))
+
+    def _ask_learner(self, seat_id: int) -> Done | None:
+        now = self._now()
+        with self._store.read() as connection:
+            team_id = teams.team_of_seat(connection, seat_id)
+            row = teams.find_seat(connection, team_id, seat_id, now) if team_id is not None else None
+            if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person is None:
+                return None
+            team = teams.get_team(connection, team_id)
+            person = people.get_person(connection, row.seat.person)
+            names = _names(connection, row, person)
+        if person is None:
+            return None
+        lines = tuple(CourseLine(name) for name in names)
+        return self._mail(person, Letter.INVITATION, team, row.seat.answer_until or now, lines, seat_id=seat_id)
+
+    def _ask_member(self, team_id: int, person_id: int) -> Done | None:
+        with self._store.read() as connection:
+            asked = next((one for one in teams.members(connection, team_id) if one.person == person_id), None)
+            if asked is None or asked.accepted_at is not None:
+                return None
+            team, person = teams.get_team(connection, team_id), people.get_person(connection, person_id)
+        until = (self._now() + timedelta(days=self._rules.answer_days)).replace(microsecond=0)
+        return self._mail(person, Letter.MANAGE, team, until, (), team_id=team_id) if person else None
+
+    def _mail(
+        self,
+        person: Person,
+        kind: Letter,
+        team: Team,
+        until: datetime,
+        courses: tuple[CourseLine, ...],
+        *,
+        seat_id: int | None = None,
+        team_id: int | None = None,
+    ) -> Done:
+        if self._mailer is None:
+            raise Refused("there is no mail server: an invitation can't be sent")
+        secret = new_secret()
+        with self._store.begin() as connection:
+            signon.keep_link(connection, secret, person.id, person.email, until, seat_id=seat_id, team_id=team_id)
+        message = Message(
+            kind=kind,
+            to_address=person.email,
+            name=f"{person.first_name} {person.last_name}".strip(),
+            language=person.language,
+            courses=courses,
+            start_url=self._ways.invited(secret),
+            team=team.name,
+            answer_until=until,
+        )
+        self._mailer.send(message, key=f"invitation {signon.digest(secret)}")
+
+        def write(connection: Connection) -> None:
+            facts = {"seat": seat_id} if seat_id is not None else {}
+            now = self._now()
+            audit.note(connection, "invitation sent", "", now, person_id=person.id, team_id=team.id, facts=facts)
+
+        return Done(write)
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def look(self, secret: str) -> Invitation:
+        """What a link invites to, without using it up. Raises BadSignature for one that invites to nothing (more)."""
+        with self._store.read() as connection:
+            return self._of(connection, signon.look_at_link(connection, secret, self._now()))
+
+    def _of(self, connection: Connection, link: Link | None) -> Invitation:
+        """Raises BadSignature where there is nothing to answer."""
+        person = people.get_person(connection, people.living_id(connection, link.person_id)) if link else None
+        if link is None or person is None:
+            raise BadSignature("no invitation that was mailed can still be answered by it")
+        if link.seat_id is not None:
+            return self._to_learn(connection, person, link.email, link.seat_id)
+        if link.team_id is not None:
+            return self._to_manage(connection, person, link.email, link.team_id)
+        raise BadSignature("it is a link to sign in, and no invitation")
+
+    def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
+        team_id = teams.team_of_seat(connection, seat_id)
+        row = teams.find_seat(connection, team_id, seat_id, self._now()) if team_id is not None else None
+        if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person != person.id:
+            raise BadSignature("the seat was given to somebody else, or is not paid for any more")
+        return Invitation(
+            teams.get_team(connection, team_id),
+            person,
+            email,
+            tuple(_names(connection, row, person)),
+            tuple(teams.items_of_seat(connection, seat_id)),
+            seat_id,
+            reports=teams.offer_of_seat(connection, seat_id).report,
+            until=row.seat.answer_until,
+        )
+
+    def _to_manage(self, connection: Connection, person: Person, email: str, team_id: int) -> Invitation:
+        asked = next((one for one in teams.members(connection, team_id) if one.person == person.id), None)
+        if asked is None:
+            raise BadSignature("nobody asks them to manage this team any more")
+        return Invitation(teams.get_team(connection, team_id), person, email, role=asked.role)
+
+    def accept(self, secret: str, *, first_name: str = "", last_name: str = "", consents: bool = False) -> Answered:
+        """Take the seat, or the part in the team, and sign in. The address is proven by it.
+
+        Of any number who answer at once, one does. Raises BadSignature, as :meth:`look`.
+        """
+        now = self._now()
+        with self._store.begin() as connection:
+            invitation = self._of(connection, signon.take_link(connection, secret, now))
+            person = invitation.person
+            prove(self._store, connection, person.id, invitation.email, How.LINK, now)
+            people.call_by(connection, person, first_name, last_name)
+            answer = self._answer(connection, invitation, consents, now)
+            target = _target_of(invitation, answer)
+            session = new_secret()
+            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now)
+            audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
+        self._store.bell.ring()
+        return Answered(answer, session, target)
+
+    def _answer(self, connection: Connection, invitation: Invitation, consents: bool, now: datetime) -> Answer:
+        team, person = invitation.team, invitation.person
+        if invitation.seat is None:
+            teams.accept_member(connection, team.id, person.id, now)
+            self._note(connection, invitation, "member accepted", now)
+            return Answer.MANAGES
+        teams.hold_seat(connection, invitation.seat)
+        if self._has_all(connection, invitation, now):
+            teams.free_seat(connection, invitation.seat, person.id)
+            self._note(connection, invitation, "had it already", now)
+            return Answer.HAS_IT
+        waits = waits_for(team)
+        if not teams.take_seat(connection, invitation.seat, person.id, waits, now):
+            raise BadSignature("the seat was given to somebody else, or is not paid for any more")
+        if consents and not invitation.reports:
+            teams.give_consent(self._store, connection, team.id, person.id, CONSENT_TEXT, now)
+            self._note(connection, invitation, "consent given", now)
+        self._note(connection, invitation, "invitation accepted", now)
+        self._work.mark(connection, LEARNER, [person.id])
+        return Answer.WAITS if waits else Answer.TAKEN
+
+    def _has_all(self, connection: Connection, invitation: Invitation, now: datetime) -> bool:
+        """Whether they have all of it without the seat, for as long as the seat would give it."""
+        assert invitation.seat is not None, "asked of seats only"
+        there = wanted(learning.rights_of(connection, invitation.person.id), now).items
+        until = _end_of(teams.offer_of_seat(connection, invitation.seat), now)
+        return all(item in there and _lasts(there[item], until) for item in invitation.items)
+
+    def decline(self, secret: str) -> Answered:
+        """Say no: the seat is free for somebody else. Raises BadSignature, as :meth:`look`."""
+        now = self._now()
+        with self._store.begin() as connection:
+            invitation = self._of(connection, signon.take_link(connection, secret, now))
+            if invitation.seat is not None:
+                teams.hold_seat(connection, invitation.seat)
+                teams.free_seat(connection, invitation.seat, invitation.person.id)
+                signon.forget_links(connection, seat_id=invitation.seat)
+            else:
+                teams.drop_member(connection, invitation.team.id, invitation.person.id)
+            self._note(connection, invitation, "invitation declined", now)
+        return Answered(Answer.DECLINED)
+
+    def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
+        facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}
+        who = invitation.person.id
+        audit.note(
+            connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
+        )
+
+
+def _end_of(offer: Offer, now: datetime) -> datetime | None:
+    """When access by a seat would end that is taken now; None for never."""
+    counted = now + timedelta(days=offer.days_from_first) if offer.days_from_first else None
+    return min((moment for moment in (counted, offer.ends) if moment is not None), default=None)
+
+
+def _lasts(there: datetime | None, until: datetime | None) -> bool:
+    return there is None or (until is not None and there >= until)
+
+
+def _names(connection: Connection, row: SeatRow, person: Person | None) -> Sequence[str]:
+    """What a seat gives, as it was sold."""
+    name = teams.sold_as(connection, row.seat.id)
+    return [one_language(name, person.language if person else "") or name]
+
+
+def _target_of(invitation: Invitation, answer: Answer) -> str:
+    if answer is Answer.MANAGES:
+        return str(Target(Place.TEAM))
+    if answer is Answer.TAKEN and len(invitation.items) == 1:
+        return str(target_of(invitation.items[0]))
+    return str(Target(Place.COURSES))

@@ -1,0 +1,157 @@
+"""Lists of people who are to be given seats of a pool, and what became of each of them.
+
+Functions take the caller's connection, so that what belongs together commits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from bridge.domain.offers import Item, Kind
+from bridge.domain.seats import Why
+from bridge.store.db import Store
+from bridge.store.models import batch_rows, batches
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """Somebody who is to be given a seat, as a list tells of them. ``number`` is the line of the list."""
+
+    number: int
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A list. Until it is confirmed (``begun``) nobody is given anything."""
+
+    id: int
+    team: int
+    key: str
+    pool: str
+    picked: Item | None
+    actor: str
+    made: datetime
+    begun: datetime | None
+    done: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one row; None while it was not looked at."""
+
+    invitee: Invitee
+    why: Why | None
+    seat: int | None
+
+
+def make_batch(
+    store: Store,
+    connection: Connection,
+    team_id: int,
+    key: str,
+    pool: str,
+    picked: Item | None,
+    actor: str,
+    rows: Sequence[Invitee],
+    now: datetime,
+) -> tuple[int, bool]:
+    """Keep a list; its id, and whether it is new: of two with the same key the first stays."""
+    chosen = {"item_kind": picked.kind, "item_id": picked.id} if picked else {}
+    values = {"team_id": team_id, "key": key, "pool": pool, "actor": actor[:64], "made_at": now, **chosen}
+    made = connection.execute(
+        store.insert(batches).values(values).on_conflict_do_nothing().returning(batches.c.id)
+    ).scalar()
+    if made is None:
+        mine = (batches.c.team_id == team_id, batches.c.key == key)
+        return int(connection.execute(select(batches.c.id).where(*mine)).scalar_one()), False
+    if rows:
+        connection.execute(insert(batch_rows), [{"batch_id": made, **_as_row(row)} for row in rows])
+    return int(made), True
+
+
+def _as_row(row: Invitee) -> dict[str, Any]:
+    names = {"first_name": row.first_name[:100], "last_name": row.last_name[:100]}
+    return {"number": row.number, "email": row.email, "language": row.language[:16], **names}
+
+
+def find_batch(connection: Connection, batch_id: int, team_id: int | None = None) -> Batch | None:
+    """The list with this id, if it is the team's."""
+    query = select(batches).where(batches.c.id == batch_id)
+    row = connection.execute(query if team_id is None else query.where(batches.c.team_id == team_id)).first()
+    if row is None:
+        return None
+    picked = Item(Kind(row.item_kind), row.item_id) if row.item_kind else None
+    return Batch(row.id, row.team_id, row.key, row.pool, picked, row.actor, row.made_at, row.begun_at, row.done_at)
+
+
+def begin_batch(connection: Connection, batch_id: int, now: datetime) -> bool:
+    """Confirm a list; False if it was confirmed before."""
+    still = (batches.c.id == batch_id, batches.c.begun_at.is_(None))
+    return connection.execute(update(batches).where(*still).values(begun_at=now)).rowcount == 1
+
+
+def end_batch(connection: Connection, batch_id: int, now: datetime) -> None:
+    """Write down that every row has a result."""
+    connection.execute(update(batches).where(batches.c.id == batch_id).values(done_at=now))
+
+
+def waiting_rows(connection: Connection, batch_id: int, most: int) -> list[Invitee]:
+    """The next rows without a result, so many, for nobody else to work on before the transaction has ended."""
+    b = batch_rows.c
+    query = select(b.number, b.email, b.first_name, b.last_name, b.language).where(
+        b.batch_id == batch_id, b.result.is_(None)
+    )
+    rows = connection.execute(query.order_by(b.number).limit(most).with_for_update())
+    return [Invitee(*row) for row in rows]
+
+
+def record_results(connection: Connection, batch_id: int, results: Mapping[int, tuple[Why, int | None]]) -> None:
+    """Row -> what became of it, and the seat."""
+    for number, (why, seat) in sorted(results.items()):
+        mine = (batch_rows.c.batch_id == batch_id, batch_rows.c.number == number)
+        connection.execute(update(batch_rows).where(*mine).values(result=why.value, seat_id=seat))
+
+
+def progress(connection: Connection, batch_id: int) -> dict[Why | None, int]:
+    """How many rows ended how; None has those that wait."""
+    query = select(batch_rows.c.result, func.count()).where(batch_rows.c.batch_id == batch_id)
+    rows = connection.execute(query.group_by(batch_rows.c.result))
+    return {Why(result) if result else None: int(number) for result, number in rows}
+
+
+def results_of(
+    connection: Connection, batch_id: int, *, only: Collection[Why] = (), most: int = 100, after: int = 0
+) -> list[Result]:
+    """Rows in order, so many, leaving out the first ``after``; ``only`` those with one of these results."""
+    b = batch_rows.c
+    query = select(b.number, b.email, b.first_name, b.last_name, b.language, b.result, b.seat_id)
+    query = query.where(b.batch_id == batch_id).order_by(b.number).limit(most).offset(after)
+    if only:
+        query = query.where(b.result.in_([why.value for why in only]))
+    rows = connection.execute(query)
+    return [Result(Invitee(*row[:5]), Why(row[5]) if row[5] else None, row[6]) for row in rows]
+
+
+def batches_of(connection: Connection, team_id: int, most: int = 20) -> list[Batch]:
+    """The newest lists of a team that were confirmed."""
+    query = select(batches.c.id).where(batches.c.team_id == team_id, batches.c.begun_at.is_not(None))
+    ids = connection.execute(query.order_by(batches.c.id.desc()).limit(most)).scalars().all()
+    return [found for one in ids if (found := find_batch(connection, one)) is not None]
+
+
+def forget(connection: Connection, *, made_before: datetime) -> None:
+    """Forget lists that were never confirmed, and the addresses on those that were done long ago."""
+    old = select(batches.c.id).where(
+        batches.c.made_at < made_before, (batches.c.begun_at.is_(None)) | (batches.c.done_at.is_not(None))
+    )
+    connection.execute(delete(batch_rows).where(batch_rows.c.batch_id.in_(old)))
+    connection.execute(delete(batches).where(batches.c.id.in_(old), batches.c.begun_at.is_(None)))

@@ -1,0 +1,342 @@
+"""Stories: a company buys seats and gives them to its people. Over the wire, on both databases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from bridge.desk import Actor
+from bridge.domain.seats import SeatState, Why
+from bridge.domain.teams import TeamRole
+from bridge.errors import BadSignature, Refused
+from bridge.invitations import Answer, Answered
+from bridge.store import teams
+from bridge.store.batches import Invitee
+from bridge.store.teams import Pool, SeatRow, Wanted
+from tests.test_mail import Inbox, Server
+from tests.test_story_letters import mail, text
+from tests.test_story_refunds import line_of
+from tests.world import World
+
+SECRET = "the-secret-that-the-shop-shares-01234567"
+BOSS, ADA, BO = "boss@corp.test", "ada@corp.test", "bo@corp.test"
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World], server: Server) -> World:
+    return make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
+
+
+@pytest.fixture
+def boss(world: World) -> int:
+    """A customer of the shop, whose company buys."""
+    return world.shop.add_customer(BOSS, first_name="Bea", last_name="Boss")
+
+
+def buys(world: World, boss: int, product: int, units: int, **order: Any) -> int:
+    """The company buys so many units, and the bridge has looked at it."""
+    order = {"company": "Harbour & Sons", **order}
+    number = world.shop.place_order([(product, units)], customer_id=boss, email=BOSS, **order)
+    world.look(number)
+    return number
+
+
+def owner(world: World) -> Actor:
+    """The owner of the one team there is."""
+    with world.bridge.store.read() as connection:
+        (row,) = world.rows("teams")
+        return Actor(teams.get_team(connection, row.id), TeamRole.OWNER, f"person {row.buyer_id}", row.buyer_id)
+
+
+def pools(world: World) -> list[Pool]:
+    with world.bridge.store.read() as connection:
+        return teams.pools_of(connection, owner(world).team.id, world.now())
+
+
+def seats(world: World, **wanted: Any) -> list[SeatRow]:
+    with world.bridge.store.read() as connection:
+        return teams.seats_page(connection, owner(world).team.id, Wanted(**wanted), world.now(), most=100)
+
+
+def counts(world: World) -> dict[str, int]:
+    """Of the one pool, how many seats stand how."""
+    (pool,) = pools(world)
+    return {state.value: number for state, number in pool.counts.items()}
+
+
+def give(world: World, *addresses: str, pool: Pool | None = None, **how: Any) -> list[Why]:
+    rows = [Invitee(n, address, "Ada" if address == ADA else "Bo", "Byte") for n, address in enumerate(addresses, 1)]
+    results = world.bridge.desk.give(owner(world), pool or pools(world)[0], rows, **how)
+    world.settle()
+    return [results[row.number][0] for row in rows]
+
+
+def invitation(inbox: Inbox, address: str) -> str:
+    """The secret of the newest invitation that was mailed to an address."""
+    for number in reversed(range(len(inbox.mails))):
+        found = re.search(r"/team/invitation#(\S+)", text(inbox, number))
+        if found and address in str(inbox.mails[number]["To"]):
+            return found[1]
+    raise AssertionError(f"no invitation was mailed to {address}")
+
+
+def accepts(world: World, inbox: Inbox, address: str, **how: Any) -> Answered:
+    answered = world.bridge.invitations.accept(invitation(inbox, address), **how)
+    world.settle()
+    return answered
+
+
+def told(world: World) -> list[str]:
+    """What the team's history says happened."""
+    return [row.event for row in world.rows("audit") if row.team_id is not None]
+
+
+# --- buying ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_purchase_for_others_makes_a_team_of_the_buyers_company(world: World, boss: int) -> None:
+    product = world.sell(world.course("ONE"))
+    buys(world, boss, product, 3)
+    (team,) = world.rows("teams")
+    (member,) = world.rows("team_members")
+    assert (team.name, member.role, member.person_id) == ("Harbour & Sons", "owner", team.buyer_id)
+    assert counts(world) == {"open": 3}
+    assert world.access() == {}
+
+
+def test_whoever_buys_for_themselves_has_no_team(world: World, boss: int) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 1)
+    assert world.rows("teams") == []
+
+
+def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:
+    other = world.shop.add_customer("eve@else.test")
+    one, two = world.sell(world.course("ONE")), world.sell(world.course("TWO"))
+    buys(world, boss, one, 2)
+    number = world.shop.place_order([(two, 2)], customer_id=other, email="eve@else.test", company="Harbour & Sons")
+    world.look(number)
+    assert [row.name for row in world.rows("teams")] == ["Harbour & Sons", "Harbour & Sons"]
+
+
+def test_a_top_up_counts_once_however_often_it_is_delivered(world: World, boss: int) -> None:
+    product = world.sell(world.course("ONE"))
+    buys(world, boss, product, 3)
+    more = buys(world, boss, product, 2)
+    for _ in range(10):
+        world.look(more)
+    assert counts(world) == {"open": 5}
+    assert len(world.rows("teams")) == 1
+
+
+# --- giving ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_employee_is_invited_accepts_and_begins(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE")
+    buys(world, boss, world.sell(course), 3)
+    assert give(world, ADA) == [Why.GIVEN]
+    assert counts(world) == {"open": 2, "invited": 1}
+    assert world.access() == {}
+    assert world.totara.user_by_email(ADA) is None, "nobody has an account before they say yes"
+    assert "Harbour & Sons invites you" in str(inbox.mails[-1]["Subject"])
+    answered = accepts(world, inbox, ADA, first_name="Augusta", last_name="King")
+    assert (answered.answer, answered.target) == (Answer.TAKEN, f"course:{course}")
+    assert world.access() == {(ADA, course): "active"}
+    account = world.totara.users[world.user(ADA)]
+    assert (account.firstname, account.lastname) == ("Augusta", "King")
+    assert counts(world) == {"open": 2, "taken": 1}
+    assert [proof.how for proof in world.rows("proofs")] == ["link"]
+    assert told(world) == ["seat given", "invitation sent", "invitation accepted"]
+
+
+def test_whoever_declines_leaves_the_seat_open(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    assert world.bridge.invitations.decline(invitation(inbox, ADA)).answer is Answer.DECLINED
+    world.settle()
+    assert counts(world) == {"open": 2}
+    with pytest.raises(BadSignature):
+        world.bridge.invitations.accept(invitation(inbox, ADA))
+
+
+def test_nobody_is_given_two_seats_of_a_pool_and_none_that_is_not_there(world: World, boss: int) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    assert give(world, ADA, ADA, BO, "cy@corp.test") == [Why.GIVEN, Why.HAS_ONE, Why.GIVEN, Why.NO_SEATS]
+    assert give(world, "no address") == [Why.NO_ADDRESS]
+
+
+def test_an_invitation_runs_out_and_is_sent_again(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    old = invitation(inbox, ADA)
+    world.clock.advance(days=15)
+    assert counts(world) == {"open": 1, "lapsed": 1}
+    with pytest.raises(BadSignature):
+        world.bridge.invitations.accept(old)
+    (row,) = seats(world, states=frozenset({SeatState.LAPSED}))
+    assert world.bridge.desk.resend(owner(world), row.seat.id) is Why.GIVEN
+    world.settle()
+    assert accepts(world, inbox, ADA).answer is Answer.TAKEN
+
+
+def test_whoever_has_the_course_already_leaves_the_seat_open(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE")
+    product = world.sell(course)
+    world.look(world.shop.place_order([(product, 1)], email=ADA, first_name="Ada"))
+    buys(world, boss, product, 2)
+    give(world, ADA)
+    assert accepts(world, inbox, ADA).answer is Answer.HAS_IT
+    assert counts(world) == {"open": 2}
+    assert world.access() == {(ADA, course): "active"}
+
+
+def test_a_member_officer_is_left_alone_and_the_seat_kept(world: World, boss: int, inbox: Inbox) -> None:
+    officer = world.totara.add_user(ADA, username="officer")
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    assert accepts(world, inbox, ADA).answer is Answer.TAKEN
+    assert (counts(world), world.access()) == ({"open": 1, "taken": 1}, {})
+    assert world.totara.users[officer].username == "officer"
+    assert list(world.parked()) != []
+
+
+def test_where_a_team_says_so_an_acceptance_waits_for_a_yes(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE")
+    buys(world, boss, world.sell(course), 2)
+    world.bridge.desk.configure(owner(world), name="Harbour", approval=True)
+    give(world, ADA)
+    assert accepts(world, inbox, ADA).answer is Answer.WAITS
+    assert (counts(world), world.access()) == ({"open": 1, "approval": 1}, {})
+    (row,) = seats(world, states=frozenset({SeatState.APPROVAL}))
+    assert world.bridge.desk.approve(owner(world), row.seat.id) is Why.GIVEN
+    world.settle()
+    assert world.access() == {(ADA, course): "active"}
+
+
+# --- taking back -----------------------------------------------------------------------------------------------------
+
+
+def taken(world: World, boss: int, inbox: Inbox, units: int = 2) -> int:
+    """Ada has taken one of the seats; its id."""
+    buys(world, boss, world.sell(world.course("ONE")), units)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    (row,) = seats(world, search="ada@")
+    return row.seat.id
+
+
+def test_a_seat_is_given_to_another_before_anybody_began(world: World, boss: int, inbox: Inbox) -> None:
+    seat = taken(world, boss, inbox)
+    assert world.bridge.desk.reassign(owner(world), seat, Invitee(1, BO, "Bo", "Byte")) is Why.GIVEN
+    world.settle()
+    assert set(world.access().values()) == {"suspended"}
+    assert accepts(world, inbox, BO).answer is Answer.TAKEN
+    assert sorted(world.access().values()) == ["active", "suspended"]
+    assert counts(world) == {"open": 1, "taken": 1}
+
+
+def test_nobody_who_learns_is_thrown_out(world: World, boss: int, inbox: Inbox) -> None:
+    seat = taken(world, boss, inbox)
+    world.totara.users[world.user(ADA)].lastaccess = int(world.clock())
+    assert world.bridge.desk.give_back(owner(world), seat) is Why.MAYBE_BEGUN
+    assert counts(world) == {"open": 1, "taken": 1}
+
+
+def test_within_the_days_that_the_organisation_allows_they_are(
+    make_world: Callable[..., World], server: Server, inbox: Inbox
+) -> None:
+    world = make_world(sso={"shop_secrets": [SECRET]}, mail=mail(server), teams={"reclaim_days": 3})
+    boss = world.shop.add_customer(BOSS)
+    seat = taken(world, boss, inbox)
+    world.totara.users[world.user(ADA)].lastaccess = int(world.clock())
+    world.clock.advance(days=4)
+    assert world.bridge.desk.give_back(owner(world), seat) is Why.MAYBE_BEGUN
+    world.clock.advance(days=-2)
+    assert world.bridge.desk.give_back(owner(world), seat) is Why.GIVEN
+
+
+def test_one_seat_is_given_only_so_often(make_world: Callable[..., World], server: Server, inbox: Inbox) -> None:
+    world = make_world(sso={"shop_secrets": [SECRET]}, mail=mail(server), teams={"most_times": 2})
+    product = world.shop.add_product(
+        "For two", sku=f"totara-course-{world.course('ONE')}", price="9.00", meta={"bridge_for": "team"}
+    )
+    buys(world, world.shop.add_customer(BOSS), product, 1)
+    for n in (1, 2):
+        assert give(world, f"x{n}@corp.test") == [Why.GIVEN]
+        world.bridge.invitations.decline(invitation(inbox, f"x{n}@corp.test"))
+    assert (give(world, ADA), counts(world)) == ([Why.NO_SEATS], {"open": 1})
+
+
+# --- refunds ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_refund_takes_open_seats_then_invitations_and_no_seat_in_use_silently(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    course = world.course("ONE")
+    order = buys(world, boss, world.sell(course), 3)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    world.shop.refund(order, lines={line_of(world, order): 1})
+    world.look(order)
+    assert counts(world) == {"invited": 1, "taken": 1}
+    world.shop.refund(order, lines={line_of(world, order): 1})
+    world.look(order)
+    assert counts(world) == {"taken": 1}
+    with pytest.raises(BadSignature):
+        world.bridge.invitations.accept(invitation(inbox, BO))
+
+
+# --- at once ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_lists_of_thirty_into_thirty_seats_at_once_give_thirty(world: World, boss: int) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 30)
+    actor, (pool,) = owner(world), pools(world)
+
+    def upload(word: str) -> list[Why]:
+        rows = [Invitee(n, f"{word}{n}@corp.test") for n in range(30)]
+        return [why for why, _ in world.new_bridge().desk.give(actor, pool, rows).values()]
+
+    with ThreadPoolExecutor(2) as pool_of_two:
+        results = [why for found in pool_of_two.map(upload, ("a", "b")) for why in found]
+    assert (results.count(Why.GIVEN), results.count(Why.NO_SEATS)) == (30, 30)
+    assert counts(world) == {"invited": 30}
+
+
+def test_accepted_twice_at_once_is_accepted_once(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    secret = invitation(inbox, ADA)
+
+    def accept(_: int) -> bool:
+        try:
+            world.bridge.invitations.accept(secret)
+        except (BadSignature, Refused):
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as many:
+        assert sorted(many.map(accept, range(20))) == [False] * 19 + [True]
+
+
+# --- training credits ------------------------------------------------------------------------------------------------
+
+
+def test_any_one_of_five_is_picked_when_a_seat_is_given(world: World, boss: int, inbox: Inbox, offers: Any) -> None:
+    courses = [world.course(f"C{n}") for n in range(3)]
+    product = world.shop.add_product("Training credit", sku="CREDIT", price="90.00")
+    gives = ", ".join(f'"course:{one}"' for one in courses)
+    offers(f'[[offer]]\nsku = "CREDIT"\ngives = [{gives}]\npick = true\n')
+    buys(world, boss, product, 2)
+    assert counts(world) == {"open": 2}
+    (pool,) = pools(world)
+    assert give(world, ADA) == [Why.NOTHING_PICKED]
+    picked = pool.offer.items[1]
+    assert give(world, ADA, picked=picked) == [Why.GIVEN]
+    accepts(world, inbox, ADA)
+    assert world.access() == {(ADA, picked.id): "active"}
