@@ -130,8 +130,8 @@ def spoilt(example: Example) -> Iterator[str]:
     for parts in ((h, p), (h, s), (p, s), (h,), (h, p, s, ""), (h, p, s, s), ("", p, s), (h, "", s), (h, p, "")):
         yield ".".join(parts)
     for sign in ("=", " ", "\n", "?", "#", "+", "/", "\x00", "é"):
-        for spoil in (lambda part, sign=sign: part + sign, lambda part, sign=sign: sign + part):
-            yield from (f"{spoil(h)}.{p}.{s}", f"{h}.{spoil(p)}.{s}", f"{h}.{p}.{spoil(s)}")
+        for first, last in ((sign, ""), ("", sign)):
+            yield from (f"{first}{h}{last}.{p}.{s}", f"{h}.{first}{p}{last}.{s}", f"{h}.{p}.{first}{s}{last}")
     signature = raw(s)
     for octets in (signature[:-1], signature[1:], signature + b"\0", b"\0" + signature, b"\0" * len(signature)):
         yield f"{h}.{p}.{written(octets)}"

@@ -35,8 +35,8 @@ def _language(bridge: Bridge, wanted: str | None) -> str:
 @click.option("--html", "html", is_flag=True, help="The HTML instead of the plain text.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def mail_preview(kind: str, language: str | None, html: bool, output: Path | None) -> None:
-    """Show a letter with made-up values, by the templates in force. KIND: ready, waiting, ends_soon, ended or
-    link.
+    """Show a letter with made-up values, by the templates in force. KIND: ready, waiting, ends_soon,
+    ended, link, invitation or manage.
 
     Tries all templates meanwhile, and tells what is wrong with them on standard error. Sends nothing.
 
