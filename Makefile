@@ -16,7 +16,7 @@ $(READY): requirements.lock setup.cfg pyproject.toml tools/make_venv.sh
 
 setup: $(READY) ## Make the virtual environment from requirements.lock
 
-run: $(READY) ## Run the bridge with an embedded shop and an embedded Totara beside it (Ctrl-C stops)
+run: $(READY) ## Run the bridge with an embedded shop, Totara, Stripe and mail server beside it (Ctrl-C stops)
 	$(BIN)/bridge sandbox
 
 tour: $(READY) ## The same by itself, step by step, each step checked

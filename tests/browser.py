@@ -153,6 +153,16 @@ class Page:
             raise BrowserError(f"{url}: {answer['errorText']}")
         self.wait("!window.academyTestOldPage && document.readyState === 'complete'")
 
+    def wait_at(self, url: str, script: str, seconds: float = 20.0) -> None:
+        """Go to an address again and again, until an expression is true there. Raises BrowserError after the time."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            self.go(url)
+            if self.evaluate(f"!!({script})"):
+                return
+            time.sleep(0.2)
+        raise BrowserError(f"never true: {script}; at {self.url} is {self.text[:500]!r}")
+
     def fill(self, selector: str, text: str) -> None:
         """Write into a field."""
         self.wait(f"document.querySelector({json.dumps(selector)})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import ipaddress
 import re
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,6 +29,7 @@ from bridge.errors import BridgeError, Refused, Unauthorized, Unavailable
 from bridge.http import Breaker
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable, message_id
+from bridge.sandbox.smtp import Smtp
 from bridge.settings import load
 from bridge.wiring import Bridge
 from tests.test_settings import run
@@ -92,28 +91,11 @@ class Inbox:
         return AuthResult(success=data.password == b"SECRETWORD", handled=False)
 
 
-class Server(Controller):
-    """aiosmtpd on a free port of this machine, in a thread of its own."""
+class Server(Smtp):
+    """The sandbox's, with an inbox that answers as it is told."""
 
     def __init__(self, inbox: Inbox, **options: Any) -> None:
-        self._sessions: list[SMTP] = []
-        super().__init__(inbox, hostname="127.0.0.1", port=free_port(), **options)
-
-    def factory(self) -> SMTP:
-        self._sessions.append(super().factory())  # type: ignore[no-untyped-call]
-        return self._sessions[-1]
-
-    def stop(self, no_assert: bool = False) -> None:
-        """Hang up first: a loop that is closed before its connections leaves them open, with a warning."""
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(5.0)
-        super().stop(no_assert)
-
-    async def _hang_up(self) -> None:
-        for session in self._sessions:
-            if isinstance(session.transport, asyncio.WriteTransport):
-                session.transport.abort()
-        for _ in range(5):
-            await asyncio.sleep(0)
+        super().__init__(inbox, **options)
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ cookie back from the form that the bridge's page sends there, as it would on the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def product(town: Town, code: str, page: Page) -> int:
         found = [p["id"] for p in town.shop.products.values() if p["sku"] == sku and p["status"] == "publish"]
         if found:
             return int(found[0])
-        page.evaluate("new Promise(done => setTimeout(done, 100))")
+        time.sleep(0.1)  # not in the page: without JavaScript it has no clock
     raise AssertionError(f"{code} is not in the shop")
 
 
@@ -97,6 +98,27 @@ def test_without_javascript_it_takes_a_button_each(town: Town, chromium: Browser
         page.wait(f"location.href.startsWith('{where}') && document.querySelector('form button')")
         page.click("form button")
     is_in(page, town, "INTRO", "Jo Click")
+
+
+def test_a_guest_signs_in_by_a_link_out_of_the_mailbox(town: Town, page: Page) -> None:
+    """All of it by clicks: from the letter that access is ready, by the one with the link, into the course."""
+    town.shop.place_order([(product(town, "INTRO", page), 1)], email="gil@guest.test", first_name="Gil", last_name="G")
+
+    def follow(subject: str) -> None:
+        page.wait_at(f"{town.mail_url}/?to=gil@guest.test", f"document.body.innerText.includes('{subject}')")
+        page.click("li:first-child .letter")
+        page.click(f".text a[href^='{town.url}/sso/link']")
+
+    follow("is ready")
+    page.fill("#address", "gil@guest.test")
+    page.click("form button")
+    page.wait("document.title === 'Look into your mailbox'")
+    follow("Your link to sign in")
+    page.wait("document.querySelector('#by-hand')?.hidden")
+    page.click("#open button")
+    page.wait("location.pathname === '/learn'")
+    page.click("form[action='/learn/go'] button")
+    is_in(page, town, "INTRO", "Gil G")
 
 
 def test_whoever_signs_out_everywhere_has_to_sign_in_again(town: Town, page: Page) -> None:

@@ -17,14 +17,15 @@ from bridge.commands.common import as_json, in_words, out
 @click.option("--tour", is_flag=True, help="Go through it step by step, check each step, and end.")
 @click.option("--json", "json_", is_flag=True, help="With --tour: print the outcome as JSON.")
 @click.option(
-    "--port", default=8080, show_default=True, help="The bridge's port; the others take the next three. 0: any."
+    "--port", default=8080, show_default=True, help="The bridge's port; the others take the next five. 0: any."
 )
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the bridge's database here.")
 def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
-    """Run the bridge with an embedded shop, Totara and Stripe beside it.
+    """Run the bridge with an embedded shop, Totara, Stripe and mail server beside it.
 
     Needs no settings. Open the shop's page, buy a course with an account, press "Start learning", and be in the course
-    in Totara. Taken ports are replaced by free ones. Shop and Totara forget everything when it ends.
+    in Totara; or buy as a guest, and sign in by the letter that comes. No mail leaves this machine. Taken ports are
+    replaced by free ones. Shop, Totara and mail server forget everything when it ends.
 
     \b
     Examples:
@@ -46,6 +47,7 @@ def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
         out.print(f"  [bold]The shop[/]    {town.shop_url}/   buy a course here")
         out.print(f"  [bold]Totara[/]      {town.totara_url}/   and see the enrolment here")
         out.print(f"  [bold]Stripe[/]      {town.stripe_url}/   refund or dispute a payment here")
+        out.print(f"  [bold]Mail[/]        {town.mail_url}/   read the letters to learners here")
         out.print(f"  [bold]The bridge[/]  {town.url}/readyz   its log follows; Ctrl-C ends all of them")
         out.print()
         while not stopping.wait(0.5):

@@ -5,6 +5,7 @@ Nothing that the bridge says of itself counts as proof here.
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ class Tour:
             self.guest,
             self.customer,
             self.one_click,
+            self.mailed_link,
             self.told_twice,
             self.bank_transfer,
             self.declined_then_paid,
@@ -167,12 +169,41 @@ class Tour:
             raise Wrong("VAL is not in the shop")
         who = {"first_name": "Kofi", "last_name": "Click", "email": "kofi@click.example", "account": "yes"}
         bought = walker.send(f"{self._town.shop_url}/buy", product=product["id"], payment="card", quantity=1, **who)
-        course = walker.click(bought, "Start learning")
-        user = self._totara.user_by_email("kofi@click.example")
-        if course.url != f"{self._town.totara_url}/course/view.php?id={self._town.ids['VAL']}" or not course.ok:
-            raise Wrong(f"the click ended at {course.url} with status {course.status_code}")
+        return self._in_course(walker, walker.click(bought, "Start learning"), "kofi@click.example", "VAL")
+
+    def mailed_link(self) -> str:
+        """A guest is written to when access is ready, asks for a link by mail, and is in the course by it."""
+        walker, who = Walker(), "lena@mailed.example"
+        self._buy("TRANSIT", email=who, first_name="Lena", last_name="Link")
+        form = walker.go(self._mailed(who, "Your access to “Transit procedures” is ready", "/sso/link"))
+        if not walker.send(form.url, address=who).ok:
+            raise Wrong("the bridge did not take the address")
+        link = self._mailed(who, "Your link to sign in", "/sso/link/open#")
+        courses = walker.send(link.partition("#")[0], link=link)
+        found = self._in_course(walker, walker.press(courses), who, "TRANSIT")
+        if Walker().send(link.partition("#")[0], link=link).ok:
+            raise Wrong("the link could be used a second time")
+        return f"{found}; the link works no more, and the letter that access is ready came before it"
+
+    def _mailed(self, to: str, subject: str, path: str) -> str:
+        """The line of a letter that leads to this address of the bridge's, or further where the address ends in "#"."""
+        more = ".+" if path.endswith("#") else ""
+        wanted = re.compile(rf"^{re.escape(self._town.url + path)}{more}$", re.MULTILINE)
+
+        def look() -> str | None:
+            told = requests.get(f"{self._town.mail_url}/letters", {"to": to}, timeout=10).json()
+            texts = (letter["text"] for letter in told if subject in letter["subject"])
+            return next((found[0] for text in texts if (found := wanted.search(text))), None)
+
+        return str(self._until(f"a letter {subject!r} that leads to {path}", look))
+
+    def _in_course(self, walker: Walker, page: requests.Response, email: str, code: str) -> str:
+        """Whether this page is the course in Totara, and whoever sees it is signed in there as this learner."""
+        user = self._totara.user_by_email(email)
+        if page.url != f"{self._town.totara_url}/course/view.php?id={self._town.ids[code]}" or not page.ok:
+            raise Wrong(f"the way ended at {page.url} with status {page.status_code}")
         session = self._totara.sign_on.sessions[walker.cookie(COOKIE)]
-        if user is None or session.user_id != user.id or user.fullname not in course.text:
+        if user is None or session.user_id != user.id or user.fullname not in page.text:
             raise Wrong("somebody else is signed in at Totara")
         return f"Totara user {user.id} is signed in, and sees the course"
 

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: an embedded shop and Totara in this process, and the real bridge in one of its own."""
+"""The sandbox as a whole: embedded systems in this process, and the real bridge in one of its own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from pathlib import Path
 import requests
 
 from bridge.errors import BridgeError
+from bridge.sandbox.mailbox import MOST_BYTES, Mailbox
 from bridge.sandbox.server import Served
 from bridge.sandbox.shop import Shop
+from bridge.sandbox.smtp import Smtp
 from bridge.sandbox.stripe import SANDBOX_KEY, Stripe
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.world import seed_academy
@@ -72,7 +74,7 @@ def free_port(wanted: int) -> int:
 
 
 class Town:
-    """A shop, a Totara, a Stripe and a bridge, with everything they keep in one folder. Use as a context.
+    """A shop, a Totara, a Stripe, a mail server and a bridge, with what they keep in one folder. Use as a context.
 
     ``totara_host`` is the name by which browsers and the bridge reach Totara; ``more`` is added to the bridge's
     settings, as its environment.
@@ -96,13 +98,15 @@ class Town:
         self.shop.gateway = self.stripe.take
         self.totara = Totara(client_secret=client_secret, ws_token=token, isolation=False)
         self.ids = seed_academy(self.totara)
-        self._ports = [free_port(port + n if port else 0) for n in range(4)]
-        self._served: list[Served] = []
+        self.mailbox = Mailbox()
+        self._ports = [free_port(port + n if port else 0) for n in range(6)]
+        self._served: list[Served | Smtp] = []
         self._quiet = quiet
         self._process: subprocess.Popen[bytes] | None = None
-        bridge, shop, _, stripe = (f"http://127.0.0.1:{number}" for number in self._ports)
+        bridge, shop, _, stripe, mail = (f"http://127.0.0.1:{number}" for number in self._ports[:5])
         totara = f"http://{totara_host}:{self._ports[2]}"
         self.url, self.shop_url, self.totara_url, self.stripe_url = bridge, shop, totara, stripe
+        self.mail_url = mail
         shared = secrets.token_urlsafe(32)
         self.plugin = self.shop.install_plugin(bridge, shared, shop)
         self.totara.sign_on.connect(bridge, totara, tenant="academy")
@@ -113,6 +117,11 @@ class Town:
         self._environment = {
             "BRIDGE_CONFIG": str(config),
             "BRIDGE_DATABASE_URL": f"sqlite:///{self.folder / 'bridge.sqlite3'}",
+            "BRIDGE_MAIL_HOST": "127.0.0.1",
+            "BRIDGE_MAIL_PORT": str(self._ports[5]),
+            "BRIDGE_MAIL_SECURITY": "none",
+            "BRIDGE_MAIL_FROM_ADDRESS": "learning@academy.example",
+            "BRIDGE_MAIL_FROM_NAME": self.totara.sitename,
             "BRIDGE_SERVER_BIND": f"127.0.0.1:{self._ports[0]}",
             "BRIDGE_SERVER_PUBLIC_URL": bridge,
             "BRIDGE_SHOP_URL": shop,
@@ -137,12 +146,8 @@ class Town:
         return load(environ=self._environment)
 
     def __enter__(self) -> Town:
-        self._served = [
-            Served(self.shop.app, self._ports[1]).start(),
-            Served(self.totara.app, self._ports[2]).start(),
-            Served(self.stripe.app, self._ports[3]).start(),
-        ]
         try:
+            self._serve()
             self.start_bridge()
             self.install()
         except BaseException:
@@ -153,13 +158,21 @@ class Town:
         self.stripe.events.start(every=1.0)
         return self
 
+    def _serve(self) -> None:
+        apps = self.shop.app, self.totara.app, self.stripe.app, self.mailbox.app
+        for app, port in zip(apps, self._ports[1:5], strict=True):
+            self._served.append(Served(app, port).start())
+        smtp = Smtp(self.mailbox, self._ports[5], data_size_limit=MOST_BYTES)
+        smtp.start()
+        self._served.append(smtp)
+
     def __exit__(self, *error: object) -> None:
         self.plugin.stop()
         self.shop.stop_queue()
         self.stripe.events.stop()
         self.stop_bridge()
-        for served in self._served:
-            served.stop()
+        while self._served:
+            self._served.pop().stop()
         if self._made:
             self._made.cleanup()
 

@@ -5,6 +5,7 @@ send off by themselves.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -58,8 +59,12 @@ class Walker:
         return self._settled(self._session.get(url, timeout=PATIENCE))
 
     def send(self, url: str, **fields: str | int) -> requests.Response:
-        """The page that a form leads to."""
-        return self._settled(self._session.post(url, fields, timeout=PATIENCE))
+        """The page that a form leads to, filled in on a page of the same site."""
+        return self._settled(self._posted(url, url, fields))
+
+    def press(self, page: requests.Response) -> requests.Response:
+        """The page that a page's first form leads to, with nothing filled in."""
+        return self._settled(self._submitted(page.url, _Page(page.text)))
 
     def click(self, page: requests.Response, words: str) -> requests.Response:
         """The page that a link leads to. KeyError if there is none with these words."""
@@ -78,9 +83,13 @@ class Walker:
         return answer
 
     def _submitted(self, url: str, page: _Page) -> requests.Response:
-        parts = urlsplit(url)
+        return self._posted(url, urljoin(url, page.action), page.fields)
+
+    def _posted(self, page: str, url: str, fields: Mapping[str, str | int]) -> requests.Response:
+        """Browsers tell with a POST which site the form was on."""
+        parts = urlsplit(page)
         headers = {"Origin": f"{parts.scheme}://{parts.netloc}"}
-        return self._session.post(urljoin(url, page.action), page.fields, headers=headers, timeout=PATIENCE)
+        return self._session.post(url, dict(fields), headers=headers, timeout=PATIENCE)
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" for none."""
