@@ -42,6 +42,7 @@ from bridge.web.api import api
 from bridge.web.entrance import entrance
 from bridge.web.links import by_link
 from bridge.web.oidc import oidc
+from bridge.web.teams import team_pages
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -223,6 +224,7 @@ class Bridge:
         if self.sign_on is not None and self.links is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
             app.register_blueprint(by_link(self.sign_on, self.links))
+            app.register_blueprint(team_pages(self.sign_on, self.store, self.desk, self.invitations, self.now))
             app.register_blueprint(api(self.sign_on, self.work))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)

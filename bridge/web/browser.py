@@ -21,7 +21,7 @@ VISIT, RESUME = "bridge-visit", "bridge-resume"
 #: Seconds for which a browser remembers what it came for, while its user signs in to the shop.
 REMEMBERED = 600
 #: What may be come back to after signing in to the shop.
-_RESUMABLE = ("/sso/totara?", "/oidc/authorize?", "/learn")
+_RESUMABLE = ("/sso/totara?", "/oidc/authorize?", "/learn", "/team/")
 
 
 class Browser:

@@ -80,7 +80,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             time.sleep(_PAUSE)
             seen = sign_on.look(visit)
         if seen.target.place in (Place.COURSES, Place.TEAM):
-            return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
+            onward = "entrance.learn" if seen.target.place is Place.COURSES else "teams.home"
+            return strict(redirect(url_for(onward), HTTPStatus.SEE_OTHER))
         if seen.state is State.LOOKING and not request.args.get("again"):
             return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
         if seen.state is not State.READY:
