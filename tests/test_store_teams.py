@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from bridge.domain.identity import Contact, Identity
 from bridge.domain.offers import Offer, course
 from bridge.domain.purchases import Line
-from bridge.domain.seats import Wait, state_of
+from bridge.domain.seats import SeatState, Wait, state_of
+from bridge.domain.teams import TeamRole
 from bridge.store import ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Source
@@ -64,7 +65,7 @@ def test_what_the_database_says_of_a_seat_is_what_the_rules_say(store: Store) ->
     with store.read() as connection:
         (team, _role), *_ = teams.teams_of(connection, buyer)
         found = teams.seats_page(connection, team.id, Wanted(), NOW, most=10_000)
-        ended = teams.seats_page(connection, team.id, Wanted(states=frozenset({teams.SeatState.ENDED})), NOW, most=9999)
+        ended = teams.seats_page(connection, team.id, Wanted(states=frozenset({SeatState.ENDED})), NOW, most=9999)
         counted = teams.pools_of(connection, team.id, NOW)
     assert len(found) == 128 * 7
     assert len(ended) == 128
@@ -108,13 +109,13 @@ def test_a_team_has_one_owner(store: Store) -> None:
         owner = {"team_id": team, "person_id": ada, "role": "owner", "asked_at": NOW, "accepted_at": NOW}
         connection.execute(insert(team_members).values(owner))
     with store.begin() as connection:
-        teams.put_member(store, connection, team, ada, teams.TeamRole.VIEWER, NOW)
+        teams.put_member(store, connection, team, ada, TeamRole.VIEWER, NOW)
         assert not teams.hand_over(connection, team, buyer, ada), "she has not said yes"
-        assert teams.role_in(connection, team, buyer) is teams.TeamRole.OWNER
+        assert teams.role_in(connection, team, buyer) is TeamRole.OWNER
         teams.accept_member(connection, team, ada, NOW)
         assert teams.hand_over(connection, team, buyer, ada)
         roles = {member.person: member.role for member in teams.members(connection, team)}
-    assert roles == {ada: teams.TeamRole.OWNER, buyer: teams.TeamRole.MANAGER}
+    assert roles == {ada: TeamRole.OWNER, buyer: TeamRole.MANAGER}
 
 
 def test_whoever_searches_finds_what_was_typed_and_no_pattern(store: Store) -> None:
