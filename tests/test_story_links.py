@@ -153,8 +153,9 @@ def test_whoever_came_by_a_link_is_asked_for_the_next_one_and_not_for_a_shop_acc
 
 def test_of_fifty_who_open_a_link_at_once_one_gets_in(world: World, inbox: Inbox, course: int) -> None:
     secret = mailed(world, inbox)
+    app = world.bridge.web()
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: opened(world, secret).status_code, range(50)))
+        answers = list(pool.map(lambda _: opened(world, secret, Client(app)).status_code, range(50)))
     assert sorted(answers) == [303, *[403] * 49]
     assert len(world.rows("visits")) == 1
 
