@@ -20,7 +20,7 @@ from bridge.domain.offers import Item, Offer
 from bridge.domain.seats import SeatRules, SeatState
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
-from bridge.domain.texts import one_language
+from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
 from bridge.kinds import LEARNER
 from bridge.mail import Mailer
@@ -280,7 +280,7 @@ def _lasts(there: datetime | None, until: datetime | None) -> bool:
 def _names(connection: Connection, row: SeatRow, person: Person | None) -> Sequence[str]:
     """What a seat gives, as it was sold."""
     name = teams.sold_as(connection, row.seat.id)
-    return [one_language(name, person.language if person else "") or name]
+    return [plain(name, person.language if person else "") or name]
 
 
 def _target_of(invitation: Invitation, answer: Answer) -> str:
