@@ -198,10 +198,13 @@ class Invitations:
             raise BadSignature("nobody asks them to manage this team any more")
         return Invitation(teams.get_team(connection, team_id), person, email, role=asked.role)
 
-    def accept(self, secret: str, *, first_name: str = "", last_name: str = "", consents: bool = False) -> Answered:
+    def accept(
+        self, secret: str, *, first_name: str = "", last_name: str = "", consents: bool = False, before: str = ""
+    ) -> Answered:
         """Take the seat, or the part in the team, and sign in. The address is proven by it.
 
-        Of any number who answer at once, one does. Raises BadSignature, as :meth:`look`.
+        Of any number who answer at once, one does. ``before`` is the secret of the session that the browser had until
+        now, which ends. Raises BadSignature, as :meth:`look`.
         """
         now = self._now()
         with self._store.begin() as connection:
@@ -212,7 +215,7 @@ class Invitations:
             answer = self._answer(connection, invitation, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
-            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now)
+            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
             audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
         self._store.bell.ring()
         return Answered(answer, session, target)
