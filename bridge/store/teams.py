@@ -34,7 +34,7 @@ from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.domain.teams import TeamRole, team_name
 from bridge.store.db import Store
-from bridge.store.ledger import given_by_seat
+from bridge.store.ledger import Source, given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, team_members, teams
 
 # --- teams and their members -----------------------------------------------------------------------------------------
@@ -103,6 +103,14 @@ def get_team(connection: Connection, team_id: int) -> Team:
     if row is None:
         raise LookupError(f"there is no team {team_id}")
     return Team(*row)
+
+
+def newest_teams(connection: Connection, search: str, most: int) -> list[Team]:
+    """The teams that have this in their names, in any case; the newest first, so many."""
+    query = _TEAM.order_by(teams.c.id.desc()).limit(most)
+    if search:
+        query = query.where(func.lower(teams.c.name).like(f"%{_plain(search.lower())}%", escape="\\"))
+    return [Team(*row) for row in connection.execute(query)]
 
 
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
@@ -240,6 +248,14 @@ def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
     sold = select(purchases.c.pool, purchases.c.name, purchases.c.offer).where(purchases.c.id.in_(newest.values()))
     found = [Pool(pool, name, offer_from_json(o), counts.get(pool, {})) for pool, name, o in connection.execute(sold)]
     return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
+
+
+def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
+    """The team and the pool of each purchase of an order or a subscription that is part of one."""
+    p = purchases.c
+    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
+    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
+    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
 
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
