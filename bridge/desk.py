@@ -77,7 +77,7 @@ class Desk:
         Raises Refused where a thing has to be picked and is not, or is none of the pool's.
         """
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
             number, _ = batches.make_batch(
@@ -129,7 +129,7 @@ class Desk:
     ) -> dict[int, tuple[Why, int | None]]:
         """Give seats to a few people at once: row -> what became of it, and the seat. All in one transaction."""
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             return {row.number: (Why.NOTHING_PICKED, None) for row in rows}
         with self._store.begin() as connection:
             results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name, why)

@@ -7,11 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bridge.commands import team_import
 from bridge.commands.team_seats import PROBLEMS, SAID
 from bridge.desk import NotAllowed
 from bridge.domain.roster_cells import Problem
@@ -200,11 +198,14 @@ def test_what_nobody_can_be_asked_by_is_a_bad_command_line(
     assert counts(world) == {"open": 3}
 
 
-def test_what_a_seat_gives_is_picked(world: World, bridge_command: Run, boss: int) -> None:
+def test_what_a_seat_gives_is_picked(world: World, bridge_command: Run, boss: int, tmp_path: Path) -> None:
     one, two = world.course("ONE"), world.course("TWO")
     meta = {"bridge_gives": f"course:{one},course:{two}", "bridge_pick": "yes"}
     buys(world, boss, world.shop.add_product("Credit", sku="CREDIT", price="9.00", meta=meta), 2)
-    assert "has to be picked" in refused(bridge_command, "seats", "assign", "1", "--email", ADA)
+    for wrong in ((), ("--pick", "course:999")):
+        assert "--pick names one thing" in refused(bridge_command, "seats", "assign", "1", "--email", ADA, *wrong)
+        file = people(tmp_path, ADA)
+        assert "--pick names one thing" in refused(bridge_command, "seats", "import", "1", file, "--dry-run", *wrong)
     done(bridge_command, "seats", "assign", "1", "--email", ADA, "--pick", f"course:{two}")
     (row, _) = json.loads(done(bridge_command, "seats", "list", "team", "1", "--json"))["seats"]
     assert row["picked"] == f"course:{two}"
@@ -351,7 +352,7 @@ def test_whoever_stops_waiting_loses_nothing(
         raise KeyboardInterrupt
 
     watched(world)
-    monkeypatch.setattr(team_import.time, "sleep", interrupted)
+    monkeypatch.setattr("bridge.commands.team_import.sleep", interrupted)
     told = refused(bridge_command, "seats", "import", "1", people(tmp_path, ADA, BO), "--yes")
     assert "the worker goes on" in told
     assert "`bridge teams show 1` tells how far list 1 is" in told
@@ -417,5 +418,4 @@ def test_a_person_of_a_list_is_nowhere_in_the_log(
     with working(world):
         done(bridge_command, "seats", "import", "1", people(tmp_path, ADA, BO), "--yes", *BY)
     assert not [row for row in caplog.records if row.name != "mail.log" and "@corp.test" in row.getMessage()]
-    told: list[Any] = [row for row in world.rows("audit") if "@corp.test" in str(row)]
-    assert told == []
+    assert [row for row in world.rows("audit") if "@corp.test" in str(row)] == []

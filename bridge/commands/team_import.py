@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import sleep
 from typing import Any, BinaryIO
 
 import click
@@ -91,9 +91,9 @@ def import_(
 ) -> None:
     """Ask everybody on a list to take a seat of a team, by its number or key.
 
-    FILE is CSV as a spreadsheet saves it, or addresses one a line; "-" reads what is piped in. It is shown what is
-    wrong with it, row by row, and asked; then a worker gives the seats, and the command waits and tells the results.
-    If you stop waiting, the worker goes on. Exit 1 if anybody of the list has no seat afterwards.
+    FILE is CSV as a spreadsheet saves it, or addresses one a line; "-", with --yes, reads what is piped in. It is
+    shown what is wrong with it, row by row, and asked; then a worker gives the seats, and the command waits and tells
+    the results. If you stop waiting, the worker goes on. Exit 1 if anybody of the list has no seat afterwards.
 
     \b
     Examples:
@@ -105,6 +105,8 @@ def import_(
     with bridge.store.read() as connection:
         team = find_team(connection, team_word)
         pool = find_pool(connection, team, pool_key)
+    if not pool.may_give(picked):
+        raise Refused(f"{SAID[Why.NOTHING_PICKED]}. Nothing was changed")
     wanted = _Import(team, pool, roster, picked)
     if not (json_ and dry_run):
         _preview(wanted)
@@ -170,7 +172,7 @@ def _wait(bridge: Bridge, wanted: _Import, batch_id: int) -> bool:
             if waiting != told:
                 click.echo(f"{waiting} are still to be looked at", err=True)
                 told = waiting
-            time.sleep(EVERY)
+            sleep(EVERY)
     except KeyboardInterrupt:
         click.echo("\nnot waiting any longer: the worker goes on", err=True)
         return False

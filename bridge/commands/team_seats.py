@@ -47,7 +47,7 @@ SAID = {
     Why.ENDED: "it is not paid for any more",
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
-    Why.NOTHING_PICKED: "what it is to give has to be picked from what the pool has: --pick",
+    Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",
 }
 PROBLEMS = {
     Problem.NO_ADDRESS: "has no address",

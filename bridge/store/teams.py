@@ -214,6 +214,10 @@ class Pool:
         """The seats that may be given now."""
         return self.counts.get(SeatState.OPEN, 0)
 
+    def may_give(self, picked: Item | None) -> bool:
+        """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
+        return picked in self.offer.items if self.offer.pick else picked is None
+
 
 def _state(now: datetime) -> ColumnElement[str]:
     """How a seat stands, as :func:`bridge.domain.seats.state_of` has it; what is completed is taken."""
