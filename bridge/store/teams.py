@@ -105,14 +105,6 @@ def get_team(connection: Connection, team_id: int) -> Team:
     return Team(*row)
 
 
-def newest_teams(connection: Connection, search: str, most: int) -> list[Team]:
-    """The teams that have this in their names, in any case; the newest first, so many."""
-    query = _TEAM.order_by(teams.c.id.desc()).limit(most)
-    if search:
-        query = query.where(func.lower(teams.c.name).like(f"%{_plain(search.lower())}%", escape="\\"))
-    return [Team(*row) for row in connection.execute(query)]
-
-
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
     """Change a team: its name, whether acceptances wait for a yes."""
     connection.execute(update(teams).where(teams.c.id == team_id).values(**values))
@@ -124,6 +116,14 @@ def teams_of(connection: Connection, person_id: int) -> list[tuple[Team, TeamRol
     mine = (team_members.c.person_id == person_id, team_members.c.accepted_at.is_not(None))
     rows = connection.execute(query.where(*mine).order_by(teams.c.name, teams.c.id))
     return [(Team(*row[:-1]), TeamRole(row[-1])) for row in rows]
+
+
+def newest_teams(connection: Connection, search: str, most: int) -> list[Team]:
+    """The teams that have this in their names, in any case; the newest first, so many."""
+    query = _TEAM.order_by(teams.c.id.desc()).limit(most)
+    if search:
+        query = query.where(func.lower(teams.c.name).like(f"%{_plain(search.lower())}%", escape="\\"))
+    return [Team(*row) for row in connection.execute(query)]
 
 
 def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | None:
