@@ -254,14 +254,6 @@ def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
     return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
 
 
-def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
-    """The team and the pool of each purchase of an order or a subscription that is part of one."""
-    p = purchases.c
-    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
-    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
-    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
-
-
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
     """One pool of a team."""
     return next((pool for pool in pools_of(connection, team_id, now) if pool.key == key), None)
@@ -418,6 +410,14 @@ def team_of_seat(connection: Connection, seat_id: int) -> int | None:
     query = select(purchases.c.team_id).select_from(_OF_TEAM).where(seats.c.id == seat_id)
     found = connection.execute(query).scalar()
     return None if found is None else int(found)
+
+
+def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
+    """The team and the pool of each purchase of an order or a subscription that is part of one."""
+    p = purchases.c
+    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
+    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
+    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
 
 
 def pool_of_seat(connection: Connection, seat_id: int) -> str:
