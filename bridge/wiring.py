@@ -42,6 +42,7 @@ from bridge.web.api import api
 from bridge.web.entrance import entrance
 from bridge.web.links import by_link
 from bridge.web.oidc import oidc
+from bridge.web.teams import team_pages
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -217,12 +218,15 @@ class Bridge:
     def web(self) -> Flask:
         """The web application."""
         app = Flask("bridge", static_folder=None)
+        # By a file's name Flask would escape in .html alone, and not in .html.j2.
+        app.jinja_options = {**app.jinja_options, "autoescape": True}
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
             app.register_blueprint(by_link(self.sign_on, self.links))
+            app.register_blueprint(team_pages(self.sign_on, self.store, self.desk, self.invitations, self.now))
             app.register_blueprint(api(self.sign_on, self.work))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
