@@ -101,7 +101,8 @@ def _purchase(pays_for: int, pool: tuple[int, str] | None, rows: list[learning.S
     name = f"subscription {rows[0].subscription_id}" if rows[0].subscription_id else f"line {rows[0].line_id}"
     gives = tuple(dict.fromkeys(str(row.item) for row in rows))
     to_go = max(live - pays_for, 0)
-    return LaidOut(rows[0].purchase_id, name, gives, pays_for, to_go, *(pool or (None, None)), tuple(seats))
+    team, of_pool = pool or (None, None)
+    return LaidOut(rows[0].purchase_id, name, gives, pays_for, to_go, team, of_pool, tuple(seats))
 
 
 @dataclass(frozen=True, slots=True)
