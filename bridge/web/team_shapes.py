@@ -224,12 +224,12 @@ class Cursors:
     def read(self, of: str, cursor: str) -> list[Any]:
         """The place. Raises Wrong for a cursor that was not given for this."""
         try:
-            was, *place = json.loads(self._fernet.decrypt(cursor))
+            kept: list[Any] = json.loads(self._fernet.decrypt(cursor))
         except InvalidToken:
-            was, place = None, []
-        if was != of:
+            kept = [None]
+        if kept[0] != of:
             raise Wrong(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The cursor was not given for this.")
-        return place
+        return kept[1:]
 
     def write_seat(self, wanted: Wanted, place: Place) -> str:
         """The place of a seat among those that are wanted."""
