@@ -132,7 +132,7 @@ final class Product_Box {
 		$until   = Product::field( $product, 'bridge_until' );
 		$seats   = (int) Product::field( $product, 'bridge_seats' );
 		$lines   = array();
-		if ( $courses === count( $items ) ) {
+		if ( count( $items ) === $courses ) {
 			/* translators: %d: number of courses. */
 			$lines[] = sprintf( _n( '%d online course', '%d online courses', $courses, 'academy-bridge' ), $courses );
 		} else {
