@@ -259,6 +259,7 @@ final class Product_Box {
 			'bridge_gives'       => __( 'Such as course:12, course:14, audience:5, program:7, or nothing. The numbers are the learning site\'s. Empty: by the SKU.', 'academy-bridge' ),
 			'bridge_days'        => __( 'From the first enrolment, or from the first day where there is one. Empty: without end.', 'academy-bridge' ),
 			'bridge_seats'       => __( 'Empty: one.', 'academy-bridge' ),
+			'bridge_for'         => __( 'A team\'s places are given away. Where the buyer may say and does not, one place is the buyer\'s, and several are given away. Where the buyer is asked each time, lists lead to the product\'s page.', 'academy-bridge' ),
 			'bridge_pick'        => __( 'Each place gives one of the things, which is picked when the place is given away.', 'academy-bridge' ),
 			'bridge_assign_days' => __( 'From the order. Empty: without end.', 'academy-bridge' ),
 			'bridge_report'      => __( 'Whoever gives the places away may see how their people get on, without asking each of them.', 'academy-bridge' ),
@@ -276,12 +277,13 @@ final class Product_Box {
 		$helps = self::helps();
 		foreach ( self::labels() as $field => $label ) {
 			$input   = array(
-				'id'          => sanitize_html_class( strtr( $name, '[]', '__' ) ) . '_' . $field,
-				'name'        => $name . '[' . $field . ']',
-				'label'       => $label,
-				'value'       => $values[ $field ] ?? '',
-				'description' => $helps[ $field ] ?? '',
-				'desc_tip'    => isset( $helps[ $field ] ),
+				'id'            => sanitize_html_class( strtr( $name, '[]', '__' ) ) . '_' . $field,
+				'name'          => $name . '[' . $field . ']',
+				'label'         => $label,
+				'value'         => $values[ $field ] ?? '',
+				'description'   => $helps[ $field ] ?? '',
+				'desc_tip'      => isset( $helps[ $field ] ),
+				'wrapper_class' => null === $inherited ? '' : 'form-row form-row-full',
 			);
 			$choices = self::choices( $field, $inherited );
 			if ( $choices ) {
@@ -332,10 +334,10 @@ final class Product_Box {
 	private static function choices( string $field, ?array $inherited ): array {
 		if ( 'bridge_for' === $field ) {
 			$choices = array(
-				''      => __( 'The buyer may say; else one place is the buyer\'s, several are to be given away', 'academy-bridge' ),
+				''      => __( 'The buyer may say', 'academy-bridge' ),
 				'buyer' => __( 'The buyer', 'academy-bridge' ),
-				'team'  => __( 'A team: all places are to be given away', 'academy-bridge' ),
-				'ask'   => __( 'The buyer is always asked, so that lists lead to the product\'s page', 'academy-bridge' ),
+				'team'  => __( 'A team', 'academy-bridge' ),
+				'ask'   => __( 'The buyer is asked each time', 'academy-bridge' ),
 			);
 		} elseif ( in_array( $field, array( 'bridge_pick', 'bridge_report' ), true ) ) {
 			$choices = array(
