@@ -604,8 +604,8 @@ def test_only_what_has_to_ask_is_kept_out_of_the_cart_by_a_click_in_a_list(shop:
 
 def test_the_chosen_variation_decides_whether_it_is_asked_for_whom_it_is(shop: WordPress, chromium: Browser) -> None:
     told = shop.inside(
-        "foreach ( array( 6, 7 ) as $id ) { $told[] = apply_filters( 'woocommerce_available_variation', array( 'x' => 1 ),"
-        " wc_get_product( 5 ), wc_get_product( $id ) ); } echo wp_json_encode( $told );"
+        "foreach ( array( 6, 7 ) as $id ) { $told[] = apply_filters( 'woocommerce_available_variation', "
+        "array( 'x' => 1 ), wc_get_product( 5 ), wc_get_product( $id ) ); } echo wp_json_encode( $told );"
     )
     assert told == [{"x": 1, "academy_bridge": {"places": 2}}, {"x": 1}]
 
@@ -732,7 +732,8 @@ def save_box(shop: WordPress, product: int, **fields: str) -> list[Any]:
         """
         $product = wc_get_product( (int) $argv[1] );
         $fields  = (array) json_decode( $argv[2], true );
-        $_POST   = wp_slash( array( 'academy_bridge_offer' => $fields, 'academy_bridge_offers' => array( 3 => $fields ) ) );
+        $sent    = array( 'academy_bridge_offer' => $fields, 'academy_bridge_offers' => array( 3 => $fields ) );
+        $_POST   = wp_slash( $sent );
         if ( $product->get_parent_id() ) {
             do_action( 'woocommerce_admin_process_variation_object', $product, 3 );
         } else {
