@@ -198,6 +198,11 @@ def hand_over(connection: Connection, team_id: int, owner: int, heir: int) -> bo
 # --- pools -----------------------------------------------------------------------------------------------------------
 
 _NAME = func.trim(persons.c.first_name + literal(" ") + persons.c.last_name)
+#: Somebody's name and language for a team's eyes: not before they have answered, since whoever types an address would
+#: learn from them who is behind it.
+_UNANSWERED = and_(seats.c.waits.is_not(None), seats.c.waits == Wait.ANSWER)
+_SHOWN_NAME = case((_UNANSWERED, ""), else_=_NAME)
+_SHOWN_LANGUAGE = case((_UNANSWERED, ""), else_=persons.c.language)
 _OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 
 
@@ -306,7 +311,7 @@ _CONSENT = exists().where(
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(_NAME),
+    "name": func.lower(_SHOWN_NAME),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -331,7 +336,7 @@ def _seats(now: datetime) -> Select[Any]:
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
-            persons.c.email, _NAME.label("name"), persons.c.language,
+            persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _CONSENT.label("consents"), _completed().label("completed"),
         )
         .select_from(_OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
@@ -377,7 +382,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.search:
         part = f"%{_plain(wanted.search.lower())}%"
         where.append(
-            or_(persons.c.email.like(part, escape="\\"), func.lower(_NAME).like(part, escape="\\")),
+            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
         )
     return where
 
