@@ -105,6 +105,11 @@ def get_team(connection: Connection, team_id: int) -> Team:
     return Team(*row)
 
 
+def hold_team(connection: Connection, team_id: int) -> None:
+    """Let whoever else holds the team wait before the transaction has ended."""
+    connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update()).all()
+
+
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
     """Change a team: its name, whether acceptances wait for a yes."""
     connection.execute(update(teams).where(teams.c.id == team_id).values(**values))
