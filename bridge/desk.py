@@ -14,12 +14,13 @@ from sqlalchemy import Connection
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
 from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
-from bridge.domain.teams import Action, TeamRole, may
+from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
 from bridge.kinds import BATCH, INVITATION, LEARNER
-from bridge.store import audit, batches, learning, people, signon, teams
+from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee
 from bridge.store.db import Store
+from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Pool, SeatRow, Team
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
@@ -27,6 +28,8 @@ from bridge.worker import Done
 
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Tokens that a team can have.
+MOST_TOKENS = 20
 
 
 class NotAllowed(Refused):
@@ -355,6 +358,43 @@ class Desk:
             done = teams.hand_over(connection, actor.team.id, actor.person, heir)
             if done:
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+        return done
+
+    # --- tokens for machines ---------------------------------------------------------------------------------------
+
+    def tokens(self, actor: Actor) -> list[TeamToken]:
+        """The team's tokens, the newest first."""
+        actor.must(Action.TOKENS)
+        with self._store.read() as connection:
+            return team_tokens.tokens_of(connection, actor.team.id)
+
+    def make_token(self, actor: Actor, name: str, role: TeamRole) -> tuple[int, str]:
+        """A token for one of the team's machines: its id, and its secret, which nobody can be told again.
+
+        Raises Refused for an owner's, and where the team has as many as it can.
+        """
+        actor.must(Action.TOKENS)
+        if role is TeamRole.OWNER or actor.person is None:
+            raise Refused("a token is made by a person, for a machine that manages or looks")
+        now = self._now()
+        with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
+            if team_tokens.count_tokens(connection, actor.team.id) >= MOST_TOKENS:
+                raise Refused(f"team {actor.team.id} has {MOST_TOKENS} tokens already")
+            called = team_name(name)[:64]
+            token, secret = team_tokens.make_token(connection, actor.team.id, called, role, actor.person, now)
+            facts = {"token": token, "role": role}
+            self._note(connection, actor.team.id, "token made", actor.name, now, facts=facts)
+        return token, secret
+
+    def revoke_token(self, actor: Actor, token_id: int) -> bool:
+        """Let nobody in by a token any more; False for one that is not there, or another team's."""
+        actor.must(Action.TOKENS)
+        with self._store.begin() as connection:
+            done = team_tokens.drop_token(connection, actor.team.id, token_id)
+            if done:
+                facts = {"token": token_id}
+                self._note(connection, actor.team.id, "token revoked", actor.name, self._now(), facts=facts)
         return done
 
     def _note(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -103,6 +104,11 @@ def get_team(connection: Connection, team_id: int) -> Team:
     if row is None:
         raise LookupError(f"there is no team {team_id}")
     return Team(*row)
+
+
+def hold_team(connection: Connection, team_id: int) -> None:
+    """Let whoever else holds the team wait before the transaction has ended."""
+    connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update()).all()
 
 
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
@@ -262,6 +268,7 @@ class SeatRow:
     order: int | None
     subscription: int | None
     shows: bool
+    pool: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +290,8 @@ _CONSENT = exists().where(
     consents.c.person_id == seats.c.person_id,
     consents.c.withdrawn_at.is_(None),
 )
+#: Whether the team may see how whoever has the seat gets on.
+_SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
     "name": func.lower(_NAME),
@@ -309,7 +318,7 @@ def _seats(now: datetime) -> Select[Any]:
         select(
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
-            _state(now).label("state"), p.order_id, p.subscription_id, p.offer,
+            _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             persons.c.email, _NAME.label("name"), persons.c.language,
             _CONSENT.label("consents"), _completed().label("completed"),
         )
@@ -340,7 +349,7 @@ def _row(row: Any) -> SeatRow:
     state = SeatState(row.state)
     state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows)
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool)
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -350,12 +359,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.person is not None:
         where.append(seats.c.person_id == wanted.person)
     if wanted.states:
-        state = _state(now)
-        names = [one.value for one in wanted.states]
-        found: ColumnElement[bool] = state.in_(names)
-        if SeatState.COMPLETED in wanted.states:
-            found = or_(found, and_(state == SeatState.TAKEN.value, _CONSENT, _completed()))
-        where.append(found)
+        where.append(_stands(wanted.states, now))
     else:
         where.append(seats.c.ended_at.is_(None))
     if wanted.search:
@@ -364,6 +368,17 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
             or_(persons.c.email.like(part, escape="\\"), func.lower(_NAME).like(part, escape="\\")),
         )
     return where
+
+
+def _stands(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
+    """Whether a seat stands in one of these ways, as the team is shown it."""
+    state, done = _state(now), and_(_SHOWS, _completed())
+    found: list[ColumnElement[bool]] = [state.in_([one.value for one in states if one is not SeatState.TAKEN])]
+    if SeatState.TAKEN in states:
+        found.append(and_(state == SeatState.TAKEN.value, or_(not_(done), SeatState.COMPLETED in states)))
+    elif SeatState.COMPLETED in states:
+        found.append(and_(state == SeatState.TAKEN.value, done))
+    return or_(*found)
 
 
 def _plain(text: str) -> str:
@@ -380,11 +395,48 @@ def seats_page(
     connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
 ) -> list[SeatRow]:
     """Seats that match, so many, leaving out the first ``after``."""
-    word = wanted.sort.removeprefix("-")
-    column = _state(now) if word == "state" else _SORTS.get(word, seats.c.id)
-    order = column.desc() if wanted.sort.startswith("-") else column.asc()
-    query = _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+    query = _sorted(team_id, wanted, now)
     return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in an order a seat stands: by what it is sorted, and its id."""
+
+    value: Any
+    seat: int
+
+
+def seats_behind(
+    connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, place: Place | None = None
+) -> list[tuple[SeatRow, Place]]:
+    """Seats that match, so many, that come behind a place. Whatever is given or bought between two pages, no seat that
+    stays where it is comes twice or is left out.
+    """
+    column = _sorted_by(wanted, now)
+    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    if place is not None:
+        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+
+
+def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
+    """Nulls come last, whichever way it is sorted; among equals the id decides."""
+    if place.value is None:
+        return and_(column.is_(None), seats.c.id > place.seat)
+    further = column < place.value if turned else column > place.value
+    return or_(further, and_(column == place.value, seats.c.id > place.seat), column.is_(None))
+
+
+def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
+    word = wanted.sort.removeprefix("-")
+    return _state(now) if word == "state" else _SORTS.get(word, seats.c.id)
+
+
+def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    column = _sorted_by(wanted, now)
+    order = column.desc() if wanted.sort.startswith("-") else column.asc()
+    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
 
 
 def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:
