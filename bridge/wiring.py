@@ -218,13 +218,19 @@ class Bridge:
     def web(self) -> Flask:
         """The web application."""
         app = Flask("bridge", static_folder=None)
+        app.jinja_options["autoescape"] = (
+            True  # by a file's name Flask would do it for .html alone, and not for .html.j2
+        )
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
             app.register_blueprint(by_link(self.sign_on, self.links))
-            app.register_blueprint(team_pages(self.sign_on, self.store, self.desk, self.invitations, self.now))
+            zone = self.settings.mail.timezone
+            app.register_blueprint(
+                team_pages(self.sign_on, self.store, self.desk, self.invitations, self.now, timezone=zone)
+            )
             app.register_blueprint(api(self.sign_on, self.work))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)

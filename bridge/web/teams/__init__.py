@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from http import HTTPStatus
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.desk import Actor, Desk
 from bridge.domain.teams import Action, TeamRole
+from bridge.errors import Unavailable
 from bridge.invitations import Invitations
+from bridge.letters.render import moment
 from bridge.sso import SignOn
 from bridge.store import teams
 from bridge.store.db import Store
 from bridge.store.signon import Visit
 from bridge.web.browser import strict
 from bridge.web.teams.door import Door
+from bridge.web.teams.invitation import add_invitation
 
 #: Bytes that a form may have; a list of people may have more.
 MOST_BYTES = 64 * 1024
@@ -24,11 +29,27 @@ MOST_LIST_BYTES = 3 * 1024 * 1024
 
 
 def team_pages(
-    sign_on: SignOn, store: Store, desk: Desk, invitations: Invitations, now: Callable[[], datetime]
+    sign_on: SignOn,
+    store: Store,
+    desk: Desk,
+    invitations: Invitations,
+    now: Callable[[], datetime],
+    timezone: str = "UTC",
 ) -> Blueprint:
-    """``/team/…``."""
+    """``/team/…``. Moments are told in ``timezone``."""
     blueprint = Blueprint("teams", __name__, url_prefix="/team", template_folder="../templates")
-    door = Door(sign_on, store, desk)
+    door, zone = Door(sign_on, store, desk), ZoneInfo(timezone)
+    add_invitation(blueprint, sign_on, invitations)
+
+    @blueprint.app_template_filter("moment")
+    def _moment(when: datetime, language: str) -> str:
+        return moment(when, language, zone)
+
+    @blueprint.errorhandler(Unavailable)
+    def _unavailable(_err: Unavailable) -> Response:
+        answer = door.browser.page("later", HTTPStatus.SERVICE_UNAVAILABLE)
+        answer.headers["Retry-After"] = "5"
+        return answer
 
     @blueprint.before_request
     def _small() -> None:
