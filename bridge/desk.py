@@ -30,6 +30,8 @@ from bridge.worker import Done
 CHUNK, CHUNKS = 100, 10
 #: Tokens that a team can have.
 MOST_TOKENS = 20
+#: Who can help manage a team, with those who were asked to.
+MOST_MEMBERS = 100
 
 
 class NotAllowed(Refused):
@@ -307,12 +309,18 @@ class Desk:
         self._store.bell.ring()
 
     def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
-        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does."""
+        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does.
+
+        Raises Refused where a team has as many as it can.
+        """
         actor.must(Action.MEMBERS)
         if role is TeamRole.OWNER:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
+            if len(teams.members(connection, actor.team.id)) >= MOST_MEMBERS:
+                raise Refused(f"team {actor.team.id} has {MOST_MEMBERS} members already")
             person = self._person(connection, invitee, now)
             new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
             asked = new or teams.role_in(connection, actor.team.id, person) is None
@@ -329,6 +337,7 @@ class Desk:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             if role is None:
                 done = teams.drop_member(connection, actor.team.id, person)
                 signon.forget_links(connection, team_id=actor.team.id, person_id=person)
@@ -344,6 +353,7 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             done = teams.drop_member(connection, actor.team.id, actor.person)
             if done:
                 self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
@@ -355,6 +365,8 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            # The heir must not leave between the two steps: the team would be without an owner.
+            teams.hold_team(connection, actor.team.id)
             done = teams.hand_over(connection, actor.team.id, actor.person, heir)
             if done:
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)

@@ -22,6 +22,7 @@ from bridge.store.signon import Visit
 from bridge.web.browser import strict
 from bridge.web.teams.door import Door
 from bridge.web.teams.invitation import add_invitation
+from bridge.web.teams.people import add_people
 
 #: Bytes that a form may have; a list of people may have more.
 MOST_BYTES = 64 * 1024
@@ -40,6 +41,7 @@ def team_pages(
     blueprint = Blueprint("teams", __name__, url_prefix="/team", template_folder="../templates")
     door, zone = Door(sign_on, store, desk), ZoneInfo(timezone)
     add_invitation(blueprint, sign_on, invitations)
+    add_people(blueprint, door, store)
 
     @blueprint.app_template_filter("moment")
     def _moment(when: datetime, language: str) -> str:

@@ -68,6 +68,11 @@ class Door:
         """What is told of all that is not there, or not theirs."""
         return Stopped(self.browser.page("team/nothing", HTTPStatus.NOT_FOUND))
 
+    def missing(self, actor: Actor) -> Stopped:
+        """The same, of a thing that is none of their team's; it is written down."""
+        self._sign_on.refused("nothing of their team's", person=actor.person, team=actor.team.id)
+        return self.nothing()
+
     def actor(self, visit: Visit, key: str, action: Action) -> Actor:
         """Who visits, as a member of this team who may do this."""
         person = self.person(visit)
