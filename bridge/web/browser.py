@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.sso import SignOn, origin_of
 from bridge.store.signon import Visit
-from bridge.web.words import words_for
+from bridge.web.words import LANGUAGES, Words, words_for
 
 R = TypeVar("R", bound=AnyResponse)
 
@@ -85,14 +85,14 @@ class Browser:
         return strict(answer, nonce=nonce, posts_to=posts_to)
 
 
-def words_asked_for() -> Mapping[str, str]:
+def words_asked_for() -> Words:
     """The words of the language that the request asks for."""
     return words_for(language_asked_for())
 
 
 def language_asked_for() -> str:
     """The language of ours that the request asks for."""
-    return request.accept_languages.best_match(["en", "fr"]) or "en"
+    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
 
 
 def strict(answer: R, *, nonce: str = "", posts_to: str = "") -> R:
