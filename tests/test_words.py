@@ -1,0 +1,134 @@
+"""The words of the pages: the same in every language, one for whatever pages tell, in the language asked for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel import Locale
+
+from bridge.domain.letters import Reason
+from bridge.domain.rosters import Problem
+from bridge.domain.rosters import Why as Unread
+from bridge.domain.seats import SeatState, Why
+from bridge.domain.teams import TeamRole
+from bridge.invitations import Answer
+from bridge.web.words import LANGUAGES, OURS, Words, words_for
+
+BRIDGE = Path(__file__).parent.parent / "bridge"
+FORM = re.compile(r"_(zero|one|two|few|many|other)$")
+
+
+def counted(words: Words) -> set[str]:
+    """What is counted has a key for any other number, and more for single ones."""
+    return {key.removesuffix("_other") for key in words if key.endswith("_other")}
+
+
+def stems(words: Words) -> set[str]:
+    return {FORM.sub("", key) if FORM.sub("", key) in counted(words) else key for key in words}
+
+
+def blanks(text: str) -> set[str]:
+    """What is filled in. Raises ValueError for a brace that stands alone."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def events_in(source: str) -> Iterator[str]:
+    """The events of a team that a module writes into the audit log: by a ``_note`` of its own, or naming the team."""
+    tree = ast.parse(source)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    direct = [c for c in calls if ast.unparse(c.func) == "audit.note" and any(k.arg == "team_id" for k in c.keywords)]
+    own = [call for call in calls if ast.unparse(call.func) == "self._note"] if direct else []
+    told = [call.args[1] for call in direct] + [arg for call in own for arg in call.args]
+    named = {node.id for node in told if isinstance(node, ast.Name)}
+    told += [
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Assign) and named & {ast.unparse(t) for t in n.targets}
+    ]
+    for node in told:
+        for part in (node.body, node.orelse) if isinstance(node, ast.IfExp) else (node,):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
+                yield part.value
+
+
+EVENTS = sorted({event for path in BRIDGE.rglob("*.py") for event in events_in(path.read_text(encoding="utf-8"))})
+
+
+def test_every_file_of_words_is_offered() -> None:
+    assert sorted(path.stem for path in OURS.glob("*.toml")) == sorted(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_the_same_words_with_the_same_blanks(language: str) -> None:
+    english, words = words_for("en"), words_for(language)
+    assert words["language"] == language
+    assert stems(words) == stems(english)
+    assert all(text.strip() for text in words.values())
+    for key, text in words.items():
+        there = blanks(english[key] if key in english else english[FORM.sub("_other", key)])
+        # One thing, or two, may be told without a figure.
+        without = key.endswith(("_one", "_two")) and "n" in there
+        assert blanks(text) in ((there, there - {"n"}) if without else (there,)), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_counted_has_every_form_that_its_language_needs(language: str) -> None:
+    words = words_for(language)
+    needed = {Locale.parse(language).plural_form(number) for number in range(1, 5001)} | {"other"}
+    assert counted(words) == counted(words_for("en"))
+    for one in counted(words):
+        assert [form for form in needed if f"{one}_{form}" not in words] == [], one
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_direction_is_the_language_s(language: str) -> None:
+    assert words_for(language)["direction"] == ("rtl" if Locale.parse(language).text_direction == "rtl" else "ltr")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_pages_tell_has_its_word(language: str) -> None:
+    words = words_for(language)
+    kinds = (("state", SeatState), ("why", Why), ("problem", Problem), ("list", Unread), ("role", TeamRole))
+    wanted = {f"team_{name}_{one}" for name, kind in kinds for one in kind}
+    wanted |= {f"team_role_{role}_text" for role in TeamRole}
+    wanted |= {f"team_answer_{answer}{more}" for answer in Answer for more in ("", "_text")}
+    wanted |= {f"team_event_{event.replace(' ', '_')}" for event in EVENTS}
+    wanted |= set(Reason)
+    assert wanted - words.keys() == set()
+
+
+def test_what_is_filled_into_arabic_keeps_a_direction_of_its_own() -> None:
+    for key, text in words_for("ar").items():
+        for blank in blanks(text) & {"team", "when", "address"}:
+            assert f"\N{FIRST STRONG ISOLATE}{{{blank}}}\N{POP DIRECTIONAL ISOLATE}" in text, key
+
+
+def test_the_events_of_a_team_are_found_in_the_code() -> None:
+    assert {"seat given", "member removed", "member changed", "invitation sent", "consent given"} <= set(EVENTS)
+    assert {"signed in", "signed out"}.isdisjoint(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "told"),
+    [
+        ("en", 0, "0 seats"), ("en", 1, "1 seat"), ("en", 2, "2 seats"), ("fr", 0, "0 place"), ("fr", 2, "2 places"),
+        ("es", 1, "1 plaza"), ("es", 1_000_000, "1000000 plazas"), ("ar", 1, "مقعد واحد"), ("ar", 2, "مقعدان"),
+        ("ar", 3, "3 مقاعد"), ("ar", 11, "11 مقعدًا"), ("ar", 100, "100 مقعد"), ("ar", 105, "105 مقاعد"),
+    ],
+)  # fmt: skip
+def test_seats_are_counted_as_each_language_does(language: str, number: int, told: str) -> None:
+    assert words_for(language).counted("team_seats_count", number) == told
+
+
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("fr", "fr"), ("fr_CA", "fr"), ("FR-be", "fr"), ("en-GB", "en"), ("es-MX", "es"), ("ar_EG", "ar"), ("de", "en"),
+        ("", "en"),
+    ],
+)  # fmt: skip
+def test_words_are_found_by_any_code_and_english_where_there_are_none(asked: str, got: str) -> None:
+    assert words_for(asked)["language"] == got
