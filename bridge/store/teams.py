@@ -286,6 +286,7 @@ class SeatRow:
     order: int | None
     subscription: int | None
     shows: bool
+    sold_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +339,7 @@ def _seats(now: datetime) -> Select[Any]:
         select(
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
-            _state(now).label("state"), p.order_id, p.subscription_id, p.offer,
+            _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.name.label("sold_as"),
             persons.c.email, _NAME.label("name"), persons.c.language,
             _CONSENT.label("consents"), _completed().label("completed"),
         )
@@ -369,7 +370,7 @@ def _row(row: Any) -> SeatRow:
     state = SeatState(row.state)
     state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows)
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.sold_as)
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
