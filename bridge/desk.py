@@ -18,7 +18,7 @@ from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
 from bridge.kinds import BATCH, INVITATION, LEARNER
 from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
-from bridge.store.batches import Batch, Invitee
+from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Pool, SeatRow, Team
@@ -72,17 +72,26 @@ class Desk:
 
     # --- giving ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, actor: Actor, pool: Pool, rows: Sequence[Invitee], key: str, picked: Item | None = None) -> Batch:
+    def prepare(
+        self,
+        actor: Actor,
+        pool: Pool,
+        rows: Sequence[Invitee],
+        key: str,
+        picked: Item | None = None,
+        wrong: Sequence[Misfit] = (),
+    ) -> Batch:
         """Keep a list of people who are to be given seats, for :meth:`confirm`. The same key is the same list.
 
-        Raises Refused where a thing has to be picked and is not, or is none of the pool's.
+        ``wrong`` are rows of it that are only shown. Raises Refused where a thing has to be picked and is not, or is
+        none of the pool's.
         """
         actor.must(Action.GIVE)
         if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
             number, _ = batches.make_batch(
-                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now()
+                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now(), wrong
             )
             batch = batches.find_batch(connection, number, actor.team.id)
         assert batch is not None, "it was just written"
@@ -97,6 +106,24 @@ class Desk:
             if batch is None or not batches.begin_batch(connection, batch_id, now):
                 return False
             self._work.mark(connection, BATCH, [batch_id])
+        self._store.bell.ring()
+        return True
+
+    def confirm_now(self, actor: Actor, batch_id: int) -> bool:
+        """Give seats to a short list at once, in one transaction; False as for :meth:`confirm`."""
+        actor.must(Action.GIVE)
+        now = self._now()
+        with self._store.begin() as connection:
+            batch = batches.find_batch(connection, batch_id, actor.team.id)
+            if batch is None or not batches.begin_batch(connection, batch_id, now):
+                return False
+            rows = batches.waiting_rows(connection, batch_id, CHUNK)
+            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
+            batches.record_results(connection, batch_id, results)
+            if len(rows) < CHUNK:
+                batches.end_batch(connection, batch_id, now)
+            else:
+                self._work.mark(connection, BATCH, [batch_id])
         self._store.bell.ring()
         return True
 
@@ -291,6 +318,12 @@ class Desk:
             self._note(connection, actor.team.id, "acceptance approved", actor.name, now, person, seat_id)
         self._store.bell.ring()
         return Why.GIVEN
+
+    def exported(self, actor: Actor, number: int) -> None:
+        """Write down that somebody took a list of so many seats along."""
+        actor.must(Action.EXPORT)
+        with self._store.begin() as connection:
+            self._note(connection, actor.team.id, "list exported", actor.name, self._now(), facts={"seats": number})
 
     # --- the team --------------------------------------------------------------------------------------------------
 

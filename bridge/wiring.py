@@ -25,6 +25,7 @@ from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.mailed_links import MailedLinks
+from bridge.naming import Names
 from bridge.oidc import Provider
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
@@ -227,9 +228,9 @@ class Bridge:
         if self.sign_on is not None and self.links is not None:
             app.register_blueprint(entrance(self.sign_on, self.keys))
             app.register_blueprint(by_link(self.sign_on, self.links))
-            zone = self.settings.mail.timezone
+            names, zone = Names(self.totara), self.settings.mail.timezone
             app.register_blueprint(
-                team_pages(self.sign_on, self.store, self.desk, self.invitations, self.now, timezone=zone)
+                team_pages(self.sign_on, self.store, self.desk, self.invitations, names, self.now, timezone=zone)
             )
             app.register_blueprint(api(self.sign_on, self.work))
             if self.settings.sso.client_id:

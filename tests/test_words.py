@@ -100,18 +100,35 @@ def test_whatever_pages_tell_has_its_word(language: str) -> None:
     assert wanted - words.keys() == set()
 
 
+def test_what_is_filled_into_arabic_keeps_a_direction_of_its_own() -> None:
+    for key, text in words_for("ar").items():
+        for blank in blanks(text) & {"team", "when", "address"}:
+            assert f"\N{FIRST STRONG ISOLATE}{{{blank}}}\N{POP DIRECTIONAL ISOLATE}" in text, key
+
+
 def test_the_events_of_a_team_are_found_in_the_code() -> None:
     assert {"seat given", "member removed", "member changed", "invitation sent", "consent given"} <= set(EVENTS)
     assert {"signed in", "signed out"}.isdisjoint(EVENTS)
 
 
-@pytest.mark.parametrize(("number", "told"), [(0, "0 seats"), (1, "1 seat"), (2, "2 seats"), (100, "100 seats")])
-def test_seats_are_counted(number: int, told: str) -> None:
-    assert words_for("en").counted("team_seats_count", number) == told
+@pytest.mark.parametrize(
+    ("language", "number", "told"),
+    [
+        ("en", 0, "0 seats"), ("en", 1, "1 seat"), ("en", 2, "2 seats"), ("fr", 0, "0 place"), ("fr", 2, "2 places"),
+        ("es", 1, "1 plaza"), ("es", 1_000_000, "1000000 plazas"), ("ar", 1, "مقعد واحد"), ("ar", 2, "مقعدان"),
+        ("ar", 3, "3 مقاعد"), ("ar", 11, "11 مقعدًا"), ("ar", 100, "100 مقعد"), ("ar", 105, "105 مقاعد"),
+    ],
+)  # fmt: skip
+def test_seats_are_counted_as_each_language_does(language: str, number: int, told: str) -> None:
+    assert words_for(language).counted("team_seats_count", number) == told
 
 
 @pytest.mark.parametrize(
-    ("asked", "got"), [("fr", "fr"), ("fr_CA", "fr"), ("FR-be", "fr"), ("en-GB", "en"), ("de", "en"), ("", "en")]
-)
+    ("asked", "got"),
+    [
+        ("fr", "fr"), ("fr_CA", "fr"), ("FR-be", "fr"), ("en-GB", "en"), ("es-MX", "es"), ("ar_EG", "ar"), ("de", "en"),
+        ("", "en"),
+    ],
+)  # fmt: skip
 def test_words_are_found_by_any_code_and_english_where_there_are_none(asked: str, got: str) -> None:
     assert words_for(asked)["language"] == got

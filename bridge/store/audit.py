@@ -70,6 +70,12 @@ def trail(
     return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))
 
 
+def of_seat(connection: Connection, team_id: int, seat_id: int, most: int = 200) -> list[Row[Any]]:
+    """What happened to a team's seat, the newest first, so many entries."""
+    query = select(audit).where(audit.c.team_id == team_id, audit.c.facts["seat"].as_integer() == seat_id)
+    return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(most)))
+
+
 def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:
     """All entries, as they were written down."""
     yield from _paged(connection, _entries(since), audit.c.id)

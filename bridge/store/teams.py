@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -195,12 +195,16 @@ _OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Alike seats of a team. ``counts`` has how many of them stand how; ended ones are not among them."""
+    """Alike seats of a team. ``counts`` has how many of them stand how; ended ones are not among them.
+
+    ``give_by`` is when the first of the open ones can't be given any more, None if all can for ever.
+    """
 
     key: str
     name: str
     offer: Offer
     counts: Mapping[SeatState, int]
+    give_by: datetime | None = None
 
     @property
     def total(self) -> int:
@@ -232,20 +236,44 @@ def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
     """All pools of a team, by the names under which they were sold."""
     state = _state(now).label("state")
     query = (
-        select(purchases.c.pool, state, func.count(), func.max(purchases.c.id))
+        select(purchases.c.pool, state, func.count(), func.max(purchases.c.id), func.min(purchases.c.assign_until))
         .select_from(_OF_TEAM)
         .where(purchases.c.team_id == team_id)
         .group_by(purchases.c.pool, state)
     )
     counts: dict[str, dict[SeatState, int]] = {}
     newest: dict[str, int] = {}
-    for pool, word, number, purchase in connection.execute(query):
+    give_by: dict[str, datetime | None] = {}
+    for pool, word, number, purchase, until in connection.execute(query):
         newest[pool] = max(purchase, newest.get(pool, 0))
         if word != SeatState.ENDED:
             counts.setdefault(pool, {})[SeatState(word)] = number
+        if word == SeatState.OPEN:
+            give_by[pool] = until
     sold = select(purchases.c.pool, purchases.c.name, purchases.c.offer).where(purchases.c.id.in_(newest.values()))
-    found = [Pool(pool, name, offer_from_json(o), counts.get(pool, {})) for pool, name, o in connection.execute(sold)]
+    found = [
+        Pool(pool, name, offer_from_json(offer), counts.get(pool, {}), give_by.get(pool))
+        for pool, name, offer in connection.execute(sold)
+    ]
     return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
+
+
+def with_completed(connection: Connection, team_id: int, pools: Sequence[Pool], now: datetime) -> list[Pool]:
+    """The pools with those who have completed counted apart from those who have not, as far as the team may see it."""
+    query = (
+        select(purchases.c.pool, func.count())
+        .select_from(_OF_TEAM)
+        .where(purchases.c.team_id == team_id, _state(now) == SeatState.TAKEN.value, _seen_completed())
+    )
+    seen = {pool: int(number) for pool, number in connection.execute(query.group_by(purchases.c.pool))}
+    return [_apart(pool, seen.get(pool.key, 0)) for pool in pools]
+
+
+def _apart(pool: Pool, completed: int) -> Pool:
+    if not completed:
+        return pool
+    taken = pool.counts.get(SeatState.TAKEN, 0) - completed
+    return replace(pool, counts={**pool.counts, SeatState.TAKEN: taken, SeatState.COMPLETED: completed})
 
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
@@ -269,6 +297,7 @@ class SeatRow:
     subscription: int | None
     shows: bool
     pool: str
+    sold_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +341,11 @@ def _completed() -> ColumnElement[bool]:
     return and_(seats.c.person_id.is_not(None), not_(lacking.correlate(seats, purchases).exists()))
 
 
+def _seen_completed() -> ColumnElement[bool]:
+    """Whether the team may see of a seat that whoever has it has completed it."""
+    return and_(or_(_CONSENT, purchases.c.offer["report"].as_boolean().is_(True)), _completed())
+
+
 def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
@@ -319,6 +353,7 @@ def _seats(now: datetime) -> Select[Any]:
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
+            p.name.label("sold_as"),
             persons.c.email, _NAME.label("name"), persons.c.language,
             _CONSENT.label("consents"), _completed().label("completed"),
         )
@@ -349,7 +384,7 @@ def _row(row: Any) -> SeatRow:
     state = SeatState(row.state)
     state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool)
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:

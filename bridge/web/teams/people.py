@@ -92,7 +92,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
         if role is None:
             return page(actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, told="team_done_not", well=False)
         if not door.desk.change_member(actor, person, role):
-            raise door.missing(actor)
+            raise door.missing(actor, "member")
         return back(actor, "saved")
 
     @blueprint.post("/<key>/settings/members/<int:person>/remove")
@@ -100,7 +100,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
     def remove_member(*, actor: Actor, visit: Visit, person: int) -> Response:
         """Nothing any more; an invitation that was not answered is taken back."""
         if not door.desk.change_member(actor, person, None):
-            raise door.missing(actor)
+            raise door.missing(actor, "member")
         return back(actor, "saved")
 
     @blueprint.post("/<key>/settings/hand-over")
@@ -112,7 +112,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
         chosen = request.form.get("to", "")
         heir = next((m for m in members if str(m.person) == chosen and m.accepted_at and m.role is not _OWNER), None)
         if heir is None:
-            raise door.missing(actor)
+            raise door.missing(actor, "member")
         if request.form.get("sure") != "yes":
             return door.page("hand_over", actor, visit, heir=heir)
         if not door.desk.hand_over(actor, heir.person):
@@ -153,7 +153,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
     def revoke_token(*, actor: Actor, visit: Visit, token: int) -> Response:
         """Nobody comes in by it any more."""
         if not door.desk.revoke_token(actor, token):
-            raise door.missing(actor)
+            raise door.missing(actor, "token")
         return back(actor, "saved")
 
 

@@ -12,7 +12,7 @@ from babel import Locale
 
 OURS = Path(__file__).parent
 #: The languages that there are pages in; the first is for whoever asks for none of them.
-LANGUAGES = ("en", "fr", "es")
+LANGUAGES = ("en", "fr", "es", "ar")
 
 
 class Words(dict[str, str]):
