@@ -98,6 +98,24 @@ class Desk:
         self._store.bell.ring()
         return True
 
+    def give_now(self, actor: Actor, batch_id: int) -> bool:
+        """Confirm a short list and give seats to it at once, in one transaction; False as :meth:`confirm`."""
+        actor.must(Action.GIVE)
+        now = self._now()
+        with self._store.begin() as connection:
+            batch = batches.find_batch(connection, batch_id, actor.team.id)
+            if batch is None or not batches.begin_batch(connection, batch_id, now):
+                return False
+            rows = batches.waiting_rows(connection, batch.id, CHUNK)
+            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
+            batches.record_results(connection, batch.id, results)
+            if len(rows) < CHUNK:
+                batches.end_batch(connection, batch.id, now)
+            else:
+                self._work.mark(connection, BATCH, [batch_id])
+        self._store.bell.ring()
+        return True
+
     def settle_batch(self, claim: Claim) -> Done | None:
         """The worker's part: give seats to a list, some rows at a time, each time in one transaction."""
         with self._store.read() as connection:

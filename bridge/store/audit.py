@@ -70,6 +70,14 @@ def trail(
     return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))
 
 
+def of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Row[Any]]:
+    """What happened to a team, so many entries, the newest first; ``before`` the one with this id."""
+    query = select(audit).where(audit.c.team_id == team_id)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return list(connection.execute(query.order_by(audit.c.id.desc()).limit(most)))
+
+
 def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:
     """All entries, as they were written down."""
     yield from _paged(connection, _entries(since), audit.c.id)
