@@ -23,6 +23,7 @@ from bridge.invitations import Invitations
 from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
+from bridge.machines import Machines
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.mailed_links import MailedLinks
 from bridge.naming import Names
@@ -43,6 +44,7 @@ from bridge.web.api import api
 from bridge.web.entrance import entrance
 from bridge.web.links import by_link
 from bridge.web.oidc import oidc
+from bridge.web.team_api import team_api
 from bridge.web.teams import team_pages
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
@@ -233,6 +235,8 @@ class Bridge:
                 team_pages(self.sign_on, self.store, self.desk, self.invitations, names, self.now, timezone=zone)
             )
             app.register_blueprint(api(self.sign_on, self.work))
+            machines = Machines(self.store, self.now)
+            app.register_blueprint(team_api(self.store, self.desk, machines, self.now))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))

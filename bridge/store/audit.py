@@ -76,6 +76,14 @@ def of_seat(connection: Connection, team_id: int, seat_id: int, most: int = 200)
     return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(most)))
 
 
+def of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Row[Any]]:
+    """What happened to a team, so many entries, the newest first; ``before`` the one with this id."""
+    query = select(audit).where(audit.c.team_id == team_id)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return list(connection.execute(query.order_by(audit.c.id.desc()).limit(most)))
+
+
 def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:
     """All entries, as they were written down."""
     yield from _paged(connection, _entries(since), audit.c.id)
