@@ -221,9 +221,8 @@ class Bridge:
     def web(self) -> Flask:
         """The web application."""
         app = Flask("bridge", static_folder=None)
-        app.jinja_options["autoescape"] = (
-            True  # by a file's name Flask would do it for .html alone, and not for .html.j2
-        )
+        # By a file's name Flask would escape in .html alone, and not in .html.j2.
+        app.jinja_options = {**app.jinja_options, "autoescape": True}
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))

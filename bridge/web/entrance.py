@@ -70,7 +70,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         """On to where the visitor wants to, once that is there; until then the truth about it."""
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         if visit.target == Place.RESUME and (came_for := browser.came_for()):
             return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
         patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
@@ -96,7 +96,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             return refused()
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         try:
             token = sign_on.site_token(visit, nonce)
         except Refused:
@@ -116,7 +116,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         """The visitor's courses."""
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
         courses = sign_on.courses(visit)
         return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form, site=sign_on.site_url)
