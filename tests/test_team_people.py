@@ -12,9 +12,8 @@ from werkzeug.test import Client, TestResponse
 
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
-from tests.test_story_links import link_in
 from tests.test_story_sign_on import claims, launch, signed
-from tests.test_story_teams import ADA, BO, BOSS, SECRET, buys, counts, give, invitation, owner, pools
+from tests.test_story_teams import ADA, BO, BOSS, SECRET, buys, counts, give, invitation, owner
 from tests.world import World
 
 EVE = "eve@else.test"
@@ -68,8 +67,8 @@ def accepted(world: World, inbox: Inbox, address: str, **form: str) -> Client:
 
 
 def home(world: World, *more: object) -> str:
-    """The address of the one team's page."""
-    return "/".join(map(str, ["/team", owner(world).team.key, *more]))
+    """The address of a page of the first team."""
+    return "/".join(map(str, ["/team", world.rows("teams")[0].key, *more]))
 
 
 def word(page: TestResponse) -> str:
@@ -263,7 +262,271 @@ def test_whoever_was_signed_in_before_is_not_any_more(world: World, seats: int, 
 def test_twenty_clicks_at_once_accept_once(world: World, seats: int, inbox: Inbox) -> None:
     give(world, ADA)
     secret = invitation(inbox, ADA)
+    app = world.bridge.web()
     with ThreadPoolExecutor(8) as many:
-        codes = list(many.map(lambda _: answers(world, secret, "accept").status_code, range(20)))
+        codes = list(many.map(lambda _: answers(world, secret, "accept", Client(app)).status_code, range(20)))
     assert (codes.count(303), codes.count(403)) == (1, 19)
     assert counts(world) == {"open": 2, "taken": 1}
+
+
+# --- who manages a team ----------------------------------------------------------------------------------------------
+
+
+def invited(world: World, inbox: Inbox, boss: Client, address: str, role: str) -> Client:
+    """The browser of somebody who was asked to help manage the team, and does."""
+    asked = posts(boss, home(world, "settings", "members"), email=address, role=role)
+    assert (asked.status_code, asked.location) == (303, home(world, "settings") + "?done=invited")
+    world.settle()
+    one = browser(world)
+    assert answers(world, invitation(inbox, address), "accept", one).location == "/team/"
+    return one
+
+
+def person(world: World, address: str) -> int:
+    return next(int(row.id) for row in world.rows("persons") if row.email == address)
+
+
+def roles(world: World) -> dict[str, str]:
+    addresses = {row.id: row.email for row in world.rows("persons")}
+    return {addresses[row.person_id]: row.role for row in world.rows("team_members")}
+
+
+@pytest.fixture
+def bea(world: World, boss: int, seats: int) -> Client:
+    """The browser of the team's owner."""
+    one = signed_in(world, boss)
+    assert one.get(home(world, "settings")).status_code == 200
+    return one
+
+
+def test_an_owner_names_the_team_and_has_acceptances_wait(world: World, bea: Client) -> None:
+    done = posts(bea, home(world, "settings"), name="  Harbour \n Academy ", approval="yes")
+    assert done.location == home(world, "settings") + "?done=saved"
+    (team,) = world.rows("teams")
+    assert (team.name, team.approval) == ("Harbour Academy", True)
+    page = bea.get(done.location).text
+    assert "Saved." in page
+    assert re.search(r'name="approval" value="yes"[^>]* checked', page)
+    posts(bea, home(world, "settings"), name="Harbour Academy")
+    assert not world.rows("teams")[0].approval
+
+
+def test_somebody_is_asked_to_manage_accepts_and_is_made_a_viewer(world: World, bea: Client, inbox: Inbox) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager", first_name="Bo")
+    world.settle()
+    assert "was asked, has not answered yet" in bea.get(home(world, "settings")).text
+    page = answers(world, invitation(inbox, BO), "look").text
+    assert "Harbour &amp; Sons asks you to help manage its courses" in page
+    assert ("Manager" in page, "checkbox" in page, 'name="first_name"' in page) == (True, False, False)
+    one = browser(world)
+    answers(world, invitation(inbox, BO), "accept", one)
+    assert one.get("/team/").location == home(world) + "/"
+    assert one.get(home(world) + "/").status_code == 200
+    assert one.get(home(world, "orders")).status_code == 200
+    changed = posts(bea, home(world, "settings", "members", person(world, BO), "role"), role="viewer")
+    assert changed.status_code == 303
+    assert roles(world) == {BOSS: "owner", BO: "viewer"}
+    assert one.get(home(world, "orders")).status_code == 403
+    assert [row.facts["role"] for row in events(world, "member changed")] == ["viewer"]
+
+
+def test_an_invitation_to_manage_is_cancelled(world: World, bea: Client, inbox: Inbox) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager")
+    world.settle()
+    secret = invitation(inbox, BO)
+    assert posts(bea, home(world, "settings", "members", person(world, BO), "remove")).status_code == 303
+    assert answers(world, secret, "accept").status_code == 403
+    assert roles(world) == {BOSS: "owner"}
+
+
+def test_whoever_declines_to_manage_is_no_member(world: World, bea: Client, inbox: Inbox) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager")
+    world.settle()
+    assert "You have declined" in answers(world, invitation(inbox, BO), "decline").text
+    assert roles(world) == {BOSS: "owner"}
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"email": "no address", "role": "manager"}, "This is no e-mail address."),
+        ({"email": BO, "role": "owner"}, "This is no e-mail address."),
+    ],
+)
+def test_an_invitation_that_can_not_be_is_told_beside_its_field(
+    world: World, bea: Client, form: dict[str, str], told: str
+) -> None:
+    page = posts(bea, home(world, "settings", "members"), **form)
+    assert (page.status_code, told in page.text, 'role="alert"' in page.text) == (422, True, True)
+    assert roles(world) == {BOSS: "owner"}
+
+
+def test_whoever_manages_already_is_not_asked_again(world: World, bea: Client, inbox: Inbox) -> None:
+    invited(world, inbox, bea, BO, "manager")
+    again = posts(bea, home(world, "settings", "members"), email=BO, role="viewer")
+    assert again.location == home(world, "settings") + "?done=member"
+    assert roles(world)[BO] == "manager"
+
+
+def test_nobody_mails_the_world_by_inviting_it(world: World, bea: Client) -> None:
+    codes = [
+        posts(bea, home(world, "settings", "members"), email=f"x{n}@corp.test", role="viewer").status_code
+        for n in range(12)
+    ]
+    assert codes == [303] * 10 + [429] * 2
+
+
+def test_a_team_is_handed_over_after_being_asked_once_more(world: World, bea: Client, inbox: Inbox) -> None:
+    invited(world, inbox, bea, BO, "manager")
+    sure = posts(bea, home(world, "settings", "hand-over"), to=person(world, BO))
+    assert (sure.status_code, BO in sure.text, roles(world)[BO]) == (200, True, "manager")
+    done = posts(bea, home(world, "settings", "hand-over"), to=person(world, BO), sure="yes")
+    assert "The team was handed over." in done.text
+    assert roles(world) == {BOSS: "manager", BO: "owner"}
+    assert bea.get(home(world, "settings")).status_code == 403
+
+
+def test_a_team_is_not_handed_to_whoever_has_not_accepted(world: World, bea: Client) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager")
+    for heir in (person(world, BO), person(world, BOSS), 999, "x"):
+        assert posts(bea, home(world, "settings", "hand-over"), to=heir, sure="yes").status_code == 404
+    assert roles(world)[BOSS] == "owner"
+
+
+def test_a_team_that_is_handed_to_two_at_once_has_one_owner(world: World, bea: Client, inbox: Inbox) -> None:
+    heirs = {BO: invited(world, inbox, bea, BO, "manager"), EVE: invited(world, inbox, bea, EVE, "viewer")}
+    desk, actor = world.bridge.desk, owner(world)
+    with ThreadPoolExecutor(8) as many:
+        given = [many.submit(desk.hand_over, actor, person(world, heir)) for heir in (BO, EVE) * 4]
+        left = [posts(one, home(world, "leave")).status_code for one in heirs.values()]
+    assert sum(one.result() for one in given) <= 1
+    assert list(roles(world).values()).count("owner") == 1
+    assert set(left) <= {200, 409, 404}
+
+
+def test_a_member_leaves_and_an_owner_does_not(world: World, bea: Client, inbox: Inbox) -> None:
+    bo = invited(world, inbox, bea, BO, "viewer")
+    assert "Leave the team" in bo.get(home(world, "leave")).text
+    assert "You no longer help manage this team." in posts(bo, home(world, "leave")).text
+    assert bo.get(home(world) + "/").status_code == 404
+    assert posts(bea, home(world, "leave")).status_code == 409
+    assert roles(world) == {BOSS: "owner"}
+    assert [row.actor for row in events(world, "member left")] == [f"person {person(world, BO)}"]
+
+
+@pytest.mark.parametrize(
+    "what", ["settings/members/{}/role", "settings/members/{}/remove", "settings/tokens/{}/revoke"]
+)
+def test_nobody_elses_members_and_tokens_are_reached_by_counting(
+    world: World, bea: Client, inbox: Inbox, what: str
+) -> None:
+    eve = world.shop.add_customer(EVE)
+    other = world.shop.place_order([(world.sell(world.course("TWO")), 2)], customer_id=eve, email=EVE, company="Else")
+    world.look(other)
+    hers = signed_in(world, eve)
+    (her_key,) = [row.key for row in world.rows("teams") if row.name == "Else"]
+    invited(world, inbox, bea, BO, "manager")
+    posts(bea, home(world, "settings", "tokens"), name="HR", role="manager")
+    before = (roles(world), len(world.rows("team_tokens")))
+    for number in range(1, 12):
+        answer = posts(hers, f"/team/{her_key}/{what.format(number)}", role="viewer")
+        assert answer.status_code == 404, number
+        assert posts(hers, home(world, what.format(number)), role="viewer").status_code == 404
+    assert (roles(world), len(world.rows("team_tokens"))) == before
+    assert "no team of theirs" in refusals(world)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["settings", "settings/members", "settings/members/1/role", "settings/members/1/remove", "settings/hand-over",
+     "settings/tokens", "settings/tokens/1/revoke", "leave"],
+)  # fmt: skip
+def test_a_form_without_the_visits_word_changes_nothing(world: World, bea: Client, path: str) -> None:
+    for form in ({}, {"form": "guessed"}):
+        assert bea.post(home(world, path), data=form).status_code == 403
+    assert len(world.rows("teams")) == 1
+    assert "a form that was not given to this visitor" in refusals(world)
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_shown_once_and_revoked(world: World, bea: Client) -> None:
+    page = posts(bea, home(world, "settings", "tokens"), name="<b>HR</b>", role="manager")
+    found = re.search(r'value="(bridge_team_[^"]+)"', page.text)
+    assert found
+    assert page.headers["Cache-Control"] == "no-store"
+    assert found[1] not in str(world.rows("team_tokens"))
+    settings = bea.get(home(world, "settings")).text
+    assert ("&lt;b&gt;HR&lt;/b&gt;" in settings, "<b>HR" in settings) == (True, False)
+    assert found[1] not in settings
+    (token,) = world.rows("team_tokens")
+    assert posts(bea, home(world, "settings", "tokens", token.id, "revoke")).status_code == 303
+    assert world.rows("team_tokens") == []
+
+
+def test_a_token_needs_a_name_and_is_no_owners(world: World, bea: Client) -> None:
+    for form in ({"name": " ", "role": "viewer"}, {"name": "HR", "role": "owner"}, {}):
+        assert posts(bea, home(world, "settings", "tokens"), **form).status_code == 422
+    for n in range(20):
+        posts(bea, home(world, "settings", "tokens"), name=f"n{n}", role="viewer")
+    full = posts(bea, home(world, "settings", "tokens"), name="more", role="viewer")
+    assert (full.status_code, "as many tokens as it can have" in full.text) == (409, True)
+
+
+# --- what is on record -----------------------------------------------------------------------------------------------
+
+
+def test_the_history_tells_who_did_what(world: World, bea: Client, inbox: Inbox) -> None:
+    posts(bea, home(world, "settings", "tokens"), name="HR & more", role="manager")
+    invited(world, inbox, bea, BO, "viewer")
+    accepted(world, inbox, ADA, first_name="<i>Ada</i>", last_name="Byte")
+    page = bea.get(home(world, "history")).text
+    for told in ("Bea Boss", "&lt;i&gt;Ada&lt;/i&gt; Byte", "seat given", "token made", "HR &amp; more", "Viewer"):
+        assert told in page, told
+    assert page.index("invitation accepted") < page.index("seat given"), "the newest first"
+    assert "person 1" not in page
+
+
+def test_a_long_history_is_paged_by_key(world: World, bea: Client) -> None:
+    for n in range(60):
+        world.bridge.desk.configure(owner(world), name=f"Harbour {n}", approval=False)
+    first = bea.get(home(world, "history")).text
+    assert first.count("settings changed") == 50
+    (more,) = re.findall(r'href="([^"]*\?before=\d+)"', first)
+    second = bea.get(more).text
+    assert second.count("settings changed") == 10
+    for word in ("x", "-1", "9" * 30, "0"):
+        assert bea.get(home(world, f"history?before={word}")).status_code == 200
+
+
+def test_the_orders_are_as_the_shop_has_them_now(world: World, bea: Client) -> None:
+    order = next(iter(world.shop.orders.values()))
+    order["billing"] |= {"company": "Harbour <now> GmbH", "address_1": "Quay 1", "city": "Hamburg", "postcode": "20457"}
+    order["meta_data"].append({"id": 9001, "key": "_po_number", "value": "PO-4711"})
+    page = bea.get(home(world, "orders")).text
+    for told in ("Harbour &lt;now&gt; GmbH", "Quay 1", "20457 Hamburg", "PO-4711", "3 seats", str(order["number"])):
+        assert told in page, told
+
+
+def test_while_the_shop_is_away_the_orders_are_told_as_the_bridge_knows_them(world: World, bea: Client) -> None:
+    world.served[0].stop()
+    page = bea.get(home(world, "orders"))
+    assert (page.status_code, "The shop does not answer just now" in page.text) == (200, True)
+    assert "3 seats" in page.text
+
+
+def test_an_order_that_is_gone_is_told_as_the_bridge_knows_it(world: World, bea: Client) -> None:
+    number = next(iter(world.shop.orders))
+    world.shop.delete_order(number)
+    page = bea.get(home(world, "orders"))
+    assert (page.status_code, "does not answer" in page.text, str(number) in page.text) == (200, False, True)
+
+
+def test_nobody_sees_another_companys_order(world: World, bea: Client, inbox: Inbox) -> None:
+    eve = world.shop.add_customer(EVE)
+    other = world.shop.place_order([(world.sell(world.course("TWO")), 2)], customer_id=eve, email=EVE, company="Else")
+    world.look(other)
+    assert "Else" not in bea.get(home(world, "orders")).text
+    viewer = invited(world, inbox, bea, BO, "viewer")
+    assert viewer.get(home(world, "orders")).status_code == 403

@@ -612,11 +612,24 @@ def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
     return [Item(Kind(kind), number) for kind, number in rows]
 
 
-def orders_of_team(connection: Connection, team_id: int) -> list[tuple[int | None, int | None, str, int]]:
-    """What a team's pools were bought by: order or subscription, what it was called, and its units paid for."""
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a team's pools were bought by: of an order or a subscription what it was called, and its units paid for."""
+
+    id: int
+    order: int | None
+    subscription: int | None
+    name: str
+    units: int
+
+
+def orders_of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Bought]:
+    """So many of a team's purchases, the newest first; ``before`` the one with this id."""
     p = purchases.c
-    query = select(p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id).order_by(p.id.desc())
-    return [(order, subscription, name, paid) for order, subscription, name, paid in connection.execute(query)]
+    query = select(p.id, p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id)
+    if before is not None:
+        query = query.where(p.id < before)
+    return [Bought(*row) for row in connection.execute(query.order_by(p.id.desc()).limit(most))]
 
 
 # --- consent ---------------------------------------------------------------------------------------------------------

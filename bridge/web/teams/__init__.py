@@ -26,6 +26,7 @@ from bridge.web.teams.door import Door
 from bridge.web.teams.invitation import add_invitation
 from bridge.web.teams.lists import add_lists
 from bridge.web.teams.people import add_people
+from bridge.web.teams.records import Billings, add_records
 from bridge.web.teams.seat import add_seat
 from bridge.web.teams.seats import Pools, add_seats
 
@@ -40,6 +41,7 @@ def team_pages(
     desk: Desk,
     invitations: Invitations,
     names: Names,
+    billings: Billings,
     now: Callable[[], datetime],
     *,
     timezone: str = "UTC",
@@ -89,4 +91,5 @@ def team_pages(
     add_lists(blueprint, door, store, pools)
     add_invitation(blueprint, sign_on, invitations)
     add_people(blueprint, door, store)
+    add_records(blueprint, door, store, billings)
     return blueprint

@@ -18,7 +18,7 @@ from bridge.store import teams
 from bridge.store.batches import Invitee
 from bridge.store.db import Store
 from bridge.store.signon import Visit
-from bridge.web.browser import strict
+from bridge.web.browser import strict, words_asked_for
 from bridge.web.teams.door import Door
 
 #: Invitations to manage that one process mails for a team within a minute.
@@ -43,7 +43,8 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
         with store.read() as connection:
             members = teams.members(connection, actor.team.id)
         tokens = door.desk.tokens(actor)
-        return door.page("settings", actor, visit, status, members=members, tokens=tokens, roles=TeamRole, **values)
+        shown: dict[str, Any] = {"members": members, "tokens": tokens, "given": {}, "wrong": {}, **values}
+        return door.page("settings", actor, visit, status, **shown)
 
     def back(actor: Actor, done: str) -> Response:
         return strict(redirect(url_for("teams.settings", key=actor.team.key, done=done), HTTPStatus.SEE_OTHER))
@@ -71,8 +72,8 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
         given = {name: form.get(name, "").strip() for name in ("email", "first_name", "last_name")}
         role = _role(form.get("role", ""))
         if not is_email(given["email"]) or role is None:
-            wrong = {"wrong": True, "given": given}
-            return page(actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, told="no_address", well=False, **wrong)
+            wrong = {"email": words_asked_for()["team_problem_not_an_address"]}
+            return page(actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, wrong=wrong, given=given)
         if often(actor.team.id):
             return page(actor, visit, HTTPStatus.TOO_MANY_REQUESTS, told="later_text", well=False, given=given)
         names = {name: " ".join(given[name].split())[:100] for name in ("first_name", "last_name")}
@@ -139,7 +140,8 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
         """A token for a machine. Its secret stands on this one answer, which no cache keeps."""
         role, name = _role(request.form.get("role", "")), team_name(request.form.get("name", ""))
         if role is None or not name:
-            return page(actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, told="team_token_unnamed", well=False, anon=True)
+            wrong = {"name": words_asked_for()["team_token_unnamed"]}
+            return page(actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, wrong=wrong)
         try:
             _, secret = door.desk.make_token(actor, name, role)
         except NotAllowed:
