@@ -31,6 +31,7 @@ from bridge.oidc import Provider
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
+from bridge.sharing import Sharing
 from bridge.sso import SignOn
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
@@ -231,7 +232,7 @@ class Bridge:
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
-            app.register_blueprint(entrance(self.sign_on, self.keys))
+            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now)))
             app.register_blueprint(by_link(self.sign_on, self.links))
             app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))

@@ -14,6 +14,7 @@ from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, SECRET, buys, counts, give, invitation, owner
+from tests.test_story_teams import seats as seats_of
 from tests.world import World
 
 EVE = "eve@else.test"
@@ -530,3 +531,67 @@ def test_nobody_sees_another_companys_order(world: World, bea: Client, inbox: In
     assert "Else" not in bea.get(home(world, "orders")).text
     viewer = invited(world, inbox, bea, BO, "viewer")
     assert viewer.get(home(world, "orders")).status_code == 403
+
+
+# --- what a learner lets a team see ----------------------------------------------------------------------------------
+
+
+def sees(world: World) -> list[bool]:
+    """Whether the team sees how each of its learners gets on."""
+    return [row.shows for row in seats_of(world) if row.email]
+
+
+def test_a_learner_gives_and_withdraws_consent_at_any_time(world: World, seats: int, inbox: Inbox) -> None:
+    ada = accepted(world, inbox, ADA)
+    page = ada.get("/learn").text
+    assert "Harbour &amp; Sons does not see your progress." in page
+    assert "Your teams" not in page, "she manages none"
+    assert sees(world) == [False]
+    key = world.rows("teams")[0].key
+    for gives, told in (("yes", "sees your progress and whether"), ("no", "does not see your progress")):
+        for _ in range(2):
+            assert posts(ada, "/learn/sharing", team=key, gives=gives).location == "/learn"
+        assert told in ada.get("/learn").text
+        assert sees(world) == [gives == "yes"]
+    assert [len(events(world, f"consent {what}")) for what in ("given", "withdrawn")] == [1, 1]
+    assert {row.team_id for row in events(world, "consent given")} == {world.rows("teams")[0].id}
+
+
+def test_consent_can_be_withdrawn_after_the_seat_has_gone(world: World, seats: int, inbox: Inbox) -> None:
+    ada = accepted(world, inbox, ADA, consents="yes")
+    (row,) = [row for row in seats_of(world) if row.email]
+    world.bridge.desk.give_back(owner(world), row.seat.id)
+    assert "No longer share my progress" in ada.get("/learn").text
+    posts(ada, "/learn/sharing", team=world.rows("teams")[0].key, gives="no")
+    assert "Harbour" not in ada.get("/learn").text
+
+
+def test_whoever_was_only_invited_shares_nothing_yet(world: World, seats: int, boss: int, inbox: Inbox) -> None:
+    boris = world.shop.add_customer("boris@corp.test")
+    with_course = world.shop.place_order(
+        [(world.sell(world.course("OWN")), 1)], customer_id=boris, email="boris@corp.test"
+    )
+    world.look(with_course)
+    give(world, "boris@corp.test")
+    page = signed_in(world, boris).get("/learn").text
+    assert "Harbour" not in page
+
+
+@pytest.mark.parametrize(
+    ("form", "code"), [({"team": "none"}, 404), ({"gives": "maybe"}, 403), ({"form": "x"}, 403), ({}, 404)]
+)
+def test_nobody_decides_for_others(world: World, seats: int, inbox: Inbox, form: dict[str, str], code: int) -> None:
+    accepted(world, inbox, ADA)
+    stranger = signed_in(world, world.shop.add_customer(EVE))
+    own = world.shop.place_order(
+        [(world.sell(world.course("OWN")), 1)], email=EVE, customer_id=max(world.shop.customers)
+    )
+    world.look(own)
+    given = {"team": world.rows("teams")[0].key, "gives": "yes", **form}
+    assert posts(stranger, "/learn/sharing", **given).status_code == code
+    assert world.rows("consents") == []
+
+
+def test_whoever_manages_a_team_finds_it_from_their_courses(world: World, bea: Client) -> None:
+    assert 'href="/team/"' in bea.get("/learn").text
+    assert bea.get("/team/").location == home(world) + "/"

@@ -148,7 +148,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
             raise
         except Refused:
             return page(actor, visit, HTTPStatus.CONFLICT, told="team_tokens_full", well=False)
-        return door.page("token", actor, visit, name=name, secret=secret)
+        return door.page("token", actor, visit, called=name, secret=secret)
 
     @blueprint.post("/<key>/settings/tokens/<int:token>/revoke")
     @door.guards(Action.TOKENS)
