@@ -40,12 +40,16 @@ class NotAllowed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something for a team; ``name`` is what the audit log calls them: "person 12", "token 3"."""
+    """Who does something for a team; ``name`` is what the audit log calls them: "person 12", "token 3".
+
+    ``operator``: an operator of the bridge, "operator Vella", who may do as an owner and a little more.
+    """
 
     team: Team
     role: TeamRole
     name: str
     person: int | None = None
+    operator: bool = False
 
     def must(self, action: Action) -> None:
         """Raises NotAllowed, if they may not."""
@@ -87,7 +91,7 @@ class Desk:
         none of the pool's.
         """
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
             number, _ = batches.make_batch(
@@ -97,8 +101,10 @@ class Desk:
         assert batch is not None, "it was just written"
         return batch
 
-    def confirm(self, actor: Actor, batch_id: int) -> bool:
-        """Owe the giving of a list; False if it was confirmed before, or is none of the team's."""
+    def confirm(self, actor: Actor, batch_id: int, *, why: str = "") -> bool:
+        """Owe the giving of a list; False if it was confirmed before, or is none of the team's. A reason is told in
+        the team's history once, for the whole list.
+        """
         actor.must(Action.GIVE)
         now = self._now()
         with self._store.begin() as connection:
@@ -106,6 +112,9 @@ class Desk:
             if batch is None or not batches.begin_batch(connection, batch_id, now):
                 return False
             self._work.mark(connection, BATCH, [batch_id])
+            if why:
+                facts = {"list": batch_id}
+                self._note(connection, actor.team.id, "list confirmed", actor.name, now, why=why, facts=facts)
         self._store.bell.ring()
         return True
 
@@ -148,14 +157,14 @@ class Desk:
         return len(rows)
 
     def give(
-        self, actor: Actor, pool: Pool, rows: Sequence[Invitee], picked: Item | None = None
+        self, actor: Actor, pool: Pool, rows: Sequence[Invitee], picked: Item | None = None, *, why: str = ""
     ) -> dict[int, tuple[Why, int | None]]:
         """Give seats to a few people at once: row -> what became of it, and the seat. All in one transaction."""
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             return {row.number: (Why.NOTHING_PICKED, None) for row in rows}
         with self._store.begin() as connection:
-            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name)
+            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name, why)
         self._store.bell.ring()
         return results
 
@@ -167,6 +176,7 @@ class Desk:
         rows: Sequence[Invitee],
         picked: Item | None,
         actor: str,
+        why: str = "",
     ) -> dict[int, tuple[Why, int | None]]:
         """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two."""
         now = self._now()
@@ -185,7 +195,7 @@ class Desk:
                 results[row.number] = (Why.NO_SEATS, None)
             else:
                 has.add(person)
-                self._ask(connection, team_id, seat, person, picked, actor, now)
+                self._ask(connection, team_id, seat, person, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
 
@@ -207,11 +217,12 @@ class Desk:
         picked: Item | None,
         actor: str,
         now: datetime,
+        why: str,
     ) -> None:
         if not teams.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
             raise Refused(f"seat {seat} was given to somebody else meanwhile")
         self._work.mark(connection, INVITATION, [seat])
-        self._note(connection, team_id, "seat given", actor, now, person, seat)
+        self._note(connection, team_id, "seat given", actor, now, person, seat, why)
 
     # --- one seat --------------------------------------------------------------------------------------------------
 
@@ -232,24 +243,26 @@ class Desk:
         self._store.bell.ring()
         return Why.GIVEN
 
-    def give_back(self, actor: Actor, seat_id: int, *, why: str = "") -> Why:
+    def give_back(self, actor: Actor, seat_id: int, *, why: str = "", anyway: bool = False) -> Why:
         """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
-        only Totara can tell and it is away.
+        only Totara can tell and it is away. ``anyway``: also if they did, which is an operator's to say.
         """
         actor.must(Action.GIVE_BACK)
-        return self._change(actor, seat_id, None, why)
+        if anyway and not actor.operator:
+            raise NotAllowed(f"{actor.name} may not take a seat from somebody who has begun")
+        return self._change(actor, seat_id, None, why, anyway=anyway)
 
-    def reassign(self, actor: Actor, seat_id: int, to: Invitee) -> Why:
+    def reassign(self, actor: Actor, seat_id: int, to: Invitee, *, why: str = "") -> Why:
         """The same, and ask somebody else to take it, in one transaction."""
         actor.must(Action.REASSIGN)
-        return self._change(actor, seat_id, to, "")
+        return self._change(actor, seat_id, to, why)
 
-    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str) -> Why:
+    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str, *, anyway: bool = False) -> Why:
         with self._store.read() as connection:
             row = teams.find_seat(connection, actor.team.id, seat_id, self._now())
         if row is None:
             return Why.NOT_OF_TEAM
-        begun = self._begun(row)
+        begun = Begun.NO if anyway else self._begun(row)
         now = self._now()
         with self._store.begin() as connection:
             teams.hold_seat(connection, seat_id)
@@ -257,14 +270,15 @@ class Desk:
             if again is None or again.seat.person != row.seat.person or again.seat.waits != row.seat.waits:
                 return Why.NOT_WAITING
             refused = may_give_back(again.seat, begun, self.rules, now)
+            refused = None if anyway and refused is Why.BEGUN else refused  # has completed it
             if refused is None and to is not None:
                 refused = self._may_take(connection, actor, again, to, now)
             if refused is not None:
                 return refused
-            self._free(connection, actor.team.id, again, actor.name, why, now)
+            self._free(connection, actor.team.id, again, actor.name, why, now, {"anyway": True} if anyway else {})
             if to is not None:
                 person = self._person(connection, to, now)
-                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now)
+                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now, why)
         self._store.bell.ring()
         return Why.GIVEN
 
@@ -281,13 +295,22 @@ class Desk:
         has = teams.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
         return Why.HAS_ONE if has else None
 
-    def _free(self, connection: Connection, team_id: int, row: SeatRow, actor: str, why: str, now: datetime) -> None:
+    def _free(
+        self,
+        connection: Connection,
+        team_id: int,
+        row: SeatRow,
+        actor: str,
+        why: str,
+        now: datetime,
+        facts: Mapping[str, Any],
+    ) -> None:
         person = int(row.seat.person or 0)
         if not teams.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
         self._work.mark(connection, LEARNER, [person])
-        self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why)
+        self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why, facts)
 
     def _begun(self, row: SeatRow) -> Begun:
         """Whether somebody has begun to learn on a seat. Asks Totara where the ledger can't tell."""

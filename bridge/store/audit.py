@@ -61,10 +61,12 @@ def trail(
     orders: Collection[int] = (),
     subscriptions: Collection[int] = (),
     persons: Collection[int] = (),
+    teams: Collection[int] = (),
     since: datetime | None = None,
 ) -> list[Row[Any]]:
-    """What happened to any of these orders, subscriptions and persons, in order."""
-    asked = ((audit.c.order_id, orders), (audit.c.subscription_id, subscriptions), (audit.c.person_id, persons))
+    """What happened to any of these orders, subscriptions, persons and teams, in order."""
+    c = audit.c
+    asked = ((c.order_id, orders), (c.subscription_id, subscriptions), (c.person_id, persons), (c.team_id, teams))
     about = [column.in_(sorted(ids)) for column, ids in asked if ids]
     query = _entries(since).where(or_(false(), *about))
     return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))

@@ -35,7 +35,7 @@ from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.domain.teams import TeamRole, team_name
 from bridge.store.db import Store
-from bridge.store.ledger import given_by_seat
+from bridge.store.ledger import Source, given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, team_members, teams
 
 # --- teams and their members -----------------------------------------------------------------------------------------
@@ -122,6 +122,14 @@ def teams_of(connection: Connection, person_id: int) -> list[tuple[Team, TeamRol
     mine = (team_members.c.person_id == person_id, team_members.c.accepted_at.is_not(None))
     rows = connection.execute(query.where(*mine).order_by(teams.c.name, teams.c.id))
     return [(Team(*row[:-1]), TeamRole(row[-1])) for row in rows]
+
+
+def newest_teams(connection: Connection, search: str, most: int) -> list[Team]:
+    """The teams that have this in their names, in any case; the newest first, so many."""
+    query = _TEAM.order_by(teams.c.id.desc()).limit(most)
+    if search:
+        query = query.where(func.lower(teams.c.name).like(f"%{_plain(search.lower())}%", escape="\\"))
+    return [Team(*row) for row in connection.execute(query)]
 
 
 def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | None:
@@ -215,6 +223,10 @@ class Pool:
     def open(self) -> int:
         """The seats that may be given now."""
         return self.counts.get(SeatState.OPEN, 0)
+
+    def may_give(self, picked: Item | None) -> bool:
+        """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
+        return picked in self.offer.items if self.offer.pick else picked is None
 
 
 def _state(now: datetime) -> ColumnElement[str]:
@@ -485,6 +497,14 @@ def team_of_seat(connection: Connection, seat_id: int) -> int | None:
     query = select(purchases.c.team_id).select_from(_OF_TEAM).where(seats.c.id == seat_id)
     found = connection.execute(query).scalar()
     return None if found is None else int(found)
+
+
+def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
+    """The team and the pool of each purchase of an order or a subscription that is part of one."""
+    p = purchases.c
+    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
+    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
+    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
 
 
 def pool_of_seat(connection: Connection, seat_id: int) -> str:

@@ -38,8 +38,12 @@ class Browser:
 
     def visit(self) -> Visit | None:
         """Who is signed in, if anybody."""
+        return self._sign_on.visit(secret) if (secret := self.secret()) else None
+
+    def secret(self) -> str:
+        """What the browser's cookie says, "" for nothing. With what another site's page posts, browsers send none."""
         secret = request.cookies.get(self._name(VISIT), "")
-        return self._sign_on.visit(secret) if 0 < len(secret) < 100 else None
+        return secret if len(secret) < 100 else ""
 
     def _set(self, answer: AnyResponse, name: str, value: str, max_age: int | None) -> None:
         how: dict[str, Any] = {"secure": self._secure, "httponly": True, "samesite": "Lax", "path": "/"}

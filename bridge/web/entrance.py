@@ -62,7 +62,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     def launch() -> Response:
         """From the shop, with its token. What went wrong is told to nobody but the audit log."""
         try:
-            secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
+            token, origin = request.form.get("token", ""), request.headers.get("Origin", "")
+            secret, came = sign_on.launch(token, origin, browser.secret())
         except BadSignature:
             return refused()
         answer = strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
@@ -159,7 +160,19 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         if visit is None:
             return refused()
         sign_on.leave(visit)
-        return browser.signed_out(browser.page("signed_out", site=sign_on.site_url))
+        return browser.signed_out(signed_out(sign_on.site_url))
+
+    @blueprint.get("/sso/ended")
+    def ended() -> Response:
+        """From Totara, whose session has ended, with what it was told to end the visit here by.
+
+        The answer is the same whatever that is, and leads nowhere but to the shop.
+        """
+        sign_on.signed_out_by_totara(request.args.get("sid", ""))
+        return signed_out()
+
+    def signed_out(site: str = "") -> Response:
+        return browser.page("signed_out", site=site, shop_sign_out=sign_on.ways.shop_sign_out)
 
     def _by_our_form() -> Visit | None:
         """Who is signed in, if the form is one that we gave to them."""

@@ -72,7 +72,7 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
             return browser.page("refused", HTTPStatus.FORBIDDEN)
         given = request.form.get("link", "").strip()
         try:
-            secret = links.open(urlsplit(given).fragment or given)
+            secret = links.open(urlsplit(given).fragment or given, browser.secret())
         except (BadSignature, ValueError):
             sign_on.refused("a mailed link that can't be opened, or not any more")
             return page("link_over", HTTPStatus.FORBIDDEN)
