@@ -19,6 +19,7 @@ from bench.launch import launch
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
+from bench.teams import team
 from bench.unchanged import unchanged
 from bridge import logs
 
@@ -32,6 +33,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "unchanged": unchanged,
     "catalogue": catalogue,
     "memory": memory,
+    "team": team,
 }
 
 

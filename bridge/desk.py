@@ -382,16 +382,13 @@ class Desk:
     def hand_over(self, actor: Actor, heir: int) -> bool:
         """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member."""
         actor.must(Action.TRANSFER)
-        if actor.person is None or heir == actor.person:
+        if actor.person is None:
             return False
-        try:
-            with self._store.begin() as connection:
-                if not teams.hand_over(connection, actor.team.id, actor.person, heir):
-                    raise Refused("the heir is no member")
+        with self._store.begin() as connection:
+            done = teams.hand_over(connection, actor.team.id, actor.person, heir)
+            if done:
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
-        except Refused:
-            return False
-        return True
+        return done
 
     def _note(
         self,

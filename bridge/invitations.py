@@ -20,7 +20,7 @@ from bridge.domain.offers import Item, Offer
 from bridge.domain.seats import SeatRules, SeatState
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
-from bridge.domain.texts import one_language
+from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
 from bridge.kinds import LEARNER
 from bridge.mail import Mailer
@@ -198,10 +198,13 @@ class Invitations:
             raise BadSignature("nobody asks them to manage this team any more")
         return Invitation(teams.get_team(connection, team_id), person, email, role=asked.role)
 
-    def accept(self, secret: str, *, first_name: str = "", last_name: str = "", consents: bool = False) -> Answered:
+    def accept(
+        self, secret: str, *, first_name: str = "", last_name: str = "", consents: bool = False, before: str = ""
+    ) -> Answered:
         """Take the seat, or the part in the team, and sign in. The address is proven by it.
 
-        Of any number who answer at once, one does. Raises BadSignature, as :meth:`look`.
+        Of any number who answer at once, one does. ``before`` is the secret of the session that the browser had until
+        now, which ends. Raises BadSignature, as :meth:`look`.
         """
         now = self._now()
         with self._store.begin() as connection:
@@ -212,7 +215,7 @@ class Invitations:
             answer = self._answer(connection, invitation, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
-            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now)
+            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
             audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
         self._store.bell.ring()
         return Answered(answer, session, target)
@@ -280,7 +283,7 @@ def _lasts(there: datetime | None, until: datetime | None) -> bool:
 def _names(connection: Connection, row: SeatRow, person: Person | None) -> Sequence[str]:
     """What a seat gives, as it was sold."""
     name = teams.sold_as(connection, row.seat.id)
-    return [one_language(name, person.language if person else "") or name]
+    return [plain(name, person.language if person else "") or name]
 
 
 def _target_of(invitation: Invitation, answer: Answer) -> str:

@@ -138,11 +138,11 @@ class MailedLinks:
 
     # --- the browser's part ----------------------------------------------------------------------------------------
 
-    def open(self, secret: str) -> str:
+    def open(self, secret: str, before: str = "") -> str:
         """Sign in whoever opens a link: the secret of a new session. The address is proven by it.
 
         Of any number who open it at once, one gets in. Raises BadSignature for a link that was never mailed, was used,
-        has run out, or whose address has become somebody else's meanwhile.
+        has run out, or whose address has become somebody else's meanwhile. ``before``: as at a launch.
         """
         now = self._now()
         with self._store.begin() as connection:
@@ -156,13 +156,13 @@ class MailedLinks:
                 or person.id != people.living_id(connection, link.person_id)
             ):
                 raise BadSignature("no link that was mailed can still be opened by it")
-            session = self._let_in(connection, person, link.email, now)
+            session = self._let_in(connection, person, link.email, now, before)
         self._store.bell.ring()
         return session
 
-    def _let_in(self, connection: Connection, person: Person, email: str, now: datetime) -> str:
+    def _let_in(self, connection: Connection, person: Person, email: str, now: datetime, before: str) -> str:
         session, target = new_secret(), str(Target(Place.COURSES))
         prove(self._store, connection, person.id, email, How.LINK, now)
-        signon.begin_visit(connection, session, person.id, None, target, new_secret(), now)
+        signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
         audit.note(connection, "signed in", "by a mailed link", now, person_id=person.id, facts={"target": target})
         return session

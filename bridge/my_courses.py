@@ -15,6 +15,7 @@ from bridge.domain.letters import Reason
 from bridge.domain.news import ended_by, waits_for
 from bridge.domain.offers import Item
 from bridge.domain.targets import Target, target_of
+from bridge.domain.texts import plain
 from bridge.store import learning, progress
 from bridge.store.progress import Learnt
 from bridge.telling import ended_of
@@ -90,7 +91,7 @@ def _course(
     starts: datetime | None,
     now: datetime,
 ) -> MyCourse:
-    name = str(row.name or item)
+    name = plain(row.name, "") or str(item)
     if item in paid:
         if it is not None and it.trouble:
             return MyCourse(item, name, Standing.WAITING, waits_for(it), None, paid[item])

@@ -13,16 +13,19 @@ from bridge.domain.targets import Target, read_target
 from bridge.errors import BadSignature
 from bridge.jws import claims_of, opened
 
-LAUNCH, READ, POKE = "launch+jwt", "read+jwt", "poke+jwt"
+LAUNCH, READ, POKE, SIGN_OUT = "launch+jwt", "read+jwt", "poke+jwt", "sign-out+jwt"
 #: Seconds that a token may live, and that two clocks may differ.
 MOST_LIFE, LEEWAY = 60, 5
 _JTI = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_SID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A customer of the shop who wants to go and learn. ``jti`` may be used once, until ``expires``."""
+    """A customer of the shop who wants to go and learn. ``jti`` may be used once, until ``expires``; ``sid`` is the
+    shop's name for this login of theirs, None from a plugin that does not tell.
+    """
 
     customer_id: int
     email: str
@@ -33,6 +36,7 @@ class Launch:
     target: Target
     jti: str
     expires: datetime
+    sid: str | None
 
 
 class ShopTokens:
@@ -68,6 +72,7 @@ class ShopTokens:
             target,
             claims["jti"],
             datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC),
+            _sid(claims),
         )
 
     def reads(self, token: str) -> int:
@@ -80,6 +85,14 @@ class ShopTokens:
         if not isinstance(order, int) or isinstance(order, bool) or not 0 < order < 2**63:
             raise BadSignature("it names no order")
         return order
+
+    def signed_out(self, token: str) -> tuple[int, str | None]:
+        """The customer who is signed out of the shop, 0 for none, and of which login; None for all of theirs.
+
+        Raises BadSignature.
+        """
+        claims = self._verified(token, SIGN_OUT)
+        return _number(claims, "sub"), _sid(claims)
 
     def _verified(self, token: str, typ: str) -> Mapping[str, Any]:
         header, payload = opened(token, self._secrets, "HS256")
@@ -111,6 +124,14 @@ def _word(claims: Mapping[str, Any], name: str, most: int) -> str:
     if not isinstance(value, str):
         raise BadSignature(f"its {name} is no text")
     return value[:most]
+
+
+def _sid(claims: Mapping[str, Any]) -> str | None:
+    """The shop's name for a login, None when there is none."""
+    value = claims.get("sid")
+    if value is not None and (not isinstance(value, str) or not _SID.fullmatch(value)):
+        raise BadSignature("its sid is none")
+    return value
 
 
 def _number(claims: Mapping[str, Any], name: str) -> int:

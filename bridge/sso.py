@@ -6,6 +6,7 @@ browser gets a session with the bridge, and from there a token of ours for Totar
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,8 @@ log = structlog.get_logger()
 SITE_TOKEN_LIFE = 60
 #: What the audit log calls it when Totara is told who somebody is.
 ONWARD = "signed in to Totara"
+SIGNED_OUT = "signed out"
+_SID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Refusals of a minute that one process writes into the audit log.
 MOST_REFUSALS = 100
 #: These name no page of Totara: it goes on to the one that was wanted there.
@@ -108,11 +111,12 @@ class SignOn:
 
     # --- coming in -------------------------------------------------------------------------------------------------
 
-    def launch(self, token: str, origin: str) -> tuple[str, Launch]:
+    def launch(self, token: str, origin: str, before: str = "") -> tuple[str, Launch]:
         """Let in whoever the shop vouches for: the secret of a new session, and what the shop said.
 
         Only a page of the shop may hand the token over, so that nobody can be signed in as somebody else without
-        noticing. What the customer bought is owed a look at once. Raises BadSignature, after it was written down.
+        noticing. What the customer bought is owed a look at once. ``before`` is the secret that the browser came with:
+        that session ends. Raises BadSignature, after it was written down.
         """
         try:
             launch = self.tokens.launch(token)
@@ -121,9 +125,9 @@ class SignOn:
         except BadSignature as err:
             self.refused(str(err))
             raise
-        return self._let_in(launch), launch
+        return self._let_in(launch, before), launch
 
-    def _let_in(self, launch: Launch) -> str:
+    def _let_in(self, launch: Launch, before: str) -> str:
         secret, now = new_secret(), self._now()
         with self._store.begin() as connection:
             fresh = signon.use_once(self._store, connection, f"launch {launch.jti}", launch.expires)
@@ -137,6 +141,8 @@ class SignOn:
                     str(launch.target),
                     new_secret(),
                     now,
+                    shop_session=launch.sid,
+                    before=before,
                 )
                 facts = {"customer": launch.customer_id, "target": str(launch.target)}
                 audit.note(connection, "signed in", "by the shop", now, person_id=person_id, facts=facts)
@@ -189,7 +195,26 @@ class SignOn:
         """End a visit."""
         with self._store.begin() as connection:
             signon.end_visit(connection, visit.name)
-            audit.note(connection, "signed out", "by the visitor", self._now(), person_id=visit.person_id)
+            audit.note(connection, SIGNED_OUT, "by the visitor", self._now(), person_id=visit.person_id)
+
+    def signed_out_by_shop(self, customer_id: int, shop_session: str | None) -> int:
+        """End the visits that began with a login which the shop has ended, all of the customer's for None; how many."""
+        with self._store.begin() as connection:
+            ended = signon.end_visits_of_customer(connection, customer_id, shop_session)
+            if ended:
+                facts = {"customer": customer_id, "visits": len(ended)}
+                whose = next((one for one in ended if one is not None), None)
+                audit.note(connection, SIGNED_OUT, "by the shop", self._now(), person_id=whose, facts=facts)
+        return len(ended)
+
+    def signed_out_by_totara(self, sid: str) -> None:
+        """End the visit that Totara was told to end by this, if there is one."""
+        if not _SID.fullmatch(sid):
+            return
+        with self._store.begin() as connection:
+            ended = signon.end_visits_by_sid(connection, sid)
+            if ended:
+                audit.note(connection, SIGNED_OUT, "by Totara", self._now(), person_id=ended[0])
 
     def go_to(self, visit: Visit, target: Target) -> None:
         """Where this visit goes next."""
@@ -307,7 +332,7 @@ class SignOn:
             "iat": now,
             "exp": now + SITE_TOKEN_LIFE,
             "jti": secrets.token_hex(16),
-        }
+        } | ({"sid": visit.sid} if visit.sid else {})
         try:
             token = self._keys.sign(claims, "site+jwt")
         except Refused as err:

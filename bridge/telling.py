@@ -14,7 +14,7 @@ from bridge.domain.enrolments import Held, Right, lasting, wanted
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.news import Ended, Fact, facts, next_fact
 from bridge.domain.offers import Item, Kind
-from bridge.domain.texts import one_language
+from bridge.domain.texts import plain
 from bridge.errors import BridgeError
 from bridge.kinds import ORDER, SUBSCRIPTION, SWEEP
 from bridge.mail import Mailer
@@ -139,7 +139,7 @@ class Telling:
             item = fact.item
             sold_as = seats[item].name if item in seats else ""
             there = found.get(item.id) if item.kind is Kind.COURSE else None
-            names[item] = (one_language(there.fullname, language) if there else sold_as) or str(item)
+            names[item] = plain(there.fullname if there else sold_as, language) or str(item)
         return names
 
     def _page(self, item: Item) -> str:

@@ -19,6 +19,7 @@ class WaysIn:
         self.bridge_url = settings.server.public_url
         self.shop_url = config.shop_address or settings.shop.url
         self._shop_sign_in = config.shop_sign_in or f"{self.shop_url}/?academy_bridge=launch"
+        self.shop_sign_out = f"{self.shop_url}/?academy_bridge=sign-out"
         self.by_link = f"{self.bridge_url}/sso/link"
 
     def by_shop(self, target: str) -> str:

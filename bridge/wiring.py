@@ -219,8 +219,8 @@ class Bridge:
     def web(self) -> Flask:
         """The web application."""
         app = Flask("bridge", static_folder=None)
-        # By itself Flask escapes what stands in files called .html, and ours are called .html.j2.
-        app.jinja_env.autoescape = True
+        # By a file's name Flask would escape in .html alone, and not in .html.j2.
+        app.jinja_options = {**app.jinja_options, "autoescape": True}
         configured = [secret.get_secret_value() for secret in self.settings.shop.webhook_secrets]
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))

@@ -87,6 +87,9 @@ class Receiver:
             return 200, json.dumps({"bridge": "0.2", "ok": True}).encode(), "application/json"
         if got.path == "/api/v1/pokes":
             return 202, b"{}", "application/json"
+        if got.path.endswith("/sign-out"):
+            customer = int(got.path.split("/")[-2])
+            return 200, json.dumps({"customer": customer, "ended": 1}).encode(), "application/json"
         if got.path.endswith("/courses"):
             customer = int(got.path.split("/")[-2])
             told = {"customer": customer, "courses": self.courses, "checked_at": "2026-11-24T08:00:00Z"}

@@ -98,13 +98,15 @@ def test_the_plugin_s_plain_tests_pass(php_program: str) -> None:
 
 
 def test_the_plugin_takes_what_pyjwt_signs(php_program: str, key: rsa.RSAPrivateKey) -> None:
-    answers = verify(php_program, key, sign(key), sign(key, target="/", username="jörg@example.com"))
+    answers = verify(php_program, key, sign(key), sign(key, target="/", username="jörg@example.com", sid="a" * 32))
+    assert answers[1]["sid"] == "a" * 32
     assert answers[0] == {
         "userid": 42,
         "username": "anna",
         "nonce": "0" * 32,
         "target": "/course/view.php?id=7",
         "jti": "f" * 32,
+        "sid": "",
         "expires": NOW + 60,
     }
     assert (answers[1]["target"], answers[1]["username"]) == ("/", "jörg@example.com")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gettext
+import hmac
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -18,6 +20,7 @@ import pytest
 
 from bridge.domain.catalogue import sold_by
 from bridge.domain.offers import META, Offer, offer_from_meta, read_item
+from bridge.shop_tokens import ShopTokens
 from tests.wordpress import PHP_FILES, PLUGIN
 
 SECRET = "shared-between-shop-and-bridge_0123456789"
@@ -136,6 +139,18 @@ def test_every_token_lives_a_minute_and_is_one_of_its_kind(php: Php) -> None:
     assert all(one | {"jti": ""} == {
         "iss": "https://shop.test", "aud": "https://bridge.test", "iat": now, "exp": now + 60, "jti": "",
     } for one in made)  # fmt: skip
+
+
+def test_the_name_of_a_login_tells_nothing_of_it_and_is_one_that_the_bridge_takes(php: Php) -> None:
+    tokens = [secrets.token_urlsafe(32) for _ in range(20)]
+    names = php(*(("Sign_Out", "sid", token) for token in tokens))
+    right = [hmac.digest(token.encode(), b"academy-bridge sid", "sha256") for token in tokens]
+    assert names == [base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in right]
+    assert php(("Sign_Out", "sid", "")) == [""]
+    read = ShopTokens([SECRET], "https://shop.test", "https://bridge.test", lambda: datetime.now(UTC))
+    (common,) = php(("Token", "common_claims", "https://shop.test", "https://bridge.test", int(time.time())))
+    (told,) = php(("Token", "sign", "sign-out+jwt", {"sub": "12", "sid": names[0], **common}, SECRET))
+    assert read.signed_out(told) == (12, names[0])
 
 
 # --- grammars ----------------------------------------------------------------------------------------------------

@@ -205,3 +205,12 @@ def test_the_other_answers_are_as_described(world: World) -> None:
     poked = asked(world, "POST", "/pokes", token(world, "poke+jwt", order=7))
     assert fits(poked, "post", "/pokes", 202) == {"order": 7}
     fits(asked(world, "POST", "/pokes", token(world, "read+jwt", sub="7")), "post", "/pokes", 401)
+
+
+def test_the_answers_about_signing_out_are_as_described(world: World) -> None:
+    path = "/customers/{customer}/sign-out"
+    told = asked(world, "POST", "/customers/7/sign-out", token(world, "sign-out+jwt", sub="7", sid="s" * 43))
+    assert fits(told, "post", path, 200) == {"customer": 7, "ended": 0}
+    fits(asked(world, "POST", "/customers/7/sign-out", token(world, "sign-out+jwt", sub="7")), "post", path, 200)
+    fits(asked(world, "POST", "/customers/7/sign-out", token(world, "sign-out+jwt", sub="8")), "post", path, 403)
+    fits(asked(world, "POST", "/customers/7/sign-out", token(world, "read+jwt", sub="7")), "post", path, 401)

@@ -22,7 +22,7 @@ HOME, SECRET = "http://shop.test", "the-secret-that-shop-and-bridge-share-0123"
 
 @pytest.fixture
 def heard() -> list[str]:
-    """The pokes that came, as tokens."""
+    """The pokes and sign-outs that came, as tokens."""
     return []
 
 
@@ -35,6 +35,10 @@ def bridge(heard: list[str]) -> Iterator[str]:
     def poke() -> str:
         heard.append(request.headers["Authorization"].removeprefix("Bearer "))
         return ""
+
+    @app.post("/api/v1/customers/<int:customer>/sign-out")
+    def sign_out(customer: int) -> str:
+        return poke()
 
     with Served(app) as served:
         yield served.url
@@ -102,6 +106,26 @@ def test_staff_are_not_vouched_for_and_without_the_plugin_nobody_is(shop: Shop) 
     answer = browser.get("/?academy_bridge=launch&target=home")
     assert (answer.status_code, "eyJ" in answer.text) == (403, False)
     assert Client(Shop().app).get("/?academy_bridge=launch&target=home").status_code == 503
+
+
+def test_whoever_signs_out_is_told_of_by_the_login_that_the_launch_named(
+    shop: Shop, plugin: Plugin, tokens: ShopTokens, heard: list[str]
+) -> None:
+    nia = shop.add_customer("nia@shop.test")
+    browsers, names = [Client(shop.app), Client(shop.app)], []
+    for browser in browsers:
+        browser.post("/my-account/sign-in", data={"customer": nia})
+        found = re.search(r'name="token" value="([^"]+)"', browser.get("/?academy_bridge=launch&target=home").text)
+        assert found
+        names.append(tokens.launch(found[1]).sid)
+    assert None not in names and names[0] != names[1]
+    assert browsers[1].get("/?academy_bridge=sign-out").location == "/my-account/"
+    assert plugin.tell_ended() == 0, "that link signs nobody out"
+    browsers[1].post("/my-account/sign-out")
+    browsers[1].post("/my-account/sign-out")
+    assert plugin.tell_ended() == 1
+    assert [tokens.signed_out(token) for token in heard] == [(nia, names[1])]
+    assert all(session not in str(names) for session in shop.sessions)
 
 
 def test_start_learning_is_offered_for_what_is_paid_and_has_an_account(shop: Shop) -> None:

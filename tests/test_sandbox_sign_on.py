@@ -155,6 +155,25 @@ def test_somebody_else_is_signed_out_first(site: Site) -> None:
     assert site.hand(browser, token, again="1").location == "/login/index.php", "it was handed over once"
 
 
+def log_out(browser: Client) -> str | None:
+    """Where somebody is led who logs out."""
+    return browser.post("/login/logout.php").location
+
+
+def test_whoever_came_by_the_bridge_and_logs_out_is_sent_on_to_it(site: Site) -> None:
+    browser = site.browser()
+    site.hand(browser, signed(site.claims(site.begin(browser), sid="a" * 32)))
+    site.hand(browser, signed(site.claims(site.begin(browser), sid="b" * 32)))
+    assert browser.get("/login/logout.php").status_code == 200, "it asks first"
+    assert log_out(browser) == f"{site.bridge}/sso/ended?sid={'b' * 32}"
+    assert log_out(browser) == "/login/index.php", "and once"
+    site.hand(browser, signed(site.claims(site.begin(browser))))
+    assert log_out(browser) == "/login/index.php", "a bridge of the version before says nothing of it"
+    site.hand(browser, signed(site.claims(site.begin(browser), sid="c" * 32)))
+    site.totara.sign_on.end_visit = False
+    assert log_out(browser) == "/login/index.php"
+
+
 ATTACKS: Mapping[str, Callable[[Site, dict[str, Any]], str]] = {
     "key": lambda s, c: signed(c, OTHER),
     "signature": lambda s, c: signed(c, OTHER, kid=KEY.kid),
@@ -169,6 +188,7 @@ ATTACKS: Mapping[str, Callable[[Site, dict[str, Any]], str]] = {
     "lifetime": lambda s, c: signed({**c, "exp": c["iat"] + 61}),
     "claims": lambda s, c: signed({**c, "exp": True}),
     "claims ": lambda s, c: signed({**c, "sub": 5}),
+    "claims  ": lambda s, c: signed({**c, "sid": "&x=" + "a" * 29}),
     "nonce": lambda s, c: signed({**c, "nonce": secrets.token_hex(16)}),
     "username": lambda s, c: signed({**c, "username": "admin"}),
     "target": lambda s, c: signed({**c, "target": "//evil.test"}),

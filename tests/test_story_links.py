@@ -136,13 +136,26 @@ def test_where_no_mail_is_sent_the_page_tells_of_the_other_way(make_world: Calla
     assert ask(world).status_code == 403
 
 
+def test_whoever_came_by_a_link_is_asked_for_the_next_one_and_not_for_a_shop_account(
+    world: World, inbox: Inbox, course: int
+) -> None:
+    browser = Client(world.bridge.web())
+    assert "academy_bridge=launch" in str(browser.get("/learn").location)
+    opened(world, mailed(world, inbox), browser)
+    world.clock.advance(hours=2)
+    assert browser.get("/learn").location == f"{world.bridge.settings.server.public_url}/sso/link"
+    assert "academy_bridge=launch&amp;target=resume" in browser.get("/sso/link").text
+    assert opened(world, mailed(world, inbox), browser).location == "/learn"
+
+
 # --- nobody gets in who should not -----------------------------------------------------------------------------------
 
 
 def test_of_fifty_who_open_a_link_at_once_one_gets_in(world: World, inbox: Inbox, course: int) -> None:
     secret = mailed(world, inbox)
+    app = world.bridge.web()
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: opened(world, secret).status_code, range(50)))
+        answers = list(pool.map(lambda _: opened(world, secret, Client(app)).status_code, range(50)))
     assert sorted(answers) == [303, *[403] * 49]
     assert len(world.rows("visits")) == 1
 

@@ -6,8 +6,10 @@ cookie back from the form that the bridge's page sends there, as it would on the
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,12 @@ def signed_in_users(town: Town) -> list[int]:
     return [user for outcome, _, user in town.totara.sign_on.log if outcome == "accepted"]
 
 
+def visits(town: Town) -> int:
+    """How many browsers are signed in at the bridge."""
+    with closing(sqlite3.connect(town.folder / "bridge.sqlite3")) as database:
+        return int(database.execute("SELECT count(*) FROM visits").fetchone()[0])
+
+
 def user(town: Town, address: str) -> int:
     found = town.totara.user_by_email(address)
     assert found is not None
@@ -128,11 +136,10 @@ def test_whoever_signs_out_everywhere_has_to_sign_in_again(town: Town, page: Pag
 
     page.go(f"{town.totara_url}/login/logout.php")
     page.click("#log-out")
-    page.wait("document.title.startsWith('Log in')")
-    page.go(f"{town.url}/learn")
-    page.click("form[action='/sso/sign-out'] button")
-    page.wait("location.pathname === '/sso/sign-out'")
-    page.go(f"{town.shop_url}/my-account/")
+    page.wait("location.pathname === '/sso/ended' && document.querySelector('#shop-sign-out')")
+    assert visits(town) == 0, "whoever logs out of Totara is signed out of the bridge"
+    page.click("#shop-sign-out")
+    page.wait("location.pathname === '/my-account/'")
     page.click("#sign-out")
     page.wait("location.pathname === '/'")
 
@@ -146,6 +153,23 @@ def test_whoever_signs_out_everywhere_has_to_sign_in_again(town: Town, page: Pag
     page.click(f"#customer-{customer}")
     is_in(page, town, "VAL", "Nia Click")
     assert signed_in_users(town) == [user(town, "nia@click.test")] * 2
+
+
+def test_whoever_signs_out_of_the_shop_leaves_nothing_at_the_bridge_for_the_next_person(town: Town, page: Page) -> None:
+    buy(page, town, "VAL", "Nia")
+    page.click("#start-learning")
+    is_in(page, town, "VAL", "Nia Click")
+    assert visits(town) == 1
+    page.go(f"{town.shop_url}/my-account/")
+    page.click("#sign-out")
+    page.wait("location.pathname === '/'")
+    for _ in range(50):
+        if visits(town) == 0:
+            break
+        page.evaluate("new Promise(done => setTimeout(done, 100))")
+    page.go(f"{town.url}/learn")
+    page.wait("document.title.startsWith('My account')")
+    assert page.url.startswith(f"{town.shop_url}/my-account/"), "the shop asks who it is"
 
 
 def test_a_second_person_in_the_same_browser_gets_their_own_account(town: Town, page: Page) -> None:
@@ -170,7 +194,8 @@ def test_whoever_became_staff_meanwhile_is_not_let_in_and_not_told_why(town: Tow
     town.totara.staff.add(user(town, "nia@click.test"))
     page.go(f"{town.totara_url}/login/logout.php")
     page.click("#log-out")
-    page.wait("document.title.startsWith('Log in')")
+    page.wait("location.pathname === '/sso/ended'")
+    page.go(f"{town.totara_url}/login/index.php")
     page.click("a[href='/auth/bridge/start.php']")
     page.wait("document.querySelector('[role=alert]')")
     assert REFUSED in page.text

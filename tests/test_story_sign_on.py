@@ -137,6 +137,17 @@ def test_the_list_of_somebody_who_has_just_bought_waits_for_a_moment_too(world: 
     assert (page.request.path, "There are no courses" in page.text) == ("/learn", False)
 
 
+def test_what_is_shown_on_a_page_is_text_whatever_it_is(world: World, nia: int) -> None:
+    product = world.shop.add_product("On &lt;i&gt; & more", sku=f"totara-course-{world.course('ONE')}", price="9.00")
+    world.look(world.shop.place_order([(product, 1)], customer_id=nia, email=NIA))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    world.settle()
+    page = browser.get("/learn").text
+    assert "On &lt;i&gt; &amp; more" in page
+    assert "<i>" not in page
+
+
 def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia: int) -> None:
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia, target="course:77")), browser)

@@ -46,7 +46,9 @@ def shop(wordpress: WordPress, bridge: Receiver) -> WordPress:
     ids = wordpress.inside(
         "global $wpdb;"
         "$wpdb->query( \"DELETE FROM $wpdb->options WHERE option_name LIKE '%transient%academy_bridge%'\" );"
-        "wp_unschedule_hook( 'academy_bridge_poke' ); delete_metadata( 'user', 0, '_wc_email_verified', '', true );"
+        "wp_unschedule_hook( 'academy_bridge_poke' ); wp_unschedule_hook( 'academy_bridge_sign_out' );"
+        "foreach ( array( 'session_tokens', '_wc_email_verified' ) as $key ) {"
+        " delete_metadata( 'user', 0, $key, '', true ); }"
         "echo wp_json_encode( array_column( get_users(), 'ID', 'user_login' ) );"
     )
     wordpress.users = {login: int(number) for login, number in ids.items()}
@@ -112,7 +114,7 @@ def test_from_the_order_into_the_learning_site_with_one_click(
 
     assert page.url == f"{bridge.address}/sso/launch"
     (claims,) = bridge.claims("launch", shop.home, SECRET)
-    assert {name: claims[name] for name in claims.keys() - {"iss", "aud", "iat", "exp", "jti"}} == {
+    assert {name: claims[name] for name in claims.keys() - {"iss", "aud", "iat", "exp", "jti", "sid"}} == {
         "sub": str(shop.users["anna"]),
         "email": "Anna@shop.test",
         "email_verified": False,
@@ -440,6 +442,123 @@ def test_cron_tells_what_could_not_be_told(shop: WordPress, bridge: Receiver) ->
     bridge.feels("well")
     shop.inside("do_action( 'academy_bridge_poke', 12 );")
     assert [one["order"] for one in bridge.claims("poke", shop.home, SECRET)] == [12]
+
+
+# --- signing out -------------------------------------------------------------------------------------------------
+
+
+def told(shop: WordPress, bridge: Receiver) -> list[tuple[int, str | None]]:
+    """Whom the bridge was told to sign out, and of which login; None for all."""
+    told_of = bridge.claims("sign-out", shop.home, SECRET)
+    paths = [one.path for one in bridge.got if one.path.endswith("/sign-out")]
+    assert paths == [f"/api/v1/customers/{one['sub']}/sign-out" for one in told_of]
+    bridge.feels(bridge.mood)
+    return [(int(one["sub"]), one.get("sid")) for one in told_of]
+
+
+def launched(shop: WordPress, bridge: Receiver, session: requests.Session) -> str:
+    """The name of a login in the token that signs in at the bridge."""
+    page = session.get(f"{shop.home}/?academy_bridge=launch&target=home", timeout=60)
+    requests.post(f"{bridge.address}/sso/launch", {"token": TOKEN.findall(page.text)[0]}, timeout=10)
+    (claims,) = bridge.claims("launch", shop.home, SECRET)
+    bridge.feels(bridge.mood)
+    return str(claims["sid"])
+
+
+def sign_out(shop: WordPress, session: requests.Session) -> None:
+    """By WordPress' own page, which asks first."""
+    page = session.get(f"{shop.home}/wp-login.php?action=logout", timeout=60).text
+    (link,) = re.findall(r'href="([^"]*action=logout[^"]*_wpnonce=[^"]*)"', page)
+    answer = session.get(link.replace("&#038;", "&").replace("&amp;", "&"), timeout=60)
+    assert "You are now logged out" in answer.text
+
+
+def test_the_bridge_is_told_which_login_has_ended(shop: WordPress, bridge: Receiver) -> None:
+    boris = shop.users["boris"]
+    with signed_in(shop, "boris") as one, signed_in(shop, "boris") as two:
+        sid, other = launched(shop, bridge, one), launched(shop, bridge, two)
+        assert re.fullmatch("[A-Za-z0-9_-]{43}", sid) and sid != other
+        assert launched(shop, bridge, one) == sid, "the same for as long as the login lasts"
+        cookies = " ".join(str(cookie.value) for cookie in one.cookies)
+        stored = json.dumps(
+            shop.inside("echo wp_json_encode( get_user_meta( $argv[1], 'session_tokens' ) );", str(boris))
+        )
+        assert sid not in cookies + stored
+        sign_out(shop, one)
+        assert told(shop, bridge) == [(boris, sid)]
+        sign_out(shop, two)
+        assert told(shop, bridge) == [(boris, None)], "no login of theirs is left, so no visit either"
+
+
+@pytest.mark.parametrize(
+    ("happens", "ends"),
+    [
+        ("reset_password( get_userdata( $user ), 'Another-1!' );", True),
+        ("wp_update_user( array( 'ID' => $user, 'user_pass' => 'Another-1!' ) );", True),
+        ("do_action( 'password_reset', get_userdata( $user ), 'x' ); wp_set_password( 'Another-1!', $user );", True),
+        ("WP_Session_Tokens::get_instance( $user )->destroy_all();", True),
+        ("wp_update_user( array( 'ID' => $user, 'first_name' => 'Bo' ) );", False),
+        ("do_action( 'profile_update', $user );", False),
+        ("update_user_meta( $user, 'x', 1 ); delete_user_meta( $user, 'x' );", False),
+        ("do_action( 'wp_logout', 0 );", False),
+    ],
+)
+def test_a_new_password_and_to_log_out_everywhere_end_all_visits(
+    shop: WordPress, bridge: Receiver, happens: str, ends: bool
+) -> None:
+    boris = shop.users["boris"]
+    with signed_in(shop, "boris"):
+        try:
+            shop.inside(f"$user = (int) $argv[1]; {happens}", str(boris))
+            assert told(shop, bridge) == ([(boris, None)] if ends else [])
+        finally:
+            shop.inside("wp_set_password( $argv[2], (int) $argv[1] );", str(boris), PASSWORD)
+
+
+@pytest.mark.parametrize("mood", ["hangs", "refuses"])
+def test_whoever_signs_out_does_not_wait_for_a_bridge_that_does_not_answer(
+    shop: WordPress, bridge: Receiver, mood: str
+) -> None:
+    """With an order to tell of in the same request, too. WP-Cron tells it later."""
+    bridge.feels(mood)
+    took = []
+    for _ in range(3):
+        shop.inside("delete_transient( 'academy_bridge_poke_rests' );")
+        with signed_in(shop, "boris") as session, signed_in(shop, "boris"):
+            bridge.feels(mood)
+            assert "left" in session.get(f"{shop.home}/?shop=leave&order=12", timeout=60).text
+        took.append(float(shop.inside("echo wp_json_encode( (float) get_option( 'shop_took' ) );")))
+        shop.inside("wp_unschedule_hook( 'academy_bridge_poke' );")
+    assert min(took) < 0.05, took
+    left = shop.inside(
+        "$left = array();"
+        "foreach ( _get_cron_array() as $at ) {"
+        " $left = array_merge( $left, array_column( $at['academy_bridge_sign_out'] ?? array(), 'args' ) ); }"
+        "echo wp_json_encode( $left );"
+    )
+    assert [args[0] for args in left] == [shop.users["boris"]] * 3
+    bridge.released.set()
+    bridge.feels("well")
+    shop.inside("do_action_ref_array( 'academy_bridge_sign_out', json_decode( $argv[1] ) );", json.dumps(left[0]))
+    assert told(shop, bridge) == [(shop.users["boris"], left[0][1])]
+    assert left[0][1]
+
+
+def test_without_settings_the_bridge_is_told_nothing(shop: WordPress, bridge: Receiver) -> None:
+    shop.option("academy_bridge", {})
+    shop.inside("do_action( 'wp_logout', (int) $argv[1] );", str(shop.users["boris"]))
+    assert not bridge.got
+
+
+def test_the_bridges_link_leads_to_where_the_shop_asks_and_signs_nobody_out(shop: WordPress, bridge: Receiver) -> None:
+    there = f"{shop.home}/?academy_bridge=sign-out"
+    with signed_in(shop, "boris") as session:
+        page = session.get(there, timeout=60)
+        assert page.url == f"{shop.home}/wp-login.php?action=logout"
+        assert "Do you really want to" in page.text
+        assert session.get(f"{shop.home}/?academy_bridge=launch&target=home", timeout=60).status_code == 200
+    assert get(shop, "", "/?academy_bridge=sign-out", allow_redirects=False).headers["Location"] == f"{shop.home}/"
+    assert not bridge.got
 
 
 # --- what a product gives, and for whom --------------------------------------------------------------------------

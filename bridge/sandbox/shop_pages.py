@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 from functools import partial
+from http import HTTPStatus
 
 import nh3
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
@@ -60,6 +61,8 @@ def front(shop: Shop) -> str | AnyResponse:
     """What is for sale: published and with a price. Its address is the plugin's too, when a parameter says so."""
     if request.args.get("academy_bridge") == "launch":
         return launch(shop)
+    if request.args.get("academy_bridge") == "sign-out":
+        return redirect(url_for("pages.account"), HTTPStatus.SEE_OTHER)
     return render_template("shop_front.html", products=_for_sale(shop))
 
 

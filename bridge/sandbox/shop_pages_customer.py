@@ -51,7 +51,10 @@ def sign_in(shop: Shop) -> AnyResponse:
 
 def sign_out(shop: Shop) -> AnyResponse:
     """Sign out."""
-    shop.sessions.pop(request.cookies.get(COOKIE, ""), None)
+    session = request.cookies.get(COOKIE, "")
+    customer = shop.sessions.pop(session, None)
+    if customer is not None and shop.plugin is not None:
+        shop.plugin.signed_out(customer, session)
     answer = redirect(url_for("pages.front"), HTTPStatus.SEE_OTHER)
     answer.delete_cookie(COOKIE)
     return answer
@@ -79,7 +82,7 @@ def launch(shop: Shop) -> AnyResponse:
         return _strict(redirect(url_for("pages.account", target=target), HTTPStatus.SEE_OTHER))
     if customer["role"] != "customer":
         return _strict(make_response("Staff sign in to the learning site themselves.", HTTPStatus.FORBIDDEN))
-    nonce, token = secrets.token_urlsafe(18), shop.plugin.launch_token(customer, target)
+    nonce, token = secrets.token_urlsafe(18), shop.plugin.launch_token(customer, target, request.cookies[COOKIE])
     action = f"{shop.plugin.bridge_url}/sso/launch"
     page = make_response(render_template("shop_launch.html", action=action, token=token, nonce=nonce))
     script = f"default-src 'none'; script-src 'nonce-{nonce}'"

@@ -49,13 +49,15 @@ class NotLetIn(Exception):
 @dataclass
 class Session:
     """One browser's session. ``nonces`` are the sign-ons it began: until when each is good, and the page that was
-    wanted; ``wanted`` is the page to come to after signing in, and ``message`` what the login page says once.
+    wanted; ``wanted`` is the page to come to after signing in, ``message`` what the login page says once, and ``sid``
+    what ends the visit to the bridge.
     """
 
     user_id: int = 0
     nonces: dict[str, tuple[int, str]] = field(default_factory=dict)
     wanted: str = ""
     message: str = ""
+    sid: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Claims:
     nonce: str
     target: str
     jti: str
+    sid: str
 
 
 class SignOn:
@@ -83,6 +86,7 @@ class SignOn:
         self.site_url = ""
         self.tenant = ""
         self.auth_methods = ("bridge", "manual")
+        self.end_visit = True
         self.log: list[tuple[str, str, int]] = []
 
     def connect(self, bridge_url: str, site_url: str, tenant: str = "") -> None:
@@ -124,8 +128,8 @@ class SignOn:
         )
         return f"{self.bridge_url}/sso/totara?nonce={nonce}"
 
-    def accept(self, token: str, name: str, session: Session) -> tuple[User, str, str]:
-        """Whom a token signs in, where to, and the token's id. Raises NotLetIn, written down.
+    def accept(self, token: str, name: str, session: Session) -> tuple[User, str, Claims]:
+        """Whom a token signs in, where to, and what it says. Raises NotLetIn, written down.
 
         1. The token: the bridge's signature, for this site, now.
         2. It was made for this browser, and comes for the first time; it is used up from here on.
@@ -142,7 +146,12 @@ class SignOn:
                     raise NotLetIn("replay", claims.user_id)
             self._used[claims.jti] = ""
             user = self._admitted(claims)
-        return user, (wanted if claims.target == NOWHERE else claims.target), claims.jti
+        return user, (wanted if claims.target == NOWHERE else claims.target), claims
+
+    def ends_visit_at(self, session: Session) -> str:
+        """The bridge's address that ends the visit by which a session began; "" if it is not to be gone to."""
+        goes = self.end_visit and self.bridge_url and session.sid
+        return f"{self.bridge_url}/sso/ended?sid={session.sid}" if goes else ""
 
     def hand_over(self, jti: str, name: str) -> None:
         """A token that was accepted may come once more, from this session: the one before was somebody else's."""
@@ -240,9 +249,11 @@ def _claims(said: Mapping[str, Any]) -> Claims:
     sub, username, nonce, jti = (_text(said, name) for name in ("sub", "username", "nonce", "jti"))
     if not (_ID.fullmatch(sub) and username.isprintable() and _HEX.fullmatch(nonce) and _HEX.fullmatch(jti)):
         raise NotLetIn("claims")
+    if "sid" in said and not _HEX.fullmatch(_text(said, "sid")):
+        raise NotLetIn("claims")
     if (target := local_path(_text(said, "target"))) is None:
         raise NotLetIn("target", int(sub))
-    return Claims(int(sub), username, nonce, target, jti)
+    return Claims(int(sub), username, nonce, target, jti, said.get("sid", ""))
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:

@@ -76,15 +76,16 @@ class Visitors:
             # The browser may have kept its cookie back, as the form came from another site. It has one more chance.
             return self._post_again(token)
         try:
-            user, target, jti = self._sign_on.accept(token, name, session)
+            user, target, claims = self._sign_on.accept(token, name, session)
         except NotLetIn as refused:
             return self._refuse(name, session, refused)
         if session.user_id not in (0, user.id):
             fresh = self._sign_on.renew(name, Session())
-            self._sign_on.hand_over(jti, fresh)
+            self._sign_on.hand_over(claims.jti, fresh)
             return self._with(self._post_again(token), fresh)
         self._sign_on.log.append(("accepted", "", user.id))
         answer = redirect(target, HTTPStatus.SEE_OTHER)
+        session.sid = claims.sid
         if session.user_id != user.id:
             session.user_id, session.wanted = user.id, ""
             name = self._sign_on.renew(name, session)
@@ -114,11 +115,14 @@ class Visitors:
         return make_response(page)
 
     def logout(self) -> AnyResponse:
-        """Asks first, since a link of another site could lead here; then the session is ended."""
+        """Asks first, since a link of another site could lead here; then the session is ended, and whoever came by the
+        bridge is sent on to it.
+        """
         if request.method == "GET":
             return make_response(render_template("totara_logout.html"))
-        self._sign_on.sessions.pop(self._session()[0], None)
-        answer = redirect("/login/index.php", HTTPStatus.SEE_OTHER)
+        name, session = self._session()
+        self._sign_on.sessions.pop(name, None)
+        answer = redirect(self._sign_on.ends_visit_at(session) or "/login/index.php", HTTPStatus.SEE_OTHER)
         answer.delete_cookie(COOKIE)
         return answer
 

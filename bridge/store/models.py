@@ -367,8 +367,12 @@ visits = _table(
     Column("form", String(64), nullable=False),  # what its own forms bring along
     Column("began", Moment, nullable=False),
     Column("seen", Moment, nullable=False),
+    Column("shop_session", String(64)),  # the shop's name for the login it began with
+    Column("sid", String(32)),  # the name by which Totara may end it
 )
 Index("ix_visits_person_id", visits.c.person_id)
+Index("ix_visits_customer_id", visits.c.customer_id)
+Index("ix_visits_sid", visits.c.sid)
 
 # Addresses to which somebody asked for a link: as they were typed, until the letter is written or nobody waits for it.
 link_requests = _table(

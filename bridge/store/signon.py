@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from bridge.store.db import Store
 from bridge.store.models import link_requests, links, signing_keys, used, visits
@@ -46,7 +46,8 @@ class Visit:
     """A browser's session with the bridge. ``customer_id`` is None for whoever came by a mailed link, ``person_id`` for
     a customer of whom the ledger knew nothing when they came.
 
-    ``target`` is where it goes, as a word; ``form`` is the word that its own forms have to bring along.
+    ``target`` is where it goes, as a word; ``form`` is the word that its own forms have to bring along; ``sid`` is what
+    Totara is told to end it by, None for one from before that was.
     """
 
     name: str
@@ -56,6 +57,10 @@ class Visit:
     form: str
     began: datetime
     seen: datetime
+    sid: str | None
+
+
+_VISIT = tuple(visits.c[field.name] for field in fields(Visit))
 
 
 def begin_visit(
@@ -66,24 +71,38 @@ def begin_visit(
     target: str,
     form: str,
     now: datetime,
+    *,
+    shop_session: str | None = None,
+    before: str = "",
 ) -> None:
-    """A new session, under a secret of its own: one from before the sign-in is never gone on with."""
+    """A new session, under a secret of its own: one from before the sign-in is never gone on with.
+
+    ``before`` is the secret that the browser had until now: that session ends. ``shop_session`` is the shop's name for
+    the login that it begins with, if there is one.
+    """
     row = {"person_id": person_id, "customer_id": customer_id, "target": target, "form": form}
+    row |= {"shop_session": shop_session, "sid": _sid(connection, person_id, customer_id, shop_session, before)}
+    _end(connection, visits.c.name == digest(before))
     connection.execute(insert(visits).values(name=digest(secret), began=now, seen=now, **row))
+
+
+def _sid(
+    connection: Connection, person_id: int | None, customer_id: int | None, shop_session: str | None, before: str
+) -> str:
+    """By what Totara may end a new session: by the same as an earlier one of theirs in the same browser, since that is
+    what its session there was told.
+    """
+    same_browser = visits.c.name == digest(before)
+    if shop_session is not None:
+        same_browser |= visits.c.shop_session == shop_session
+    theirs = visits.c.person_id == person_id if customer_id is None else visits.c.customer_id == customer_id
+    query = select(visits.c.sid).where(same_browser, theirs, visits.c.sid.is_not(None))
+    return connection.execute(query.order_by(visits.c.began.desc()).limit(1)).scalar() or secrets.token_hex(16)
 
 
 def find_visit(connection: Connection, secret: str, *, seen_after: datetime, began_after: datetime) -> Visit | None:
     """The session of this secret, unless it rested for too long or began too long ago."""
-    columns = (
-        visits.c.name,
-        visits.c.person_id,
-        visits.c.customer_id,
-        visits.c.target,
-        visits.c.form,
-        visits.c.began,
-        visits.c.seen,
-    )
-    query = select(*columns).where(
+    query = select(*_VISIT).where(
         visits.c.name == digest(secret), visits.c.seen > seen_after, visits.c.began > began_after
     )
     row = connection.execute(query).first()
@@ -97,7 +116,23 @@ def set_visit(connection: Connection, name: str, **values: Any) -> None:
 
 def end_visit(connection: Connection, name: str) -> None:
     """Nobody is signed in by it any more."""
-    connection.execute(delete(visits).where(visits.c.name == name))
+    _end(connection, visits.c.name == name)
+
+
+def end_visits_of_customer(connection: Connection, customer_id: int, shop_session: str | None) -> list[int | None]:
+    """End the sessions of a customer that began with one login of theirs, or all for None; whose they were."""
+    theirs = visits.c.customer_id == customer_id
+    return _end(connection, theirs if shop_session is None else theirs & (visits.c.shop_session == shop_session))
+
+
+def end_visits_by_sid(connection: Connection, sid: str) -> list[int | None]:
+    """End the sessions that Totara knows by this; whose they were."""
+    return _end(connection, visits.c.sid == sid)
+
+
+def _end(connection: Connection, which: ColumnElement[bool]) -> list[int | None]:
+    """End sessions; the person of each that there was."""
+    return list(connection.execute(delete(visits).where(which).returning(visits.c.person_id)).scalars())
 
 
 def tidy(connection: Connection, now: datetime, *, seen_before: datetime, began_before: datetime) -> None:

@@ -169,12 +169,16 @@ def drop_member(connection: Connection, team_id: int, person_id: int) -> bool:
 
 
 def hand_over(connection: Connection, team_id: int, owner: int, heir: int) -> bool:
-    """Make a member the owner, and the owner a manager; whether both were what they have to be for that."""
-    mine = team_members.c.team_id == team_id
-    stands_down = update(team_members).where(mine, team_members.c.person_id == owner)
-    was = connection.execute(stands_down.where(team_members.c.role == TeamRole.OWNER).values(role=TeamRole.MANAGER))
-    rises = update(team_members).where(mine, team_members.c.person_id == heir, team_members.c.accepted_at.is_not(None))
-    return was.rowcount == 1 and connection.execute(rises.values(role=TeamRole.OWNER)).rowcount == 1
+    """Make a member who has accepted the owner, and the owner a manager; else nothing is changed."""
+    if owner == heir or role_in(connection, team_id, heir) is None:
+        return False
+    mine = (team_members.c.team_id == team_id, team_members.c.person_id == owner)
+    down = update(team_members).where(*mine, team_members.c.role == TeamRole.OWNER).values(role=TeamRole.MANAGER)
+    if connection.execute(down).rowcount != 1:
+        return False
+    up = update(team_members).where(team_members.c.team_id == team_id, team_members.c.person_id == heir)
+    connection.execute(up.values(role=TeamRole.OWNER))
+    return True
 
 
 # --- pools -----------------------------------------------------------------------------------------------------------

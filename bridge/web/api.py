@@ -61,6 +61,13 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
         return _answer({"customer": customer, "courses": found, "checked_at": _moment(datetime.now(UTC))})
 
+    @blueprint.post("/customers/<int:customer>/sign-out")
+    def sign_out(customer: int) -> Response:
+        named, shop_session = sign_on.tokens.signed_out(token())
+        if named != customer or not 0 < customer < 2**63:
+            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+        return _answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
+
     @blueprint.post("/pokes")
     def poke() -> Response:
         order = sign_on.tokens.poked(token())

@@ -17,9 +17,11 @@ from bridge.web.words import LANGUAGES, Words, words_for
 R = TypeVar("R", bound=AnyResponse)
 
 #: The cookie of a visit. With TLS its name makes browsers insist on this host, on TLS and on the whole site.
-VISIT, RESUME = "bridge-visit", "bridge-resume"
+VISIT, RESUME, WAY = "bridge-visit", "bridge-resume", "bridge-way"
 #: Seconds for which a browser remembers what it came for, while its user signs in to the shop.
 REMEMBERED = 600
+#: Seconds for which it remembers by which way somebody signed in.
+WAY_REMEMBERED = 180 * 86_400
 #: What may be come back to after signing in to the shop.
 _RESUMABLE = ("/sso/totara?", "/oidc/authorize?", "/learn", "/team/")
 
@@ -36,16 +38,21 @@ class Browser:
 
     def visit(self) -> Visit | None:
         """Who is signed in, if anybody."""
+        return self._sign_on.visit(secret) if (secret := self.secret()) else None
+
+    def secret(self) -> str:
+        """What the browser's cookie says, "" for nothing. With what another site's page posts, browsers send none."""
         secret = request.cookies.get(self._name(VISIT), "")
-        return self._sign_on.visit(secret) if 0 < len(secret) < 100 else None
+        return secret if len(secret) < 100 else ""
 
     def _set(self, answer: AnyResponse, name: str, value: str, max_age: int | None) -> None:
         how: dict[str, Any] = {"secure": self._secure, "httponly": True, "samesite": "Lax", "path": "/"}
         answer.set_cookie(self._name(name), value, max_age=max_age, **how)
 
-    def signed_in(self, answer: AnyResponse, secret: str) -> AnyResponse:
-        """The answer, with a new visit."""
+    def signed_in(self, answer: AnyResponse, secret: str, *, by_link: bool = False) -> AnyResponse:
+        """The answer, with a new visit. By which way it came is remembered, for the next time."""
         self._set(answer, VISIT, secret, None)
+        self._set(answer, WAY, "link" if by_link else "", WAY_REMEMBERED if by_link else 0)
         return answer
 
     def signed_out(self, answer: AnyResponse) -> AnyResponse:
@@ -53,9 +60,12 @@ class Browser:
         self._set(answer, VISIT, "", 0)
         return answer
 
-    def to_shop(self) -> AnyResponse:
-        """To the shop's own sign-in, and back here to what was asked for."""
-        answer = redirect(self._sign_on.ways.by_shop("resume"), HTTPStatus.SEE_OTHER)
+    def to_sign_in(self) -> AnyResponse:
+        """To the shop's own sign-in, and back here to what was asked for; whoever came by a mailed link the last time
+        is sent to where one asks for them.
+        """
+        ways, by_link = self._sign_on.ways, request.cookies.get(self._name(WAY)) == "link"
+        answer = redirect(ways.by_link if by_link else ways.by_shop("resume"), HTTPStatus.SEE_OTHER)
         came_for = request.full_path if request.query_string else request.path
         if came_for.startswith(_RESUMABLE) and len(came_for) < 3000:
             self._set(answer, RESUME, came_for, REMEMBERED)

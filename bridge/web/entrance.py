@@ -59,7 +59,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     def launch() -> Response:
         """From the shop, with its token. What went wrong is told to nobody but the audit log."""
         try:
-            secret, came = sign_on.launch(request.form.get("token", ""), request.headers.get("Origin", ""))
+            token, origin = request.form.get("token", ""), request.headers.get("Origin", "")
+            secret, came = sign_on.launch(token, origin, browser.secret())
         except BadSignature:
             return refused()
         answer = strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
@@ -70,7 +71,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         """On to where the visitor wants to, once that is there; until then the truth about it."""
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         if visit.target == Place.RESUME and (came_for := browser.came_for()):
             return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
         patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
@@ -96,7 +97,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             return refused()
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         try:
             token = sign_on.site_token(visit, nonce)
         except Refused:
@@ -116,7 +117,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         """The visitor's courses."""
         visit = browser.visit()
         if visit is None:
-            return browser.to_shop()
+            return browser.to_sign_in()
         # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
         courses = sign_on.courses(visit)
         return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form, site=sign_on.site_url)
@@ -141,7 +142,19 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
         if visit is None:
             return refused()
         sign_on.leave(visit)
-        return browser.signed_out(browser.page("signed_out", site=sign_on.site_url))
+        return browser.signed_out(signed_out(sign_on.site_url))
+
+    @blueprint.get("/sso/ended")
+    def ended() -> Response:
+        """From Totara, whose session has ended, with what it was told to end the visit here by.
+
+        The answer is the same whatever that is, and leads nowhere but to the shop.
+        """
+        sign_on.signed_out_by_totara(request.args.get("sid", ""))
+        return signed_out()
+
+    def signed_out(site: str = "") -> Response:
+        return browser.page("signed_out", site=site, shop_sign_out=sign_on.ways.shop_sign_out)
 
     def _by_our_form() -> Visit | None:
         """Who is signed in, if the form is one that we gave to them."""

@@ -25,7 +25,8 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
 
     def page(name: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
         """A page whose form tells where it is from: by the pages' own policy browsers would hide that from us too."""
-        answer = browser.page(name, status, account=sign_on.ways.by_shop("courses"), site=sign_on.site_url, **values)
+        account = sign_on.ways.by_shop("resume" if browser.came_for() else "courses")
+        answer = browser.page(name, status, account=account, site=sign_on.site_url, **values)
         answer.headers["Referrer-Policy"] = "same-origin"
         return answer
 
@@ -71,11 +72,11 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
             return browser.page("refused", HTTPStatus.FORBIDDEN)
         given = request.form.get("link", "").strip()
         try:
-            secret = links.open(urlsplit(given).fragment or given)
+            secret = links.open(urlsplit(given).fragment or given, browser.secret())
         except (BadSignature, ValueError):
             sign_on.refused("a mailed link that can't be opened, or not any more")
             return page("link_over", HTTPStatus.FORBIDDEN)
         onward = browser.came_for() or url_for("entrance.go")
-        return strict(browser.resumed(browser.signed_in(redirect(onward, HTTPStatus.SEE_OTHER), secret)))
+        return strict(browser.resumed(browser.signed_in(redirect(onward, HTTPStatus.SEE_OTHER), secret, by_link=True)))
 
     return blueprint

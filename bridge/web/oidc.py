@@ -64,7 +64,7 @@ def oidc(provider: Provider) -> Blueprint:
         asked = provider.asked(query)
         visit = browser.visit()
         if visit is None:
-            return asked.or_page("login_required", browser.to_shop())
+            return asked.or_page("login_required", browser.to_sign_in())
         person = provider.person(visit)
         if person is None or person.totara_id is None:
             return asked.or_page("interaction_required", _onward(url_for("entrance.go")))

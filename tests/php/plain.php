@@ -12,7 +12,7 @@ set_error_handler(
 );
 define( 'ABSPATH', __DIR__ . '/' );
 
-foreach ( array( 'token', 'target', 'offer', 'settings', 'courses' ) as $part ) {
+foreach ( array( 'token', 'target', 'offer', 'settings', 'courses', 'sign-out' ) as $part ) {
 	require getenv( 'PLUGIN' ) . '/includes/class-' . $part . '.php';
 }
 

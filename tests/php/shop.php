@@ -108,6 +108,16 @@ if ( ! class_exists( 'WooCommerce' ) && ! function_exists( 'wc_get_order' ) ) :
 
 endif;
 
+/** Measure what the shutdown costs. */
+function shop_measures() {
+	add_action( 'shutdown', function () {
+		$GLOBALS['shop_began'] = microtime( true );
+	}, 999 );
+	add_action( 'shutdown', function () {
+		update_option( 'shop_took', microtime( true ) - $GLOBALS['shop_began'], false );
+	}, 1001 );
+}
+
 /** Show a page of the shop, as WooCommerce's templates call the hooks; and say whether there was one to show. */
 function shop_page() {
 	$order = absint( $_GET['order'] ?? 0 );
@@ -142,13 +152,16 @@ function shop_page() {
 			}
 			// A checkout: the status changes, and the answer is on its way. What the shutdown costs is measured.
 			do_action( 'woocommerce_order_status_changed', $order, 'pending', 'processing', wc_get_order( $order ) );
-			add_action( 'shutdown', function () {
-				$GLOBALS['shop_began'] = microtime( true );
-			}, 999 );
-			add_action( 'shutdown', function () {
-				update_option( 'shop_took', microtime( true ) - $GLOBALS['shop_began'], false );
-			}, 1001 );
+			shop_measures();
 			echo '<p>paid</p>';
+			return true;
+		case 'leave':
+			wp_logout();
+			if ( $order ) {
+				do_action( 'woocommerce_order_status_changed', $order, 'pending', 'processing', wc_get_order( $order ) );
+			}
+			shop_measures();
+			echo '<p>left</p>';
 			return true;
 	}
 	return false;

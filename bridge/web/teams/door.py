@@ -51,7 +51,7 @@ class Door:
         if visit is None:
             if request.method != "GET":
                 raise Stopped(self.browser.page("refused", HTTPStatus.FORBIDDEN))
-            raise Stopped(self.browser.to_shop())
+            raise Stopped(self.browser.to_sign_in())
         if request.method != "GET" and not self._sign_on.is_form_of(visit, request.form.get("form", "")):
             self._sign_on.refused("a form that was not given to this visitor", person=visit.person_id)
             raise Stopped(self.browser.page("refused", HTTPStatus.FORBIDDEN))

@@ -2,7 +2,7 @@
 /**
  * Plugin Name:       Academy Bridge
  * Description:       The shop's half of the bridge between WooCommerce and a Totara site: one click from the order into the course, the customer's courses in their account, and what a product gives.
- * Version:           0.1.0
+ * Version:           0.2.0
  * Requires at least: 6.1
  * Requires PHP:      7.4
  * WC requires at least: 8.0
@@ -19,10 +19,10 @@ namespace Academy_Bridge;
 
 defined( 'ABSPATH' ) || exit;
 
-const VERSION     = '0.1.0';
+const VERSION     = '0.2.0';
 const PLUGIN_FILE = __FILE__;
 
-foreach ( array( 'token', 'target', 'offer', 'settings', 'bridge', 'launch', 'product', 'places', 'courses', 'poke', 'choice', 'product-box', 'settings-page' ) as $academy_bridge_part ) {
+foreach ( array( 'token', 'target', 'offer', 'settings', 'bridge', 'launch', 'product', 'places', 'courses', 'telling', 'sign-out', 'poke', 'choice', 'product-box', 'settings-page' ) as $academy_bridge_part ) {
 	require_once __DIR__ . '/includes/class-' . $academy_bridge_part . '.php';
 }
 
@@ -51,6 +51,7 @@ function start(): void {
 	Places::register();
 	Settings_Page::register();
 	Courses::register();
+	Sign_Out::register();
 	Poke::register();
 	Choice::register();
 	Product_Box::register();

@@ -10,6 +10,7 @@ defined( 'WP_UNINSTALL_PLUGIN' ) || exit;
 delete_option( 'academy_bridge' );
 delete_option( 'academy_bridge_flushed' );
 wp_unschedule_hook( 'academy_bridge_poke' );
+wp_unschedule_hook( 'academy_bridge_sign_out' );
 
 global $wpdb;
 // phpcs:ignore WordPress.DB.DirectDatabaseQuery -- Transients have no other way to be found by the beginning of their name.

@@ -45,6 +45,16 @@ class auth_plugin_bridge extends auth_plugin_base {
     }
 
     /**
+     * Whoever came by the bridge and logs out is sent on to it, once the session here is over: theirs there ends too.
+     *
+     * Totara calls this at its page for logging out only, before the session is dropped.
+     */
+    public function logoutpage_hook() {
+        global $redirect;
+        $redirect = \auth_bridge\sign_on::ends_visit_at() ?? $redirect;
+    }
+
+    /**
      * The link on the login page. The page that was wanted stays where Totara keeps it, in the session.
      */
     public function loginpage_idp_list($wantsurl) {

@@ -48,4 +48,7 @@ if ($ADMIN->fulltree) {
 
     $settings->add(new admin_setting_configcheckbox(
         'auth_bridge/loginbutton', $text('loginbutton'), $text('loginbutton_desc'), 1));
+
+    $settings->add(new admin_setting_configcheckbox(
+        'auth_bridge/endvisit', $text('endvisit'), $text('endvisit_desc'), 1));
 }

@@ -8,7 +8,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $plugin->component = 'auth_bridge';
-$plugin->version   = 2026112401;
+$plugin->version   = 2026112402;
 $plugin->requires  = 2022110800; // Totara 17.
-$plugin->release   = '1.1';
+$plugin->release   = '1.2';
 $plugin->maturity  = MATURITY_STABLE;

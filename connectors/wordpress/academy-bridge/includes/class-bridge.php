@@ -21,7 +21,7 @@ final class Bridge {
 	/**
 	 * A token for this bridge from this shop.
 	 *
-	 * @param string              $type   "launch", "read" or "poke".
+	 * @param string              $type   "launch", "read", "poke" or "sign-out".
 	 * @param array<string,mixed> $claims What it says beside what every token says.
 	 */
 	public static function token( string $type, array $claims ): string {

@@ -137,6 +137,7 @@ final class Launch {
 	 * @return array<string,mixed>
 	 */
 	public static function claims( WP_User $user, string $target ): array {
+		$sid = Sign_Out::sid( wp_get_session_token() );
 		return array(
 			'sub'            => (string) $user->ID,
 			'email'          => $user->user_email,
@@ -145,7 +146,7 @@ final class Launch {
 			'family_name'    => self::name( $user, 'last_name' ),
 			'locale'         => get_user_locale( $user ),
 			'target'         => $target,
-		);
+		) + ( '' === $sid ? array() : array( 'sid' => $sid ) );
 	}
 
 	/**
@@ -187,7 +188,7 @@ final class Launch {
 	 *
 	 * @param string $name Its name.
 	 */
-	private static function asked( string $name ): string {
+	public static function asked( string $name ): string {
 		// phpcs:ignore WordPress.Security.NonceVerification.Recommended, WordPress.Security.ValidatedSanitizedInput -- See above, and the class.
 		$value = $_GET[ $name ] ?? '';
 		return is_string( $value ) ? wp_unslash( $value ) : '';

@@ -14,17 +14,11 @@ defined( 'ABSPATH' ) || exit;
 /**
  * A poke says "look at order 12" and nothing else: the bridge then asks the shop itself. The shop's webhooks say the
  * same a minute later, so a poke that gets lost costs time and nothing more.
- *
- * It is sent when the request is over. Where PHP can end the answer before that, the shopper waits for nothing.
- * Elsewhere all pokes of a request have 40 ms together; what is not confirmed by then is left to WP-Cron.
  */
 final class Poke {
 
 	const CRON             = 'academy_bridge_poke';
-	const RESTS            = 'academy_bridge_poke_rests';
-	const REST_SECONDS     = 60;
-	const SHOPPER_MS       = 40;
-	const PATIENT_MS       = 2000;
+	const PATH             = '/api/v1/pokes';
 	const MOST_PER_REQUEST = 20;
 
 	/**
@@ -33,13 +27,6 @@ final class Poke {
 	 * @var array<int,bool>
 	 */
 	private static $orders = array();
-
-	/**
-	 * How long the request that is being made may take; 0 when none of ours is.
-	 *
-	 * @var int
-	 */
-	private static $limit_ms = 0;
 
 	/**
 	 * Hook in.
@@ -119,16 +106,11 @@ final class Poke {
 	public static function send(): void {
 		$orders       = array_slice( array_keys( self::$orders ), 0, self::MOST_PER_REQUEST );
 		self::$orders = array();
-		if ( ! $orders || ! Settings::shows( 'poke' ) ) {
+		if ( ! Settings::shows( 'poke' ) ) {
 			return;
 		}
-		$patient = self::let_the_shopper_go();
-		$ends    = microtime( true ) + ( $patient ? self::PATIENT_MS : self::SHOPPER_MS ) / 1000;
 		foreach ( $orders as $order_id ) {
-			$left = (int) ( ( $ends - microtime( true ) ) * 1000 );
-			if ( $left < 5 || get_transient( self::RESTS ) || ! self::tell( $order_id, $left ) ) {
-				self::later( $order_id );
-			}
+			Telling::at_once( self::PATH, 'poke', array( 'order' => $order_id ), self::CRON, array( $order_id ) );
 		}
 	}
 
@@ -139,78 +121,7 @@ final class Poke {
 	 */
 	public static function by_cron( $order_id ): void {
 		if ( Settings::shows( 'poke' ) && (int) $order_id > 0 ) {
-			self::tell( (int) $order_id, self::PATIENT_MS );
+			Telling::tell( self::PATH, 'poke', array( 'order' => (int) $order_id ) );
 		}
-	}
-
-	/**
-	 * Hold our own request to its time. WordPress rounds time-outs up to a whole second, and waits for the connection
-	 * even where it was told not to wait.
-	 *
-	 * @param resource|\CurlHandle $handle The request.
-	 */
-	public static function limit( $handle ): void {
-		if ( self::$limit_ms > 0 ) {
-			// phpcs:disable WordPress.WP.AlternativeFunctions.curl_curl_setopt -- The hook is there for this.
-			curl_setopt( $handle, CURLOPT_NOSIGNAL, true );
-			curl_setopt( $handle, CURLOPT_CONNECTTIMEOUT_MS, self::$limit_ms );
-			curl_setopt( $handle, CURLOPT_TIMEOUT_MS, self::$limit_ms );
-			// phpcs:enable
-		}
-	}
-
-	/**
-	 * Tell of one order, and say whether the bridge confirmed it.
-	 *
-	 * @param int $order_id The order.
-	 * @param int $limit_ms How long it may take.
-	 */
-	private static function tell( int $order_id, int $limit_ms ): bool {
-		self::$limit_ms = $limit_ms;
-		add_action( 'http_api_curl', array( self::class, 'limit' ), 1000 );
-		$answer = wp_remote_post(
-			Settings::address() . '/api/v1/pokes',
-			array(
-				'timeout'     => $limit_ms / 1000,
-				'redirection' => 0,
-				'headers'     => array( 'Authorization' => 'Bearer ' . Bridge::token( 'poke', array( 'order' => $order_id ) ) ),
-			)
-		);
-		remove_action( 'http_api_curl', array( self::class, 'limit' ), 1000 );
-		self::$limit_ms = 0;
-		return ! is_wp_error( $answer ) && 202 === wp_remote_retrieve_response_code( $answer );
-	}
-
-	/**
-	 * The bridge did not confirm in time: it is left alone for a minute, and told by WP-Cron.
-	 *
-	 * @param int $order_id The order.
-	 */
-	private static function later( int $order_id ): void {
-		if ( ! get_transient( self::RESTS ) ) {
-			set_transient( self::RESTS, 1, self::REST_SECONDS );
-		}
-		if ( ! wp_doing_cron() ) {
-			wp_schedule_single_event( time(), self::CRON, array( $order_id ) );
-		}
-	}
-
-	/**
-	 * End the answer, if that can be done; and say whether nobody waits any more.
-	 */
-	private static function let_the_shopper_go(): bool {
-		if ( wp_doing_cron() || ( defined( 'WP_CLI' ) && WP_CLI ) ) {
-			return true;
-		}
-		foreach ( array( 'fastcgi_finish_request', 'litespeed_finish_request' ) as $finish ) {
-			if ( function_exists( $finish ) ) {
-				if ( PHP_SESSION_ACTIVE === session_status() ) {
-					session_write_close(); // Or the shopper's next click would wait for this request.
-				}
-				$finish();
-				return true;
-			}
-		}
-		return false;
 	}
 }

@@ -39,7 +39,7 @@ final class Token {
 	/**
 	 * A token of one type. The type is signed with it, so that one made for reading is never taken for a sign-in.
 	 *
-	 * @param string              $type   "launch+jwt", "read+jwt" or "poke+jwt".
+	 * @param string              $type   "launch+jwt", "read+jwt", "poke+jwt" or "sign-out+jwt".
 	 * @param array<string,mixed> $claims What it says. Text that is not UTF-8 is made so.
 	 * @param string              $secret The shared secret.
 	 */

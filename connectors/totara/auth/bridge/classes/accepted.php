@@ -16,9 +16,13 @@ final class accepted {
     /** @var string the token's name */
     public $jti;
 
-    public function __construct(\stdClass $user, string $target, string $jti) {
+    /** @var string what ends the visit to the bridge, '' when it did not tell */
+    public $sid;
+
+    public function __construct(\stdClass $user, string $target, string $jti, string $sid) {
         $this->user = $user;
         $this->target = $target;
         $this->jti = $jti;
+        $this->sid = $sid;
     }
 }

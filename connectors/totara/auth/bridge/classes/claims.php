@@ -22,6 +22,9 @@ final class claims {
     /** @var string the token's own name, 32 hex digits */
     public $jti;
 
+    /** @var string what ends the visit to the bridge, 32 hex digits; '' from a bridge that does not tell */
+    public $sid = '';
+
     /** @var int seconds since 1970: not good from then on */
     public $expires;
 }

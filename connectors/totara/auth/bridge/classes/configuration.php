@@ -72,6 +72,9 @@ final class configuration {
     /** @var bool */
     public $show_button;
 
+    /** @var bool whether signing out here ends the visit to the bridge too */
+    public $end_visit;
+
     public static function load(): self {
         $stored = get_config('auth_bridge');
         $loaded = new self();
@@ -83,6 +86,7 @@ final class configuration {
         $loaded->denied_capabilities = self::words($stored->denied ?? implode("\n", self::DENIED_CAPABILITIES));
         $loaded->leeway = (int) ($stored->leeway ?? token_verifier::MOST_LEEWAY);
         $loaded->show_button = (bool) ($stored->loginbutton ?? true);
+        $loaded->end_visit = (bool) ($stored->endvisit ?? true);
         return $loaded;
     }
 

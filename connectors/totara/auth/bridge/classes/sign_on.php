@@ -83,7 +83,7 @@ final class sign_on {
             $this->register->use_once($claims);
         }
         $user = (new account_gate($this->configuration))->admit($claims);
-        return new accepted($user, $this->choose_target($claims->target, $wanted), $claims->jti);
+        return new accepted($user, $this->choose_target($claims->target, $wanted), $claims->jti, $claims->sid);
     }
 
     private function take_nonce(claims $claims): string {
@@ -125,6 +125,7 @@ final class sign_on {
         event\login_accepted::of($accepted->user->id)->trigger();
         unset($SESSION->wantsurl);
         if (self::is_in($accepted->user)) {
+            $SESSION->auth_bridge_sid = $accepted->sid;
             return;
         }
         if (!empty($CFG->preventmultiplelogins)) {
@@ -134,6 +135,18 @@ final class sign_on {
         complete_user_login(get_complete_user_data('id', $accepted->user->id));
         \core\session\manager::apply_concurrent_login_limit($accepted->user->id, session_id());
         unset($SESSION->loginerrormsg);
+        $SESSION->auth_bridge_sid = $accepted->sid;
+    }
+
+    /** The bridge's address that ends the visit by which this session began; null if it is not to be gone to. */
+    public static function ends_visit_at(): ?string {
+        global $SESSION;
+        $configuration = configuration::load();
+        $sid = $SESSION->auth_bridge_sid ?? '';
+        if (!$configuration->end_visit || $configuration->bridge === '' || $sid === '') {
+            return null;
+        }
+        return $configuration->bridge . '/sso/ended?sid=' . $sid;
     }
 
     private static function is_in(\stdClass $user): bool {

@@ -107,6 +107,9 @@ final class token_verifier {
         $claims->username = $this->read_text($members, 'username', '/\A[^\x00-\x1f\x7f]{1,100}\z/u');
         $claims->nonce = $this->read_text($members, 'nonce', '/\A[0-9a-f]{32}\z/');
         $claims->jti = $this->read_text($members, 'jti', '/\A[0-9a-f]{32}\z/');
+        if (array_key_exists('sid', $members)) {
+            $claims->sid = $this->read_text($members, 'sid', '/\A[0-9a-f]{32}\z/');
+        }
         $target = local_target::check($this->read_text($members, 'target', '/\A./'));
         if ($target === null) {
             throw new refused('target', $claims->userid);

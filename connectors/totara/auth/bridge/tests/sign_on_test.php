@@ -184,6 +184,29 @@ class auth_bridge_sign_on_testcase extends advanced_testcase {
         $this->assertFalse($plugin->is_internal());
     }
 
+    public function test_logging_out_leads_on_to_the_bridge_by_what_the_token_said() {
+        global $redirect, $SESSION;
+        $signon = $this->sign_on();
+        $plugin = get_auth_plugin('bridge');
+        $user = $this->getDataGenerator()->create_user();
+        $redirect = 'as it was';
+        $plugin->logoutpage_hook();
+        $this->assertSame('as it was', $redirect);
+
+        @$signon->let_in($signon->accept($this->token($signon, $user, ['sid' => str_repeat('a', 32)])));
+        @$signon->let_in($signon->accept($this->token($signon, $user, ['sid' => str_repeat('b', 32)])));
+        $plugin->logoutpage_hook();
+        $this->assertSame(maker::ISSUER . '/sso/ended?sid=' . str_repeat('b', 32), $redirect);
+
+        $redirect = 'as it was';
+        set_config('endvisit', 0, 'auth_bridge');
+        $plugin->logoutpage_hook();
+        set_config('endvisit', 1, 'auth_bridge');
+        @$signon->let_in($signon->accept($this->token($signon, $user)));
+        $plugin->logoutpage_hook();
+        $this->assertSame('as it was', $redirect);
+    }
+
     public function test_the_login_page_has_a_link_if_wanted() {
         $this->sign_on();
         $plugin = get_auth_plugin('bridge');

@@ -37,6 +37,13 @@ return [
     'claims that we do not know do no harm' => static function () use ($ours, $verify): void {
         check_same(42, $verify($ours->token(['given_name' => 'Anna: "the first"', 'auth_time' => 1]))->userid);
     },
+    'what ends the visit to the bridge may be there, and is 32 digits then' => static function () use ($ours, $verify, $check_refused): void {
+        check_same('', $verify($ours->token())->sid);
+        check_same(str_repeat('0a', 16), $verify($ours->token(['sid' => str_repeat('0a', 16)]))->sid);
+        foreach (['', 'x', str_repeat('A', 32), str_repeat('a', 33), str_repeat('a', 32) . "\n", '&x=' . str_repeat('a', 29), 7, true] as $sid) {
+            $check_refused('claims', $ours->token(['sid' => $sid]));
+        }
+    },
     'a flipped bit anywhere is refused' => static function () use ($ours): void {
         // Whatever key the token may name by then, it is ours.
         $token = $ours->token();

@@ -1,0 +1,161 @@
+"""A company's list of 5,000 people becomes 5,000 invitations; and a page of a team that has 10,000 seats.
+
+Nobody is called meanwhile. The floor of the list is a bare program that writes what has to be written for each person
+(the person, the seat, the row of the list, the entry of the audit log, the letter that is owed), a hundred in a
+transaction; that of the page is the same page of a team with a hundred seats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from bench.measure import Row, alternate, row
+from bench.places import Places
+from bench.processes import environment, free_port
+from bridge.desk import Actor
+from bridge.domain.identity import Contact, Identity, new_key
+from bridge.domain.offers import Offer, course
+from bridge.domain.purchases import Line
+from bridge.domain.seats import SeatState, Wait
+from bridge.domain.teams import TeamRole
+from bridge.kinds import BATCH
+from bridge.settings import load
+from bridge.store import batches, ledger, people, teams
+from bridge.store.batches import Invitee
+from bridge.store.ledger import Source
+from bridge.store.models import audit, batch_rows, persons, seats, work
+from bridge.store.teams import Wanted
+from bridge.wiring import Bridge
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+OFFER = Offer((course(7),))
+LIST, MANY, FEW, PAGE = 5_000, 10_000, 100, 50
+
+
+def _team(made: Bridge, number: int, units: int) -> Actor:
+    """A team with so many open seats."""
+    with made.store.begin() as connection:
+        email = f"boss{number}@bench.example"
+        buyer = people.ensure_person(made.store, connection, Contact(Identity(None, email), email, "Bea"), NOW)
+        ledger.record_order(made.store, connection, number, buyer, status="processing", looked_at=NOW)
+        state = {"starts": None, "until": None, "grace_until": None, "held": None}
+        source, line = Source("order", number), Line(number, "A course", 1, 0, units)
+        one = ledger.record_purchase(made.store, connection, source, line, OFFER, quantity=units, paid=units, **state)
+        teams.add_to_pool(made.store, connection, one, OFFER, buyer, "Bench", NOW)
+        rows = [{"purchase_id": one, "unit": unit, "since": NOW} for unit in range(1, units + 1)]
+        connection.execute(insert(seats), rows)
+        ((team, _),) = teams.teams_of(connection, buyer)
+    return Actor(team, TeamRole.OWNER, f"person {buyer}", buyer)
+
+
+def _people(word: str, count: int) -> list[Invitee]:
+    return [Invitee(n, f"{word}{n}@bench.example", "Ada", f"Byte {n}") for n in range(1, count + 1)]
+
+
+class _Lists:
+    """Lists of so many, each into a pool with as many seats."""
+
+    def __init__(self, made: Bridge, count: int) -> None:
+        self._made = made
+        self._count = count
+        self._number = 0
+        self.accepted: list[float] = []
+
+    def _next(self) -> tuple[Actor, list[Invitee]]:
+        self._number += 1
+        return _team(self._made, self._number, self._count), _people(f"l{self._number}x", self._count)
+
+    def ours(self) -> float:
+        """From the list as it was read to everybody's being asked, by people a second."""
+        actor, rows = self._next()
+        with self._made.store.read() as connection:
+            (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+        began = time.monotonic()
+        batch = self._made.desk.prepare(actor, pool, rows, "list")
+        self._made.desk.confirm(actor, batch.id)
+        self.accepted.append(time.monotonic() - began)
+        while (claim := self._made.work.take(BATCH, str(batch.id))) is not None:
+            done = self._made.desk.settle_batch(claim)
+            with self._made.store.begin() as connection:
+                if done is not None:
+                    done.write(connection)
+            self._made.work.release(claim)
+            with self._made.store.read() as connection:
+                if batches.progress(connection, batch.id).get(None, 0) == 0:
+                    break
+        took = time.monotonic() - began
+        with self._made.store.read() as connection:
+            (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+        if pool.counts != {SeatState.INVITED: self._count}:
+            raise RuntimeError(f"of {self._count} people not all were asked: {pool.counts}")
+        return self._count / took
+
+    def floor(self) -> float:
+        """The same rows written by a bare program."""
+        actor, rows = self._next()
+        with self._made.store.begin() as connection:
+            number, _ = batches.make_batch(
+                self._made.store, connection, actor.team.id, "bare", OFFER.pool, None, "bench", rows, NOW
+            )
+            free = teams.open_seats(connection, actor.team.id, OFFER.pool, NOW, most=self._count, times=0)
+        began = time.monotonic()
+        for first in range(0, self._count, 100):
+            with self._made.store.begin() as connection:
+                for one, seat in zip(rows[first : first + 100], free[first : first + 100], strict=True):
+                    self._write(connection, actor, number, one, seat)
+        return self._count / (time.monotonic() - began)
+
+    def _write(self, connection: Any, actor: Actor, batch: int, one: Invitee, seat: int) -> None:
+        who = {"key": new_key(), "guest_email": one.email, "email": one.email, "created_at": NOW}
+        person = connection.execute(
+            insert(persons).values(**who, first_name="Ada", last_name="B").returning(persons.c.id)
+        ).scalar()
+        asked = {"person_id": person, "role": "assigned", "waits": Wait.ANSWER, "answer_until": NOW}
+        connection.execute(update(seats).where(seats.c.id == seat).values(asked))
+        mine = (batch_rows.c.batch_id == batch, batch_rows.c.number == one.number)
+        connection.execute(update(batch_rows).where(*mine).values(result="given", seat_id=seat))
+        told = {"at": NOW, "actor": "bench", "event": "seat given", "cause": "", "facts": {"seat": seat}}
+        connection.execute(insert(audit).values(**told, person_id=person, team_id=actor.team.id))
+        connection.execute(insert(work).values(kind="bench", key=str(seat), due_at=NOW))
+
+
+def _page(made: Bridge, actor: Actor) -> float:
+    """What a page of a team reads, in milliseconds: its pools, a page of its seats, and how many there are."""
+    began = time.monotonic()
+    with made.store.read() as connection:
+        (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+        wanted = Wanted(pool=pool.key)
+        there = teams.count_seats(connection, actor.team.id, wanted, NOW)
+        shown = teams.seats_page(connection, actor.team.id, wanted, NOW, most=PAGE, after=max(there - PAGE, 0))
+    if len(shown) != min(PAGE, there):
+        raise RuntimeError(f"the page should have had {PAGE} seats, and had {len(shown)}")
+    return (time.monotonic() - began) * 1000
+
+
+def team(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
+    """A list of people, and a page of seats."""
+    count, pairs = (500, 3) if quick else (LIST, 5)
+    made = Bridge(load(environ=environment(places.new(kind), "http://127.0.0.1:1", "http://127.0.0.1:1", free_port())))
+    lists = _Lists(made, count)
+    figures = alternate(lists.ours, lists.floor, pairs)
+    accepted = sorted(lists.accepted)[len(lists.accepted) // 2]
+    yield row(
+        f"a list of {count:,} people given seats",
+        kind,
+        figures,
+        "a second",
+        0.6,
+        "at least",
+        accepted_s=round(accepted, 2),
+    )
+    large, small = _team(made, 900_001, MANY), _team(made, 900_002, FEW)
+    for actor in (large, small):
+        _page(made, actor)
+    figures = alternate(lambda: _page(made, large), lambda: _page(made, small), 5 if quick else 41)
+    yield row(f"the last page of a team with {MANY:,} seats", kind, figures, "ms", 10.0, "at most", seats=MANY)
+    made.store.close()
