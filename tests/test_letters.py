@@ -26,7 +26,7 @@ from bridge.errors import Refused
 from bridge.letters.render import OF_A_LANGUAGE, OURS, Letters, check_templates, moment
 from bridge.letters.samples import sample, samples
 
-LANGUAGES = ("en", "fr")
+LANGUAGES = ("ar", "en", "es", "fr")
 SITE = "https://learn.example.org"
 UNTIL = datetime(2027, 3, 1, 14, 30, tzinfo=UTC)
 COURSE = CourseLine("Rules of origin", f"{SITE}/course/view.php?id=7", UNTIL)
@@ -165,6 +165,21 @@ SUBJECTS = {
     ("fr", Letter.WAITING): "Votre accès à «\xa0Rules of origin\xa0» n’est pas encore ouvert",
     ("fr", Letter.ENDS_SOON): "Votre accès à «\xa0Rules of origin\xa0» prend bientôt fin",
     ("fr", Letter.ENDED): "Votre accès à «\xa0Rules of origin\xa0» a pris fin",
+    ("es", Letter.READY): "Su acceso a «Rules of origin» está disponible",
+    ("es", Letter.WAITING): "Su acceso a «Rules of origin» todavía no está disponible",
+    ("es", Letter.ENDS_SOON): "Su acceso a «Rules of origin» termina pronto",
+    ("es", Letter.ENDED): "Su acceso a «Rules of origin» ha terminado",
+    # The name keeps the direction of its own letters.
+    ("ar", Letter.READY): "أصبح وصولك متاحًا إلى «\u2068Rules of origin\u2069»",
+    ("ar", Letter.WAITING): "وصولك ليس متاحًا بعد إلى «\u2068Rules of origin\u2069»",
+    ("ar", Letter.ENDS_SOON): "ينتهي قريبًا وصولك إلى «\u2068Rules of origin\u2069»",
+    ("ar", Letter.ENDED): "انتهى وصولك إلى «\u2068Rules of origin\u2069»",
+}
+GREETINGS = {
+    "en": "Hello Marie,",
+    "fr": "Bonjour Marie,",
+    "es": "Hola, Marie:",
+    "ar": "مرحبًا \u2068Marie\u2069،",
 }
 
 
@@ -175,12 +190,13 @@ def test_each_letter_names_person_course_order_and_sender_in_text_and_html(langu
     # one_line folds every white space into a plain space, the French no-break space too
     assert written.subject == SUBJECTS[language, kind].replace("\xa0", " ")
     seen = Seen(written.html)
-    assert f'<html lang="{language}" dir="ltr">' in written.html
+    assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}">' in written.html
     for words in (written.text, seen.words):
         for said in ("Marie", "Rules of origin", "1041", "Customs Academy"):
             assert said in words
     assert "\n\n\n" not in written.text
-    assert written.text.startswith("Hello Marie," if language == "en" else "Bonjour Marie,")
+    assert written.text.startswith(GREETINGS[language])
+    assert GREETINGS[language] in seen.words
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -196,8 +212,16 @@ def test_text_and_html_say_the_same(language: str, kind: Letter) -> None:
         assert len(strange) <= (3 if kind is Letter.READY else 1), strange
 
 
+FORGOTTEN = {
+    "en": "Forgotten password",
+    "fr": "Mot de passe oublié",
+    "es": "Contraseña olvidada",
+    "ar": "نسيت كلمة المرور",
+}
+
+
 def test_the_letter_of_readiness_tells_how_to_get_in_and_mails_no_password() -> None:
-    for language, forgotten in (("en", "Forgotten password"), ("fr", "Mot de passe oublié")):
+    for language, forgotten in FORGOTTEN.items():
         written = letters().write(letter(Letter.READY, language))
         assert SITE in written.text.split()
         assert COURSE.url in written.text.split()
@@ -213,7 +237,7 @@ def test_with_a_link_that_signs_in_nobody_is_sent_to_look_for_a_password() -> No
         written = letters().write(letter(Letter.READY, language, start_url=start))
         assert start in written.text.split()
         assert start in Seen(written.html).links
-        assert not re.search("forgotten|oublié", written.text + written.html, re.IGNORECASE)
+        assert FORGOTTEN[language] not in written.text + written.html
 
 
 @pytest.mark.parametrize("kind", [Letter.WAITING, Letter.ENDED])
@@ -232,13 +256,20 @@ def test_each_reason_is_told_in_its_own_words_and_no_link_leads_to_a_closed_door
 def test_several_courses_are_counted_in_the_subject_and_named_in_the_letter(language: str) -> None:
     several = (COURSE, CourseLine("Valuation"), CourseLine("Transit"))
     written = letters().write(letter(Letter.READY, language, courses=several))
-    assert {"en": "3 courses", "fr": "3 cours"}[language] in written.subject
+    told = {"en": "3 courses", "fr": "3 cours", "es": "3 cursos", "ar": "3 دورات"}
+    assert written.subject.replace(told[language], "") != written.subject
     for words in (written.text, Seen(written.html).words):
         assert all(course.name in words for course in several)
 
 
 def test_only_a_sender_who_reads_answers_invites_to_reply() -> None:
-    for language, invitation in (("en", "reply to this message"), ("fr", "répondre à ce message")):
+    invitations = {
+        "en": "reply to this message",
+        "fr": "répondre à ce message",
+        "es": "responder a este mensaje",
+        "ar": "الرد على هذه الرسالة",
+    }
+    for language, invitation in invitations.items():
         for replies in (True, False):
             written = letters(replies=replies).write(letter(Letter.ENDED, language))
             assert (invitation in written.text) is replies
@@ -247,12 +278,17 @@ def test_only_a_sender_who_reads_answers_invites_to_reply() -> None:
 
 def test_without_a_name_and_without_an_order_nothing_is_left_dangling() -> None:
     bare = {"name": "", "order_numbers": (), "courses": (CourseLine("A course"),)}
-    for language, hello, foot in (("en", "Hello,", "because of your courses."), ("fr", "Bonjour,", "de vos cours.")):
+    bounds = {
+        "en": ("Hello,", "because of your courses."),
+        "fr": ("Bonjour,", "de vos cours."),
+        "es": ("Hola:", "de sus cursos."),
+        "ar": ("مرحبًا،", "بشأن دوراتك."),
+    }
+    for language, (hello, foot) in bounds.items():
         written = letters().write(letter(Letter.READY, language, **bare))
         assert written.text.startswith(hello + "\n")
         assert written.text.rstrip().endswith(foot)
-        assert "until" not in written.text
-        assert "jusqu" not in written.text
+        assert not re.search("until|jusqu|hasta|حتى", written.text)
 
 
 # --- moments -----------------------------------------------------------------------------------------------------
@@ -266,6 +302,8 @@ def test_without_a_name_and_without_an_order_nothing_is_left_dangling() -> None:
         (UNTIL + timedelta(days=10), "fr", "UTC", "11 mars 2027, 14:30 (UTC)"),
         (UNTIL + timedelta(days=20), "fr", "UTC", "21 mars 2027, 14:30 (UTC)"),
         (UNTIL, "de", "UTC", "1. März 2027, 14:30 (UTC)"),
+        (UNTIL, "es", "UTC", "1 de marzo de 2027, 14:30 (UTC)"),
+        (UNTIL, "ar", "Asia/Dubai", "1 مارس 2027، 18:30 (UTC+04:00)"),
         (UNTIL, "en", "Europe/Brussels", "1 March 2027, 15:30 (UTC+01:00)"),
         (UNTIL + timedelta(days=120), "en", "Europe/Brussels", "29 June 2027, 16:30 (UTC+02:00)"),
         (UNTIL, "en", "America/New_York", "1 March 2027, 09:30 (UTC-05:00)"),
@@ -307,7 +345,7 @@ def test_what_others_typed_is_text_and_nothing_else(language: str, kind: Letter)
 # --- templates ---------------------------------------------------------------------------------------------------
 
 
-def test_both_languages_have_the_same_set_of_templates() -> None:
+def test_all_languages_have_the_same_set_of_templates() -> None:
     for language in LANGUAGES:
         assert sorted(path.name for path in (OURS / language).iterdir()) == sorted(OF_A_LANGUAGE)
     assert letters().languages == list(LANGUAGES)
@@ -315,14 +353,56 @@ def test_both_languages_have_the_same_set_of_templates() -> None:
 
 def test_our_own_templates_have_no_problem() -> None:
     assert check_templates(None) == []
-    assert check_templates(None, language="fr") == []
+    assert [check_templates(None, language=language) for language in LANGUAGES] == [[]] * len(LANGUAGES)
 
 
-def test_no_template_is_left_with_the_words_of_the_other_language() -> None:
-    for kind in Letter:
-        english, french = (letters().write(sample(kind, language=language)) for language in LANGUAGES)
-        assert not re.search(r"\b(access|you|your|course|is)\b", french.text.replace("course/view", ""), re.IGNORECASE)
-        assert not re.search(r"\b(accès|vous|votre|cours|est)\b", english.text, re.IGNORECASE)
+OWN = {
+    "en": r"access|you|your|course|is|until",
+    "fr": r"accès|vous|votre|cours|est|jusqu’au",
+    "es": r"acceso|usted|su|sus|cursos?|está|hasta",
+    "ar": r"[\u0621-\u064a]+",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", Letter)
+def test_no_template_is_left_with_the_words_of_another_language(kind: Letter, language: str) -> None:
+    written = letters(replies=True).write(sample(kind, language=language))
+    for said in (written.text, Seen(written.html).words):
+        said = re.sub(r"https://\S+", "", said)
+        found = {one for one, words in OWN.items() if re.search(rf"\b({words})\b", said, re.IGNORECASE)}
+        assert found == {language}
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (2, "دورتين"),
+        (3, "3 دورات"),
+        (10, "10 دورات"),
+        (11, "11 دورة"),
+        (99, "99 دورة"),
+        (100, "100 دورة"),
+        (103, "103 دورات"),
+    ],
+)
+def test_arabic_counts_courses_by_their_number(number: int, told: str) -> None:
+    several = tuple(CourseLine(f"Course {one}") for one in range(number))
+    subject = letters().write(letter(Letter.READY, "ar", courses=several)).subject
+    assert subject == f"أصبح وصولك متاحًا إلى {told}"
+
+
+@pytest.mark.parametrize("kind", [Letter.INVITATION, Letter.MANAGE])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_company_is_named_where_it_has_a_name(kind: Letter, language: str) -> None:
+    named = letters().write(sample(kind, language=language))
+    for said in (named.subject, named.text, Seen(named.html).words):
+        assert "Harbour & Sons" in said
+    unnamed = letters().write(replace(sample(kind, language=language), team=""))
+    company = {"en": "company", "fr": "entreprise", "es": "empresa", "ar": "إحدى الشركات"}[language]
+    for said in (unnamed.text, Seen(unnamed.html).words):
+        assert company in said
+        assert not re.search("  |None", said)
 
 
 def put(folder: Path, name: str, text: str) -> Path:
@@ -374,13 +454,13 @@ def a_language(folder: Path, name: str) -> Path:
 
 def test_a_folder_may_add_a_language(tmp_path: Path) -> None:
     put(tmp_path, "_parts/logo.j2", "not a language")
-    a_language(tmp_path, "ar")
+    a_language(tmp_path, "fa")
     own = letters(tmp_path)
-    assert own.languages == ["ar", "en", "fr"]
-    assert check_templates(tmp_path, language="ar") == []
-    written = own.write(letter(Letter.READY, "ar_EG"))
-    assert written.language == "ar"
-    assert '<html lang="ar" dir="rtl">' in written.html
+    assert own.languages == sorted([*LANGUAGES, "fa"])
+    assert check_templates(tmp_path, language="fa") == []
+    written = own.write(letter(Letter.READY, "fa_AF"))
+    assert written.language == "fa"
+    assert '<html lang="fa" dir="rtl">' in written.html
 
 
 def test_a_language_that_is_not_complete_is_not_used_and_found_by_the_check(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from werkzeug.test import Client, TestResponse
 
 from bridge.domain.identity import How
 from bridge.mailed_links import LINK_LIFE, MOST_LINKS, MOST_OF_ALL, MOST_OF_ONE
+from bridge.web.words import words_for
 from bridge.who import prove
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
@@ -127,6 +129,22 @@ def test_the_letter_is_in_the_language_that_was_asked_in_unless_the_order_had_on
 def test_the_whole_link_may_be_pasted_where_scripts_are_off(world: World, inbox: Inbox, course: int) -> None:
     secret = mailed(world, inbox)
     assert opened(world, f" {world.bridge.settings.server.public_url}/sso/link/open#{secret} ").location == "/sso/go"
+
+
+@pytest.mark.parametrize(
+    ("accepts", "language", "direction"),
+    [
+        ("ar-EG,ar;q=0.9,en;q=0.8", "ar", "rtl"), ("es-MX", "es", "ltr"), ("fr", "fr", "ltr"), ("en", "en", "ltr"),
+        ("nl,ar;q=0.5,fr;q=0.7", "fr", "ltr"), ("nl", "en", "ltr"), ("", "en", "ltr"),
+    ],
+)  # fmt: skip
+def test_the_page_speaks_the_browsers_language_in_its_direction(
+    world: World, accepts: str, language: str, direction: str
+) -> None:
+    page = world.web.get("/sso/link", headers={"Accept-Language": accepts}).text
+    assert f'<html lang="{language}" dir="{direction}">' in page
+    assert words_for(language)["link_text"] in unescape(page)
+    assert '<input id="address" name="address" type="email" dir="ltr"' in page
 
 
 def test_where_no_mail_is_sent_the_page_tells_of_the_other_way(make_world: Callable[..., World]) -> None:

@@ -628,13 +628,19 @@ def test_why_a_course_waits_is_told_to_the_shop_in_words_of_its_customers_langua
     world.look(bought(world, nia, world.course("ONE")))
     token = signed(claims(world, nia), typ="read+jwt")
     said = {}
-    for language in ("en-US", "fr-FR", "de-DE"):
+    for language in ("en-US", "fr-FR", "es-ES", "ar-MA", "de-DE"):
         headers = {"Authorization": f"Bearer {token}", "Accept-Language": language}
         (one,) = world.web.get(f"/api/v1/customers/{nia}/courses", headers=headers).get_json()["courses"]
         assert one["state"] == "waiting"
         said[language] = one["reason"].split(".")[0]
     english = "An account with your address is there already"
-    assert said == {"en-US": english, "fr-FR": "Un compte avec votre adresse existe déjà", "de-DE": english}
+    assert said == {
+        "en-US": english,
+        "fr-FR": "Un compte avec votre adresse existe déjà",
+        "es-ES": "Ya existe una cuenta con su dirección",
+        "ar-MA": "يوجد بالفعل حساب بعنوانك",
+        "de-DE": english,
+    }
 
 
 def test_whoever_asks_too_often_is_told_to_wait(world: World, nia: int) -> None:

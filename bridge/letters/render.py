@@ -62,7 +62,8 @@ def moment(when: datetime, language: str, zone: ZoneInfo) -> str:
     if language == "fr" and local.day == 1:
         day = day.replace("1", "1er", 1)  # CLDR leaves out the ordinal that French asks for
     offset = local.isoformat()[-6:]
-    return f"{day}, {local:%H:%M} (UTC{'' if offset == '+00:00' else offset})"
+    comma = "،" if language.split("_")[0] == "ar" else ","
+    return f"{day}{comma} {local:%H:%M} (UTC{'' if offset == '+00:00' else offset})"
 
 
 def _locale(language: str) -> Locale:
