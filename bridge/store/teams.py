@@ -335,7 +335,7 @@ _CONSENT = exists().where(
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(_NAME),
+    "name": func.lower(func.coalesce(func.nullif(_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from bridge.desk import Actor
 from bridge.domain.teams import Action
-from bridge.domain.texts import one_language
+from bridge.domain.texts import plain
 from bridge.errors import BridgeError
 from bridge.store import audit, teams
 from bridge.store.db import Store
@@ -86,7 +86,7 @@ def add_records(blueprint: Blueprint, door: Door, store: Store, billings: Billin
         shown = bought[:MOST_ORDERS]
         earlier = shown[-1].id if len(bought) > MOST_ORDERS else None
         shop, language = billings.of(shown), words_asked_for()["language"]
-        rows = [(one, one_language(one.name, language) or one.name, shop.of(one)) for one in shown]
+        rows = [(one, plain(one.name, language), shop.of(one)) for one in shown]
         more = {"earlier": earlier, "later": _before() is not None, "po": billings.purchase_order}
         return door.page("orders", actor, visit, rows=rows, away=shop.away, **more)
 

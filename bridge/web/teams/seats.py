@@ -24,7 +24,7 @@ from bridge.store.teams import Pool, SeatRow, Wanted
 from bridge.web.browser import language_asked_for, strict, words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.forms import languages
-from bridge.web.teams.table import STATES, keep_search, searched, table_of, wanted_by
+from bridge.web.teams.table import DEFAULT, STATES, keep_search, searched, table_of, wanted_by
 from bridge.web.words import Words
 
 #: Acceptances that are shown before all else, and rows that are read at a time for a list to take along.
@@ -123,7 +123,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         key = request.form.get("pool", "")
         wanted = wanted_by(request.form, key and pools.find(actor, key).key)
         named: dict[str, Any] = {"pool": key, "state": "".join(wanted.states), "sort": wanted.sort}
-        query = {name: value for name, value in named.items() if value not in ("", "seat")}
+        query = {name: value for name, value in named.items() if value not in ("", DEFAULT)}
         to = url_for("teams.pool" if key else "teams.seats", key=actor.team.key, **query)
         answer = strict(redirect(f"{to}#seats", HTTPStatus.SEE_OTHER))
         keep_search(door.browser, answer, actor, visit, key, request.form.get("search", ""))

@@ -25,7 +25,8 @@ from bridge.web.browser import Browser
 
 #: Rows on a page, and signs of what may be searched for.
 PAGE, MOST_SIGNS = 50, 100
-SORTS = ("seat", "name", "email", "state", "since")
+SORTS = ("name", "email", "state", "since", "seat")
+DEFAULT = "name"  # whoever has a seat comes before the open ones
 #: The states that a table can be narrowed to, in the order in which seats go through them.
 STATES = (
     SeatState.OPEN,
@@ -58,7 +59,7 @@ class Table:
 
     def query(self, **other: object) -> dict[str, object]:
         """What stands in the address of this table, but for this."""
-        default = {"state": "", "sort": "seat", "page": 1}
+        default = {"state": "", "sort": DEFAULT, "page": 1}
         named = {"state": self.state, "sort": self.wanted.sort, "page": 1, **other}
         return {name: value for name, value in named.items() if value != default[name]}
 
@@ -75,7 +76,7 @@ def wanted_by(given: Mapping[str, str], pool: str) -> Wanted:
     """Which seats, by a form or an address; what is none of our words is passed over."""
     state, sort = given.get("state", ""), given.get("sort", "")
     states = frozenset({SeatState(state)}) if state in set(STATES) else frozenset()
-    return Wanted(pool, states, sort=sort if sort.removeprefix("-") in SORTS else "seat")
+    return Wanted(pool, states, sort=sort if sort.removeprefix("-") in SORTS else DEFAULT)
 
 
 def table_of(store: Store, actor: Actor, wanted: Wanted, now: datetime) -> Table:
