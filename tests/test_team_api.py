@@ -18,7 +18,8 @@ from bridge import machines
 from bridge.desk import Actor
 from bridge.domain.seats import Wait
 from bridge.domain.teams import Action, TeamRole, may
-from bridge.store import teams
+from bridge.store import audit, teams
+from bridge.store.batches import Invitee
 from bridge.store.signon import new_secret
 from bridge.store.team_tokens import PREFIX
 from bridge.web.team_api import FEW
@@ -179,8 +180,27 @@ def test_the_history_tells_who_did_what_the_newest_first(world: World, hr: Machi
         ("seat given", ADA, f"token {hr.number}"),
     ]
     rest = hr.get(f"/history?limit=2&cursor={first['next']}")
-    assert [one["event"] for one in rest["entries"]] == ["token made"]
+    assert [(one["event"], one["by"]) for one in rest["entries"]] == [("token made", BOSS)]
     assert rest["next"] is None
+    with world.bridge.store.begin() as connection:
+        audit.note(connection, "decided", "", world.now(), actor="joan@office", team_id=owner_of(world, BOSS).team.id)
+    assert hr.get("/history?limit=1")["entries"][0]["by"] == "operator"
+
+
+def test_a_list_that_a_person_gave_is_theirs(world: World, hr: Machine) -> None:
+    actor = owner_of(world, BOSS)
+    with world.bridge.store.read() as connection:
+        (pool,) = teams.pools_of(connection, actor.team.id, world.now())
+    rows = [Invitee(n, f"p{n}@corp.test") for n in range(1, 151)]
+    batch = world.bridge.desk.prepare(actor, pool, rows, "by hand")
+    assert code(hr.ask("GET", f"/lists/{batch.id}")) == (404, "not_found"), "nobody has confirmed it"
+    assert world.bridge.desk.confirm_now(actor, batch.id)
+    assert not world.bridge.desk.confirm_now(actor, batch.id)
+    begun = hr.get(f"/lists/{batch.id}")
+    assert (begun["by"], begun["done"], begun["waiting"]) == (BOSS, False, 50)
+    world.settle()
+    done = hr.get(f"/lists/{batch.id}")
+    assert (done["done"], done["counts"]) == (True, {"given": 3, "no_seats": 147})
 
 
 # --- one seat --------------------------------------------------------------------------------------------------------

@@ -33,8 +33,12 @@ def pictured(page: Page, name: str) -> None:
         assert too_wide <= 0, f"{name} at {width} is {too_wide} pixels too wide"
         if PICTURES:
             page.screenshot(Path(PICTURES) / f"{name}-{width}.png")
-    assert page.evaluate("document.title && document.documentElement.lang && document.querySelectorAll('h1').length") == 1
-    unnamed = "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(f => !f.labels.length)"
+    assert (
+        page.evaluate("document.title && document.documentElement.lang && document.querySelectorAll('h1').length") == 1
+    )
+    unnamed = (
+        "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(f => !f.labels.length)"
+    )
     assert page.evaluate(f"{unnamed}.map(f => f.id)") == []
     ids = "[...document.querySelectorAll('[id]')].map(e => e.id)"
     assert page.evaluate(f"{ids}.filter((id, n, all) => all.indexOf(id) !== n)") == [], "each id is there once"

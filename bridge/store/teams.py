@@ -420,11 +420,12 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
 def _stands(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
     """Whether a seat stands in one of these ways, as the team is shown it."""
     state, done = _state(now), and_(_SHOWS, _completed())
+    taken = state == SeatState.TAKEN.value
     found: list[ColumnElement[bool]] = [state.in_([one.value for one in states if one is not SeatState.TAKEN])]
     if SeatState.TAKEN in states:
-        found.append(and_(state == SeatState.TAKEN.value, or_(not_(done), SeatState.COMPLETED in states)))
-    elif SeatState.COMPLETED in states:
-        found.append(and_(state == SeatState.TAKEN.value, done))
+        found.append(and_(taken, not_(done)))
+    if SeatState.COMPLETED in states:
+        found.append(and_(taken, done))
     return or_(*found)
 
 

@@ -31,6 +31,7 @@ from bridge.web.team_shapes import (
     SeatsAsked,
     entry_as_json,
     list_as_json,
+    persons_in,
     seat_as_json,
     team_as_json,
 )
@@ -131,7 +132,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
         with store.read() as connection:
             found = audit.of_team(connection, actor().team.id, most=most, before=before)
             concerned = {entry.person_id for entry in found if entry.person_id is not None}
-            emails = people.emails_of(connection, concerned)
+            emails = people.emails_of(connection, concerned | persons_in(entry.actor for entry in found))
         page = found[: asked.limit]
         onward = cursors().write("history", page[-1].id) if len(found) == most else None
         return answer({"entries": [entry_as_json(entry, emails) for entry in page], "next": onward})
@@ -188,8 +189,9 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
                 raise nothing("list")
             counts = batches.progress(connection, number)
             found: list[Result] = batches.results_of(connection, number, most=limit + 1, after=after)
+            emails = people.emails_of(connection, persons_in([batch.actor]))
         onward = cursors().write(f"list {number}", after + limit) if len(found) > limit else None
-        return answer({**list_as_json(batch, counts, found[:limit]), "next": onward})
+        return answer({**list_as_json(batch, counts, found[:limit], emails), "next": onward})
 
     # --- one seat ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from bridge.domain.rosters import MOST_ROWS, row_of
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.domain.texts import one_language
+from bridge.store.audit import BRIDGE
 from bridge.store.batches import Batch, Invitee, Result
 from bridge.store.teams import Place, Pool, SeatRow, Team, Wanted
 from bridge.web.strict_json import Asked, Strict, Wrong
@@ -124,6 +126,9 @@ class SeatsAsked(PageAsked):
 # --- given -----------------------------------------------------------------------------------------------------------
 
 
+_PERSON, _TOKEN = re.compile(r"person ([0-9]{1,18})"), re.compile(r"token [0-9]{1,18}")
+
+
 def team_as_json(team: Team, role: TeamRole, pools: list[Pool]) -> dict[str, Any]:
     """A team, and what it has."""
     return {
@@ -171,13 +176,28 @@ def seat_as_json(row: SeatRow) -> dict[str, Any]:
     }
 
 
-def list_as_json(batch: Batch, counts: Mapping[Why | None, int], results: list[Result]) -> dict[str, Any]:
+def persons_in(actors: Iterable[str]) -> set[int]:
+    """The persons among those who did something."""
+    return {int(found[1]) for actor in actors if (found := _PERSON.fullmatch(actor))}
+
+
+def who(actor: str, emails: Mapping[int, str]) -> str:
+    """Who did something, as a team is told: an address, "token 3", "bridge"; of operators no more than that."""
+    found = _PERSON.fullmatch(actor)
+    if found is not None:
+        return emails.get(int(found[1]), actor)
+    return actor if actor == BRIDGE or _TOKEN.fullmatch(actor) else "operator"
+
+
+def list_as_json(
+    batch: Batch, counts: Mapping[Why | None, int], results: list[Result], emails: Mapping[int, str]
+) -> dict[str, Any]:
     """A list of people, how far it is, and what became of some of them."""
     return {
         "list": batch.id,
         "pool": batch.pool,
         "picked": word_of(batch.picked) if batch.picked else None,
-        "by": batch.actor,
+        "by": who(batch.actor, emails),
         "at": moment(batch.made),
         "done": batch.done is not None,
         "waiting": counts.get(None, 0),
@@ -193,7 +213,7 @@ def entry_as_json(entry: Any, emails: Mapping[int, str]) -> dict[str, Any]:
     """An entry of a team's history."""
     return {
         "at": moment(entry.at),
-        "by": entry.actor,
+        "by": who(entry.actor, emails),
         "event": entry.event,
         "seat": entry.facts.get("seat"),
         "person": emails.get(entry.person_id) if entry.person_id is not None else None,
@@ -224,12 +244,12 @@ class Cursors:
     def read(self, of: str, cursor: str) -> list[Any]:
         """The place. Raises Wrong for a cursor that was not given for this."""
         try:
-            was, *place = json.loads(self._fernet.decrypt(cursor))
+            kept: list[Any] = json.loads(self._fernet.decrypt(cursor))
         except InvalidToken:
-            was, place = None, []
-        if was != of:
+            kept = [None]
+        if kept[0] != of:
             raise Wrong(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The cursor was not given for this.")
-        return place
+        return kept[1:]
 
     def write_seat(self, wanted: Wanted, place: Place) -> str:
         """The place of a seat among those that are wanted."""
