@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -83,7 +83,7 @@ def posts(one: Client, path: str, **form: Any) -> TestResponse:
     return one.post(path, data={"form": word(one.get("/learn")), **form})
 
 
-def events(world: World, event: str) -> list[Mapping[str, Any]]:
+def events(world: World, event: str) -> list[Any]:
     return [row for row in world.rows("audit") if row.event == event]
 
 

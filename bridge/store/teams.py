@@ -644,8 +644,10 @@ class Bought:
     units: int
 
 
-def orders_of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Bought]:
-    """So many of a team's purchases, the newest first; ``before`` the one with this id."""
+def orders_of_team(
+    connection: Connection, team_id: int, *, most: int | None = None, before: int | None = None
+) -> list[Bought]:
+    """A team's purchases, so many, the newest first; ``before`` the one with this id."""
     p = purchases.c
     query = select(p.id, p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id)
     if before is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from flask import Blueprint, request
@@ -87,7 +88,7 @@ def add_records(blueprint: Blueprint, door: Door, store: Store, billings: Billin
         earlier = shown[-1].id if len(bought) > MOST_ORDERS else None
         shop, language = billings.of(shown), words_asked_for()["language"]
         rows = [(one, plain(one.name, language), shop.of(one)) for one in shown]
-        more = {"earlier": earlier, "later": _before() is not None, "po": billings.purchase_order}
+        more: dict[str, Any] = {"earlier": earlier, "later": _before() is not None, "po": billings.purchase_order}
         return door.page("orders", actor, visit, rows=rows, away=shop.away, **more)
 
 
