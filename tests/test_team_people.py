@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from bridge.domain.teams import TeamRole
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import claims, launch, signed
@@ -487,6 +489,17 @@ def test_the_history_tells_who_did_what(world: World, bea: Client, inbox: Inbox)
         assert told in page, told
     assert page.index("invitation accepted") < page.index("seat given"), "the newest first"
     assert "person 1" not in page
+
+
+def test_the_history_names_programs_and_tells_no_operators_name(world: World, bea: Client) -> None:
+    desk, actor = world.bridge.desk, owner(world)
+    token, _ = desk.make_token(actor, "Payroll", TeamRole.MANAGER)
+    for name in (f"token {token}", "token 77", "joan@office", "person 12345"):
+        desk.configure(replace(actor, name=name), name="Harbour", approval=False)
+    page = bea.get(home(world, "history")).text
+    for told in ("a program (Payroll)", "a program (token 77)", "the organisation"):
+        assert told in page, told
+    assert ("joan" in page, "person 12345" in page) == (False, False)
 
 
 def test_a_long_history_is_paged_by_key(world: World, bea: Client) -> None:

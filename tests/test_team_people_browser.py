@@ -45,6 +45,14 @@ def pictured(page: Page, name: str) -> None:
     page.size(1280, 844)
 
 
+def in_arabic(page: Page) -> None:
+    """The same page for somebody whose browser asks for Arabic."""
+    page.call("Network.enable")
+    page.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": "ar"})
+    page.go(page.url)
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).direction") == "rtl"
+
+
 def manager(town: Town, chromium: Browser) -> Page:
     """The browser of a customer who bought three seats for a company, on the team's page."""
     page = chromium.page()
@@ -106,9 +114,7 @@ def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town,
     pictured(boss, "orders")
 
     other = chromium.page(390, 844, javascript=False)
-    letter(town, other, "bo@corp.test")
-    mail = town.mail_url
-    other.go(f"{mail}/?to=bo@corp.test")
+    other.go(f"{town.mail_url}/?to=bo@corp.test")
     other.click("li:first-child .letter")
     link = other.evaluate(f"document.querySelector(\".text a[href^='{town.url}/team/invitation']\").href")
     other.go(f"{town.url}/team/invitation")
@@ -126,6 +132,12 @@ def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town,
     pictured(boss, "token")
     boss.go(boss.url.split("/settings")[0] + "/settings")
     pictured(boss, "settings")
+    in_arabic(boss)
+    pictured(boss, "settings-ar")
+    boss.go(boss.url.replace("/settings", "/history"))
+    pictured(boss, "history-ar")
+    boss.call("Network.setExtraHTTPHeaders", headers={})
+    boss.go(boss.url.replace("/history", "/settings"))
     boss.click("section[aria-labelledby=hand-over] button")
     boss.wait("document.querySelector('[name=sure]')")
     pictured(boss, "hand-over")

@@ -67,12 +67,10 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
         form = request.form
         names = {"first_name": form.get("first_name", ""), "last_name": form.get("last_name", "")}
         try:
-            answered = invitations.accept(secret(), **names, consents=form.get("consents") == "yes")
+            consents, before = form.get("consents") == "yes", browser.secret()
+            answered = invitations.accept(secret(), **names, consents=consents, before=before)
         except (BadSignature, Refused) as err:
             return over(err)
-        former = browser.visit()
-        if former is not None:
-            sign_on.leave(former)
         return browser.resumed(browser.signed_in(onward(answered), answered.session))
 
     def onward(answered: Answered) -> Response:
