@@ -28,6 +28,8 @@ from bridge.worker import Done
 
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Letters that invite one person to one seat, as long as their links work.
+MOST_LETTERS = 5
 #: Tokens that a team can have.
 MOST_TOKENS = 20
 #: Who can help manage a team, with those who were asked to.
@@ -237,6 +239,8 @@ class Desk:
                 return Why.NOT_OF_TEAM
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
+            if signon.count_invitations(connection, seat_id, now) >= MOST_LETTERS:
+                return Why.TOO_OFTEN
             teams.ask_again(connection, seat_id, self.rules.answer_until(now))
             self._work.mark(connection, INVITATION, [seat_id])
             self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)

@@ -69,6 +69,10 @@ class State(StrEnum):
 TENANT_SUSPENDED = "the account's tenant is suspended"
 
 
+class Barred(Refused):
+    """There is an account, and nobody may be signed in to it. Why is for the audit log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How it stands with what a visitor wants to go to. ``course`` is the one it is about."""
@@ -316,7 +320,8 @@ class SignOn:
         return f"{self.site_url}/auth/bridge/start.php" if self.by_plugin else f"{self.site_url}{target.path}"
 
     def site_token(self, visit: Visit, nonce: str) -> str:
-        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.
+        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down; Barred
+        if there is an account.
 
         Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
         its own, and asks for their state first. What the visitor came for is gone to once: whoever signs in again from
@@ -332,7 +337,7 @@ class SignOn:
         if account is None or gone or self._totara.insight(account.id).tenant_suspended:
             why = "the account is suspended, or gone" if gone else TENANT_SUSPENDED
             self.refused(why, person=person.id, user=person.totara_id)
-            raise Refused("the account can't be used")
+            raise Barred("the account can't be used")
         now = int(self._now().timestamp())
         claims = {
             "iss": self.bridge_url,

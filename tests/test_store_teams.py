@@ -133,7 +133,7 @@ def test_whoever_searches_finds_what_was_typed_and_no_pattern(store: Store) -> N
 
     assert found("A_B") == ["a_b@corp.test"]
     assert found("%") == ["100%@corp.test"]
-    assert len(found("ada b")) == 3
+    assert found("ada b") == [], "they have not answered"
     assert found("\\") == []
 
 

@@ -483,12 +483,21 @@ def test_a_token_needs_a_name_and_is_no_owners(world: World, bea: Client) -> Non
 def test_the_history_tells_who_did_what(world: World, bea: Client, inbox: Inbox) -> None:
     posts(bea, home(world, "settings", "tokens"), name="HR & more", role="manager")
     invited(world, inbox, bea, BO, "viewer")
-    accepted(world, inbox, ADA, first_name="<i>Ada</i>", last_name="Byte")
+    accepted(world, inbox, ADA, first_name="Augusta", last_name="King")
     page = bea.get(home(world, "history")).text
-    for told in ("Bea Boss", "&lt;i&gt;Ada&lt;/i&gt; Byte", "seat given", "token made", "HR &amp; more", "Viewer"):
+    for told in ("Bea Boss", ADA, "seat given", "token made", "HR &amp; more", "Viewer"):
         assert told in page, told
     assert page.index("invitation accepted") < page.index("seat given"), "the newest first"
-    assert "person 1" not in page
+    assert ("person 1" in page, "Augusta" in page) == (False, False), "who is no member is told by their address"
+
+
+def test_whoever_types_an_address_learns_no_name_by_it(world: World, bea: Client) -> None:
+    world.look(world.shop.place_order([(world.sell(world.course("OWN")), 1)], email=EVE, first_name="Evelyn"))
+    posts(bea, home(world, "settings", "members"), email=EVE, role="viewer")
+    give(world, EVE)
+    pages = [bea.get(home(world, page)).text for page in ("settings", "history", "")]
+    assert [("Evelyn" in page, EVE in page) for page in pages[:2]] == [(False, True)] * 2
+    assert "Evelyn" not in pages[2]
 
 
 def test_the_history_names_programs_and_tells_no_operators_name(world: World, bea: Client) -> None:

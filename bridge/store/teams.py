@@ -141,10 +141,13 @@ def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | 
 
 
 def members(connection: Connection, team_id: int) -> list[Member]:
-    """Everybody who manages a team, or was asked to: the owner first."""
+    """Everybody who manages a team, or was asked to: the owner first. Nobody's name is told before they have accepted,
+    since whoever types an address would learn from it who is behind it.
+    """
     m = team_members.c
+    name = case((m.accepted_at.is_(None), ""), else_=_NAME)
     query = (
-        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, _NAME)
+        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, name)
         .join(persons, persons.c.id == m.person_id)
         .where(m.team_id == team_id)
         .order_by(case((m.role == TeamRole.OWNER, 0), (m.role == TeamRole.MANAGER, 1), else_=2), persons.c.email)
@@ -198,6 +201,11 @@ def hand_over(connection: Connection, team_id: int, owner: int, heir: int) -> bo
 # --- pools -----------------------------------------------------------------------------------------------------------
 
 _NAME = func.trim(persons.c.first_name + literal(" ") + persons.c.last_name)
+#: Somebody's name and language for a team's eyes: not before they have answered, since whoever types an address would
+#: learn from them who is behind it.
+_UNANSWERED = and_(seats.c.waits.is_not(None), seats.c.waits == Wait.ANSWER)
+_SHOWN_NAME = case((_UNANSWERED, ""), else_=_NAME)
+_SHOWN_LANGUAGE = case((_UNANSWERED, ""), else_=persons.c.language)
 _OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 
 
@@ -335,7 +343,7 @@ _CONSENT = exists().where(
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(func.coalesce(func.nullif(_NAME, ""), persons.c.email)),
+    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -366,7 +374,7 @@ def _seats(now: datetime) -> Select[Any]:
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             p.name.label("sold_as"),
-            persons.c.email, _NAME.label("name"), persons.c.language,
+            persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _CONSENT.label("consents"), _completed().label("completed"),
         )
         .select_from(_OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
@@ -412,7 +420,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.search:
         part = f"%{_plain(wanted.search.lower())}%"
         where.append(
-            or_(persons.c.email.like(part, escape="\\"), func.lower(_NAME).like(part, escape="\\")),
+            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
         )
     return where
 

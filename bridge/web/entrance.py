@@ -12,11 +12,11 @@ from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.domain.letters import Reason
-from bridge.domain.targets import HOME, Place, read_target
+from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.sharing import Sharing
-from bridge.sso import Seen, SignOn, State
+from bridge.sso import Barred, SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, strict
 from bridge.web.dates import day
@@ -44,9 +44,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         """Nobody is refused because something is down: the same address looks again."""
-        seen = Seen(State.LOOKING, HOME)
-        answer = browser.page("state", seen=seen) if request.method == "GET" else refused()
-        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer = browser.page("away", HTTPStatus.SERVICE_UNAVAILABLE, by_itself=request.method == "GET")
         answer.headers["Retry-After"] = "5"
         return answer
 
@@ -103,6 +101,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             return browser.to_sign_in()
         try:
             token = sign_on.site_token(visit, nonce)
+        except Barred:
+            return browser.page("barred", HTTPStatus.FORBIDDEN)
         except Refused:
             return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"

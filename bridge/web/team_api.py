@@ -162,7 +162,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
             pool = teams.find_pool(connection, actor().team.id, wanted.pool, now())
         if pool is None:
             raise nothing("pool")
-        if pool.offer.pick is not bool(wanted.item) or (wanted.item and wanted.item not in pool.offer.items):
+        if not pool.may_give(wanted.item):
             raise _not_done(Why.NOTHING_PICKED)
         rows = wanted.invitees
         batch = desk.prepare(actor(), pool, rows, digest(f"api {key}"), wanted.item)

@@ -27,7 +27,9 @@ class Line:
 
 
 def told(connection: Connection, actor: Actor, entries: Iterable[Row[Any]], words: Words) -> list[Line]:
-    """Entries of the team's, in words. Persons are called as they are called now."""
+    """Entries of the team's, in words. Members are called by their names, all others by their addresses: whoever types
+    an address learns nothing of who is behind it.
+    """
     called = {member.person: member.name or member.email for member in teams.members(connection, actor.team.id)}
     tokens = {token.id: token.name for token in team_tokens.tokens_of(connection, actor.team.id)}
     lines = []
@@ -49,9 +51,8 @@ def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
 def _called(connection: Connection, called: dict[int, str], person_id: int | None) -> str:
     """What somebody is called, "" for nobody, or whom the ledger knows no more."""
     if person_id is not None and person_id not in called:
-        person = people.get_person(connection, people.living_id(connection, person_id))
-        name = " ".join(f"{person.first_name} {person.last_name}".split()) if person else ""
-        called[person_id] = name or (person.email if person else "")
+        person = people.get_person(connection, person_id)
+        called[person_id] = person.email if person else ""
     return called.get(person_id or 0, "")
 
 

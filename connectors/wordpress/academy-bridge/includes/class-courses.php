@@ -188,7 +188,7 @@ final class Courses {
 	private static function sentences( array $course ): array {
 		$day  = $course['until'] ? (string) wp_date( (string) get_option( 'date_format' ), $course['until'] - 1 ) : '';
 		$said = array();
-		if ( 'waiting' === $course['state'] ) {
+		if ( 'waiting' === $course['state'] && '' === $course['reason'] ) {
 			$said[] = __( 'Being prepared for you.', 'academy-bridge' );
 		} elseif ( 'ended' === $course['state'] ) {
 			/* translators: %s: a day. */
