@@ -18,7 +18,7 @@ from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
 from bridge.kinds import BATCH, INVITATION, LEARNER
 from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
-from bridge.store.batches import Batch, Invitee
+from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Pool, SeatRow, Team
@@ -32,6 +32,8 @@ CHUNK, CHUNKS = 100, 10
 MOST_LETTERS = 5
 #: Tokens that a team can have.
 MOST_TOKENS = 20
+#: Who can help manage a team, with those who were asked to.
+MOST_MEMBERS = 100
 
 
 class NotAllowed(Refused):
@@ -76,17 +78,26 @@ class Desk:
 
     # --- giving ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, actor: Actor, pool: Pool, rows: Sequence[Invitee], key: str, picked: Item | None = None) -> Batch:
+    def prepare(
+        self,
+        actor: Actor,
+        pool: Pool,
+        rows: Sequence[Invitee],
+        key: str,
+        picked: Item | None = None,
+        wrong: Sequence[Misfit] = (),
+    ) -> Batch:
         """Keep a list of people who are to be given seats, for :meth:`confirm`. The same key is the same list.
 
-        Raises Refused where a thing has to be picked and is not, or is none of the pool's.
+        ``wrong`` are rows of it that are only shown. Raises Refused where a thing has to be picked and is not, or is
+        none of the pool's.
         """
         actor.must(Action.GIVE)
         if not pool.may_give(picked):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
             number, _ = batches.make_batch(
-                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now()
+                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now(), wrong
             )
             batch = batches.find_batch(connection, number, actor.team.id)
         assert batch is not None, "it was just written"
@@ -109,19 +120,19 @@ class Desk:
         self._store.bell.ring()
         return True
 
-    def give_now(self, actor: Actor, batch_id: int) -> bool:
-        """Confirm a short list and give seats to it at once, in one transaction; False as :meth:`confirm`."""
+    def confirm_now(self, actor: Actor, batch_id: int) -> bool:
+        """Give seats to a short list at once, in one transaction; False as for :meth:`confirm`."""
         actor.must(Action.GIVE)
         now = self._now()
         with self._store.begin() as connection:
             batch = batches.find_batch(connection, batch_id, actor.team.id)
             if batch is None or not batches.begin_batch(connection, batch_id, now):
                 return False
-            rows = batches.waiting_rows(connection, batch.id, CHUNK)
+            rows = batches.waiting_rows(connection, batch_id, CHUNK)
             results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
-            batches.record_results(connection, batch.id, results)
+            batches.record_results(connection, batch_id, results)
             if len(rows) < CHUNK:
-                batches.end_batch(connection, batch.id, now)
+                batches.end_batch(connection, batch_id, now)
             else:
                 self._work.mark(connection, BATCH, [batch_id])
         self._store.bell.ring()
@@ -335,6 +346,12 @@ class Desk:
         self._store.bell.ring()
         return Why.GIVEN
 
+    def exported(self, actor: Actor, number: int) -> None:
+        """Write down that somebody took a list of so many seats along."""
+        actor.must(Action.EXPORT)
+        with self._store.begin() as connection:
+            self._note(connection, actor.team.id, "list exported", actor.name, self._now(), facts={"seats": number})
+
     # --- the team --------------------------------------------------------------------------------------------------
 
     def configure(self, actor: Actor, *, name: str, approval: bool) -> None:
@@ -352,12 +369,18 @@ class Desk:
         self._store.bell.ring()
 
     def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
-        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does."""
+        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does.
+
+        Raises Refused where a team has as many as it can.
+        """
         actor.must(Action.MEMBERS)
         if role is TeamRole.OWNER:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
+            if len(teams.members(connection, actor.team.id)) >= MOST_MEMBERS:
+                raise Refused(f"team {actor.team.id} has {MOST_MEMBERS} members already")
             person = self._person(connection, invitee, now)
             new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
             asked = new or teams.role_in(connection, actor.team.id, person) is None
@@ -374,6 +397,7 @@ class Desk:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             if role is None:
                 done = teams.drop_member(connection, actor.team.id, person)
                 signon.forget_links(connection, team_id=actor.team.id, person_id=person)
@@ -389,6 +413,7 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             done = teams.drop_member(connection, actor.team.id, actor.person)
             if done:
                 self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
@@ -400,6 +425,8 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            # The heir must not leave between the two steps: the team would be without an owner.
+            teams.hold_team(connection, actor.team.id)
             done = teams.hand_over(connection, actor.team.id, actor.person, heir)
             if done:
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)

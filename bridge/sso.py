@@ -29,7 +29,7 @@ from bridge.often import Often
 from bridge.progress import FRESH
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
-from bridge.store import audit, ledger, people, progress, signon
+from bridge.store import audit, ledger, people, progress, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.signon import Visit, new_secret
@@ -233,6 +233,12 @@ class SignOn:
             return None
         return people.get_person(connection, people.living_id(connection, visit.person_id))
 
+    def person_id(self, visit: Visit) -> int | None:
+        """The same, by their id."""
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+        return person.id if person else None
+
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
         target = read_target(visit.target)
@@ -273,6 +279,12 @@ class SignOn:
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""
         return self._listed(lambda connection: self.person(connection, visit))
+
+    def teams_of(self, customer_id: int) -> int:
+        """How many teams a customer of the shop helps manage."""
+        with self._store.read() as connection:
+            person = people.find_person(connection, Identity(customer_id, None))
+            return len(teams.teams_of(connection, person.id)) if person else 0
 
     def courses_of(self, customer_id: int) -> list[MyCourse]:
         """The same of a customer of the shop."""

@@ -270,7 +270,7 @@ def test_the_button_stands_where_something_can_be_begun(shop: WordPress, bridge:
     assert links("anna", 12) == [f"{shop.home}/?academy_bridge=launch&target=order:12"]
     assert links("anna", 13) == [], "not paid yet"
     assert "as soon as we have your payment" in get(shop, "anna", f"/?shop={place}&order=13").text
-    assert links("anna", 14) == [], "places for a team"
+    assert links("anna", 14) == [f"{shop.home}/?academy_bridge=launch&target=team"], "places for a team"
     assert links("boris", 15) == [], "a mug is no course"
     assert links("anna", 17) == [], "a gift is somebody else's"
     assert links("boris", 12) == [], "another customer's order"
@@ -358,6 +358,17 @@ def test_my_courses_tells_how_each_stands(shop: WordPress, bridge: Receiver) -> 
     assert "evil.test" not in page
     assert [one["sub"] for one in bridge.claims("read", shop.home, SECRET)] == [str(shop.users["boris"])]
     assert not TOKEN.search(page)
+
+
+@pytest.mark.parametrize(
+    ("told", "there"), [({"teams": 2}, True), ({"teams": 0}, False), ({"teams": "x"}, False), ({}, False)]
+)
+def test_the_way_to_the_team_is_there_for_whoever_helps_manage_one(
+    shop: WordPress, bridge: Receiver, told: dict[str, Any], there: bool
+) -> None:
+    bridge.more = told
+    page = get(shop, "boris", "/?shop=courses").text
+    assert ("target=team" in page, "My team" in page) == (there, there)
 
 
 def test_the_bridge_is_asked_once_a_minute_for_each_customer(shop: WordPress, bridge: Receiver) -> None:

@@ -194,8 +194,8 @@ def test_a_list_that_a_person_gave_is_theirs(world: World, hr: Machine) -> None:
     rows = [Invitee(n, f"p{n}@corp.test") for n in range(1, 151)]
     batch = world.bridge.desk.prepare(actor, pool, rows, "by hand")
     assert code(hr.ask("GET", f"/lists/{batch.id}")) == (404, "not_found"), "nobody has confirmed it"
-    assert world.bridge.desk.give_now(actor, batch.id)
-    assert not world.bridge.desk.give_now(actor, batch.id)
+    assert world.bridge.desk.confirm_now(actor, batch.id)
+    assert not world.bridge.desk.confirm_now(actor, batch.id)
     begun = hr.get(f"/lists/{batch.id}")
     assert (begun["by"], begun["done"], begun["waiting"]) == (BOSS, False, 50)
     world.settle()

@@ -119,8 +119,8 @@ def _shown(connection: Connection, team: Team) -> dict[str, Any]:
         for one in store.members(connection, team.id)
     ]
     orders = [
-        {"order": order, "subscription": subscription, "name": name, "units": paid}
-        for order, subscription, name, paid in store.orders_of_team(connection, team.id)
+        {"order": one.order, "subscription": one.subscription, "name": one.name, "units": one.units}
+        for one in store.orders_of_team(connection, team.id)
     ]
     pools = [_pool(pool) for pool in store.pools_of(connection, team.id, utc_now())]
     lists = [_list(connection, one) for one in batches.batches_of(connection, team.id, LISTS)]

@@ -72,6 +72,12 @@ def trail(
     return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))
 
 
+def of_seat(connection: Connection, team_id: int, seat_id: int, most: int = 200) -> list[Row[Any]]:
+    """What happened to a team's seat, the newest first, so many entries."""
+    query = select(audit).where(audit.c.team_id == team_id, audit.c.facts["seat"].as_integer() == seat_id)
+    return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(most)))
+
+
 def of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Row[Any]]:
     """What happened to a team, so many entries, the newest first; ``before`` the one with this id."""
     query = select(audit).where(audit.c.team_id == team_id)

@@ -5,14 +5,15 @@ Functions take the caller's connection, so that what belongs together commits to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, not_, select, update
 
 from bridge.domain.offers import Item, Kind
+from bridge.domain.rosters import Problem
 from bridge.domain.seats import Why
 from bridge.store.db import Store
 from bridge.store.models import batch_rows, batches
@@ -27,6 +28,17 @@ class Invitee:
     first_name: str = ""
     last_name: str = ""
     language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A row of a list by which nobody can be given a seat, as it may be shown, and why. ``first`` is the row that has
+    the same address, if that is why.
+    """
+
+    invitee: Invitee
+    problem: Problem
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +58,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one row; None while it was not looked at."""
+    """What became of one row; None while it was not looked at. A misfit has its problem instead."""
 
     invitee: Invitee
     why: Why | None
     seat: int | None
+    problem: Problem | None = None
+    first: int | None = None
+
+
+#: Before the problem of a misfit, in the column of results: nobody ever looks at it.
+_MISFIT = "row:"
+_IS_MISFIT = func.coalesce(batch_rows.c.result, "").like(f"{_MISFIT}%")
 
 
 def make_batch(
@@ -63,8 +82,11 @@ def make_batch(
     actor: str,
     rows: Sequence[Invitee],
     now: datetime,
+    wrong: Sequence[Misfit] = (),
 ) -> tuple[int, bool]:
-    """Keep a list; its id, and whether it is new: of two with the same key the first stays."""
+    """Keep a list; its id, and whether it is new: of two with the same key the first stays. ``wrong`` are kept with it
+    to be shown.
+    """
     chosen = {"item_kind": picked.kind, "item_id": picked.id} if picked else {}
     values = {"team_id": team_id, "key": key, "pool": pool, "actor": actor[:64], "made_at": now, **chosen}
     made = connection.execute(
@@ -73,14 +95,19 @@ def make_batch(
     if made is None:
         mine = (batches.c.team_id == team_id, batches.c.key == key)
         return int(connection.execute(select(batches.c.id).where(*mine)).scalar_one()), False
-    if rows:
-        connection.execute(insert(batch_rows), [{"batch_id": made, **_as_row(row)} for row in rows])
+    kept = [_as_row(row) for row in rows] + [_as_row(row.invitee, _word_of(row)) for row in wrong]
+    if kept:
+        connection.execute(insert(batch_rows), [{"batch_id": made, **row} for row in kept])
     return int(made), True
 
 
-def _as_row(row: Invitee) -> dict[str, Any]:
+def _as_row(row: Invitee, result: str | None = None) -> dict[str, Any]:
     names = {"first_name": row.first_name[:100], "last_name": row.last_name[:100]}
-    return {"number": row.number, "email": row.email, "language": row.language[:16], **names}
+    return {"number": row.number, "email": row.email, "language": row.language[:16], "result": result, **names}
+
+
+def _word_of(row: Misfit) -> str:
+    return f"{_MISFIT}{row.problem}:{row.first or ''}"
 
 
 def find_batch(connection: Connection, batch_id: int, team_id: int | None = None) -> Batch | None:
@@ -122,23 +149,37 @@ def record_results(connection: Connection, batch_id: int, results: Mapping[int, 
 
 
 def progress(connection: Connection, batch_id: int) -> dict[Why | None, int]:
-    """How many rows ended how; None has those that wait."""
-    query = select(batch_rows.c.result, func.count()).where(batch_rows.c.batch_id == batch_id)
+    """How many rows ended how; None has those that wait. Misfits are not among them."""
+    query = select(batch_rows.c.result, func.count()).where(batch_rows.c.batch_id == batch_id, not_(_IS_MISFIT))
     rows = connection.execute(query.group_by(batch_rows.c.result))
     return {Why(result) if result else None: int(number) for result, number in rows}
 
 
+def misfits(connection: Connection, batch_id: int) -> int:
+    """How many rows of a list nobody can be given a seat by."""
+    query = select(func.count()).where(batch_rows.c.batch_id == batch_id, _IS_MISFIT)
+    return int(connection.execute(query).scalar_one())
+
+
 def results_of(
-    connection: Connection, batch_id: int, *, only: Collection[Why] = (), most: int = 100, after: int = 0
+    connection: Connection, batch_id: int, *, lacking: bool = False, most: int = 100, after: int = 0
 ) -> list[Result]:
-    """Rows in order, so many, leaving out the first ``after``; ``only`` those with one of these results."""
+    """Rows in order, so many, leaving out the first ``after``; ``lacking``: only misfits, and those who were looked at
+    and given nothing.
+    """
     b = batch_rows.c
     query = select(b.number, b.email, b.first_name, b.last_name, b.language, b.result, b.seat_id)
     query = query.where(b.batch_id == batch_id).order_by(b.number).limit(most).offset(after)
-    if only:
-        query = query.where(b.result.in_([why.value for why in only]))
-    rows = connection.execute(query)
-    return [Result(Invitee(*row[:5]), Why(row[5]) if row[5] else None, row[6]) for row in rows]
+    if lacking:
+        query = query.where(b.result != Why.GIVEN.value)
+    return [_result(Invitee(*row[:5]), row[5], row[6]) for row in connection.execute(query)]
+
+
+def _result(invitee: Invitee, word: str | None, seat: int | None) -> Result:
+    if word is None or not word.startswith(_MISFIT):
+        return Result(invitee, Why(word) if word else None, seat)
+    problem, _, first = word.removeprefix(_MISFIT).partition(":")
+    return Result(invitee, None, None, Problem(problem), int(first) if first else None)
 
 
 def batches_of(connection: Connection, team_id: int, most: int = 20) -> list[Batch]:

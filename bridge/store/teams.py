@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -141,10 +141,13 @@ def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | 
 
 
 def members(connection: Connection, team_id: int) -> list[Member]:
-    """Everybody who manages a team, or was asked to: the owner first."""
+    """Everybody who manages a team, or was asked to: the owner first. Nobody's name is told before they have accepted,
+    since whoever types an address would learn from it who is behind it.
+    """
     m = team_members.c
+    name = case((m.accepted_at.is_(None), ""), else_=_NAME)
     query = (
-        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, _NAME)
+        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, name)
         .join(persons, persons.c.id == m.person_id)
         .where(m.team_id == team_id)
         .order_by(case((m.role == TeamRole.OWNER, 0), (m.role == TeamRole.MANAGER, 1), else_=2), persons.c.email)
@@ -208,12 +211,16 @@ _OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Alike seats of a team. ``counts`` has how many of them stand how; ended ones are not among them."""
+    """Alike seats of a team. ``counts`` has how many of them stand how; ended ones are not among them.
+
+    ``give_by`` is when the first of the open ones can't be given any more, None if all can for ever.
+    """
 
     key: str
     name: str
     offer: Offer
     counts: Mapping[SeatState, int]
+    give_by: datetime | None = None
 
     @property
     def total(self) -> int:
@@ -249,20 +256,44 @@ def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
     """All pools of a team, by the names under which they were sold."""
     state = _state(now).label("state")
     query = (
-        select(purchases.c.pool, state, func.count(), func.max(purchases.c.id))
+        select(purchases.c.pool, state, func.count(), func.max(purchases.c.id), func.min(purchases.c.assign_until))
         .select_from(_OF_TEAM)
         .where(purchases.c.team_id == team_id)
         .group_by(purchases.c.pool, state)
     )
     counts: dict[str, dict[SeatState, int]] = {}
     newest: dict[str, int] = {}
-    for pool, word, number, purchase in connection.execute(query):
+    give_by: dict[str, datetime | None] = {}
+    for pool, word, number, purchase, until in connection.execute(query):
         newest[pool] = max(purchase, newest.get(pool, 0))
         if word != SeatState.ENDED:
             counts.setdefault(pool, {})[SeatState(word)] = number
+        if word == SeatState.OPEN:
+            give_by[pool] = until
     sold = select(purchases.c.pool, purchases.c.name, purchases.c.offer).where(purchases.c.id.in_(newest.values()))
-    found = [Pool(pool, name, offer_from_json(o), counts.get(pool, {})) for pool, name, o in connection.execute(sold)]
+    found = [
+        Pool(pool, name, offer_from_json(offer), counts.get(pool, {}), give_by.get(pool))
+        for pool, name, offer in connection.execute(sold)
+    ]
     return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
+
+
+def with_completed(connection: Connection, team_id: int, pools: Sequence[Pool], now: datetime) -> list[Pool]:
+    """The pools with those who have completed counted apart from those who have not, as far as the team may see it."""
+    query = (
+        select(purchases.c.pool, func.count())
+        .select_from(_OF_TEAM)
+        .where(purchases.c.team_id == team_id, _state(now) == SeatState.TAKEN.value, _seen_completed())
+    )
+    seen = {pool: int(number) for pool, number in connection.execute(query.group_by(purchases.c.pool))}
+    return [_apart(pool, seen.get(pool.key, 0)) for pool in pools]
+
+
+def _apart(pool: Pool, completed: int) -> Pool:
+    if not completed:
+        return pool
+    taken = pool.counts.get(SeatState.TAKEN, 0) - completed
+    return replace(pool, counts={**pool.counts, SeatState.TAKEN: taken, SeatState.COMPLETED: completed})
 
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
@@ -286,6 +317,7 @@ class SeatRow:
     subscription: int | None
     shows: bool
     pool: str
+    sold_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +343,7 @@ _CONSENT = exists().where(
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(_SHOWN_NAME),
+    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -329,6 +361,11 @@ def _completed() -> ColumnElement[bool]:
     return and_(seats.c.person_id.is_not(None), not_(lacking.correlate(seats, purchases).exists()))
 
 
+def _seen_completed() -> ColumnElement[bool]:
+    """Whether the team may see of a seat that whoever has it has completed it."""
+    return and_(or_(_CONSENT, purchases.c.offer["report"].as_boolean().is_(True)), _completed())
+
+
 def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
@@ -336,6 +373,7 @@ def _seats(now: datetime) -> Select[Any]:
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
+            p.name.label("sold_as"),
             persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _CONSENT.label("consents"), _completed().label("completed"),
         )
@@ -366,7 +404,7 @@ def _row(row: Any) -> SeatRow:
     state = SeatState(row.state)
     state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool)
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -603,11 +641,26 @@ def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
     return [Item(Kind(kind), number) for kind, number in rows]
 
 
-def orders_of_team(connection: Connection, team_id: int) -> list[tuple[int | None, int | None, str, int]]:
-    """What a team's pools were bought by: order or subscription, what it was called, and its units paid for."""
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a team's pools were bought by: of an order or a subscription what it was called, and its units paid for."""
+
+    id: int
+    order: int | None
+    subscription: int | None
+    name: str
+    units: int
+
+
+def orders_of_team(
+    connection: Connection, team_id: int, *, most: int | None = None, before: int | None = None
+) -> list[Bought]:
+    """A team's purchases, so many, the newest first; ``before`` the one with this id."""
     p = purchases.c
-    query = select(p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id).order_by(p.id.desc())
-    return [(order, subscription, name, paid) for order, subscription, name, paid in connection.execute(query)]
+    query = select(p.id, p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id)
+    if before is not None:
+        query = query.where(p.id < before)
+    return [Bought(*row) for row in connection.execute(query.order_by(p.id.desc()).limit(most))]
 
 
 # --- consent ---------------------------------------------------------------------------------------------------------

@@ -84,6 +84,14 @@ class Browser:
         self._set(answer, RESUME, "", 0)
         return answer
 
+    def keep(self, answer: AnyResponse, name: str, value: str) -> None:
+        """Has the browser keep something for as long as it runs; "" for no longer."""
+        self._set(answer, name, value, None if value else 0)
+
+    def kept(self, name: str) -> str:
+        """What the browser was to keep, "" for nothing. It may have been changed by whoever has the browser."""
+        return request.cookies.get(self._name(name), "")
+
     def page(
         self, name: str, status: int = HTTPStatus.OK, *, posts_to: str = "", language: str = "", **values: Any
     ) -> Response:

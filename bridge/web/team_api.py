@@ -149,7 +149,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
             raise Wrong(HTTPStatus.BAD_REQUEST, "key_missing", "The header Idempotency-Key has to name this request.")
         batch, length = _prepared(body_as(GiveIn), key)
         if length <= FEW:
-            desk.give_now(actor(), batch.id)
+            desk.confirm_now(actor(), batch.id)
             return _list(batch.id, 0, FEW)
         desk.confirm(actor(), batch.id)
         taken = answer({"list": batch.id}, HTTPStatus.ACCEPTED)

@@ -7,7 +7,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -18,6 +18,7 @@ from bridge.store import teams
 from bridge.store.db import Store
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser
+from bridge.web.dates import day, last_day
 
 #: A page: it is given who looks, their visit, and what its address names.
 View = Callable[..., Response]
@@ -68,6 +69,11 @@ class Door:
         """What is told of all that is not there, or not theirs."""
         return Stopped(self.browser.page("team/nothing", HTTPStatus.NOT_FOUND))
 
+    def missing(self, actor: Actor, what: str) -> Stopped:
+        """The same, of what a member asks for and the team has not: that is written down."""
+        self._sign_on.refused(f"no {what} of the team", person=actor.person, team=actor.team.id)
+        return self.nothing()
+
     def actor(self, visit: Visit, key: str, action: Action) -> Actor:
         """Who visits, as a member of this team who may do this."""
         person = self.person(visit)
@@ -104,4 +110,5 @@ class Door:
     def page(self, name: str, actor: Actor, visit: Visit, status: int = HTTPStatus.OK, **values: Any) -> Response:
         """A page of a team: ``team/NAME.html.j2`` is given team, role, the form's word, and what else it shows."""
         own: dict[str, Any] = {"team": actor.team, "role": actor.role, "form": visit.form, "may": may, "Action": Action}
+        own |= {"day": day, "last_day": last_day, "there": current_app.view_functions}
         return self.browser.page(f"team/{name}", status, **own, **values)

@@ -151,16 +151,22 @@ final class Places {
 	 * @return array<int,array{url:string,label:string}>
 	 */
 	private static function ways( WC_Order $order ): array {
-		$whom = Product::for_whom( $order );
-		if ( ! isset( $whom['me'] ) ) {
-			return array();
-		}
+		$whom  = Product::for_whom( $order );
 		$guest = ! $order->get_customer_id();
-		return array(
-			array(
-				'url'   => $guest ? Settings::address() . self::BY_MAIL : Launch::url( 'order:' . $order->get_id() ),
+		$mail  = Settings::address() . self::BY_MAIL;
+		$ways  = array();
+		if ( isset( $whom['me'] ) ) {
+			$ways[] = array(
+				'url'   => $guest ? $mail : Launch::url( 'order:' . $order->get_id() ),
 				'label' => $guest ? __( 'Get a link by mail to start learning', 'academy-bridge' ) : __( 'Start learning', 'academy-bridge' ),
-			),
-		);
+			);
+		}
+		if ( isset( $whom['team'] ) && ! ( $guest && $ways ) ) {
+			$ways[] = array(
+				'url'   => $guest ? $mail : Launch::url( 'team' ),
+				'label' => __( 'Give places to your team', 'academy-bridge' ),
+			);
+		}
+		return $ways;
 	}
 }
