@@ -11,6 +11,8 @@ import pytest
 from bridge.sandbox.town import Town
 from tests.browser import Browser, Page
 from tests.test_story_one_click import is_in, product
+from tests.test_story_team_pages import axe as axe  # a fixture
+from tests.test_story_team_pages import fits
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -25,12 +27,14 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield running
 
 
-def pictured(page: Page, name: str) -> None:
-    """Nothing is cut off on a phone, and the page has all that a screen reader needs first."""
+def pictured(page: Page, name: str, axe: str = "") -> None:
+    """Nothing is cut off on a phone, and the page has all that a screen reader needs first; axe finds nothing."""
     for width in (1280, 390):
         page.size(width, 844)
         too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert too_wide <= 0, f"{name} at {width} is {too_wide} pixels too wide"
+        if axe:
+            fits(page, axe)
         if PICTURES:
             page.screenshot(Path(PICTURES) / f"{name}-{width}.png")
     assert (
@@ -79,7 +83,7 @@ def letter(town: Town, page: Page, address: str) -> str:
     return link
 
 
-def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town, chromium: Browser) -> None:
+def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town, chromium: Browser, axe: str) -> None:
     boss, employee = manager(town, chromium), chromium.page()
     boss.click("main a[href*='/pools/'], main a[href*='/pool']")
     boss.fill("#one-email", "ada@corp.test")
@@ -94,26 +98,26 @@ def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town,
     employee.click(letter(town, employee, "ada@corp.test"))
     employee.wait("document.querySelector('#by-hand')?.hidden")
     assert employee.url == f"{town.url}/team/invitation", "the secret is in no history"
-    pictured(employee, "invitation")
+    pictured(employee, "invitation", axe)
     employee.click("#open button")
     employee.wait("document.querySelector('#first-name')")
     assert employee.url == f"{town.url}/team/invitation/look"
     assert employee.evaluate("document.querySelector('[name=consents]').checked") is False
-    pictured(employee, "invitation-look")
+    pictured(employee, "invitation-look", axe)
     employee.fill("#last-name", "Byte")
     employee.click("[name=consents]")
     employee.click("form button")
     is_in(employee, town, "VAL", "Ada Byte")
     employee.go(f"{town.url}/learn")
     assert "Harbour & Sons sees your progress" in employee.text
-    pictured(employee, "learn")
+    pictured(employee, "learn", axe)
 
     boss.go(boss.url.split("?")[0].replace("/settings", "/history"))
     assert "invitation accepted" in boss.text
-    pictured(boss, "history")
+    pictured(boss, "history", axe)
     boss.go(boss.url.replace("/history", "/orders"))
     assert "Harbour & Sons" in boss.text
-    pictured(boss, "orders")
+    pictured(boss, "orders", axe)
 
     other = chromium.page(390, 844, javascript=False)
     found = letter(town, other, "bo@corp.test")
@@ -130,17 +134,17 @@ def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town,
     boss.fill("section[aria-labelledby=tokens] [name=name]", "Payroll")
     boss.click("section[aria-labelledby=tokens] .fields + button")
     boss.wait("document.querySelector('#secret')")
-    pictured(boss, "token")
+    pictured(boss, "token", axe)
     boss.go(boss.url.split("/settings")[0] + "/settings")
-    pictured(boss, "settings")
+    pictured(boss, "settings", axe)
     in_arabic(boss)
-    pictured(boss, "settings-ar")
+    pictured(boss, "settings-ar", axe)
     boss.go(boss.url.replace("/settings", "/history"))
-    pictured(boss, "history-ar")
+    pictured(boss, "history-ar", axe)
     boss.call("Network.setExtraHTTPHeaders", headers={})
     boss.go(boss.url.replace("/history", "/settings"))
     boss.click("section[aria-labelledby=hand-over] button")
     boss.wait("document.querySelector('[name=sure]')")
-    pictured(boss, "hand-over")
+    pictured(boss, "hand-over", axe)
     other.go(boss.url.split("/settings")[0] + "/leave")
     pictured(other, "leave")
