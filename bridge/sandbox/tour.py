@@ -64,7 +64,7 @@ class Tour(Looking):
             told = " ".join((step.__doc__ or "").split())
             try:
                 found, ok = step(), True
-            except Wrong as err:
+            except (Wrong, LookupError) as err:  # also a page without the link or the form that it should have
                 found, ok = str(err), False
             yield Step(step.__name__, told, ok, round(time.monotonic() - began, 2), found)
 

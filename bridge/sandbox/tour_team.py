@@ -10,6 +10,7 @@ from collections.abc import Callable
 import requests
 
 from bridge.sandbox.looking import Looking, Wrong
+from bridge.sandbox.town import Town
 from bridge.sandbox.walker import Walker
 
 COURSE, COMPANY, BOUGHT, REFUNDED = "INTRO", "Harbour & Sons", 10, 2
@@ -33,9 +34,18 @@ INVITES = {"en": f"{COMPANY} invites you", "fr": COMPANY}
 class TeamTour(Looking):
     """The steps. Each goes on where the one before it stopped."""
 
-    _buyer: Walker
-    _team: requests.Response
-    _order: int
+    def __init__(self, town: Town, patience: float = 30.0) -> None:
+        super().__init__(town, patience)
+        self._buyer = Walker()
+        self._home: requests.Response | None = None
+        self._order = 0
+
+    @property
+    def _team(self) -> requests.Response:
+        """The first page of the team, as its buyer came there."""
+        if self._home is None:
+            raise Wrong("the buyer never came to the pages of the team")
+        return self._home
 
     def steps(self) -> tuple[Callable[[], str], ...]:
         """All of them, in order."""
@@ -51,14 +61,15 @@ class TeamTour(Looking):
 
     def team_bought(self) -> str:
         """A company's buyer registers in the shop, buys ten seats, and goes by the plugin to the pages of the team."""
-        self._buyer, who = Walker(), {"first_name": "Bea", "last_name": "Boss", "email": BUYER, "account": "yes"}
+        who = {"first_name": "Bea", "last_name": "Boss", "email": BUYER, "account": "yes"}
         form = {"product": self._sold(COURSE), "quantity": BOUGHT, "payment": "card", "company": COMPANY}
-        self._buyer.send(f"{self._town.shop_url}/buy", **form, **who)
+        ordered = self._buyer.send(f"{self._town.shop_url}/buy", **form, **who)
         self._order = max(self._shop.orders)
         note = self._note(self._order, f"{BOUGHT} × open seat")
-        self._team = self._buyer.go(f"{self._town.shop_url}/?academy_bridge=launch&target=team")
-        if not self._team.url.startswith(f"{self._town.url}/team/") or not self._team.ok:
-            raise Wrong(f"the way ended at {self._team.url} with status {self._team.status_code}")
+        came = self._buyer.click(ordered, "Give places to your team")
+        if not came.url.startswith(f"{self._town.url}/team/") or not came.ok:
+            raise Wrong(f"the way ended at {came.url} with status {came.status_code}")
+        self._home = came
         if self._totara.user_by_email(BUYER):
             raise Wrong("the buyer was given an account in Totara")
         return note
