@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -50,9 +50,13 @@ class Manager:
         named: dict[str, Any] = {"query_string": query} if query else {}
         return self.browser.get(self.home + path, headers=self._language, follow_redirects=True, **named)
 
-    def post(self, path: str, follow: bool = True, **form: Any) -> TestResponse:
-        data = {"form": self.form, **form}
-        return self.browser.post(self.home + path, data=data, headers=self._language, follow_redirects=follow)
+    def post(self, path: str, **form: Any) -> TestResponse:
+        answer = self.sends(path, form)
+        return self.browser.get(answer.location, headers=self._language) if answer.location else answer
+
+    def sends(self, path: str, form: Mapping[str, Any]) -> TestResponse:
+        """What a form answers by itself."""
+        return self.browser.post(self.home + path, data={"form": self.form, **form}, headers=self._language)
 
     def upload(self, pool: str, data: bytes, word: str = "once", **form: Any) -> TestResponse:
         file = (io.BytesIO(data), "people.csv")
@@ -332,7 +336,7 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
 ) -> None:
     give(world, ADA, BO)
     caplog.clear()
-    sent = bea.post("/seats/find", follow=False, search="ADA@corp", state="invited", sort="-name")
+    sent = bea.sends("/seats/find", {"search": "ADA@corp", "state": "invited", "sort": "-name"})
     assert sent.status_code == 303
     assert sent.location == f"{bea.home}/seats?state=invited&sort=-name#seats"
     assert "Path=/;" in sent.headers["Set-Cookie"] + ";"
@@ -375,7 +379,7 @@ def test_a_table_is_narrowed_ordered_and_paged(world: World, boss: int, product:
     give(world, *[f"p{n:02}@corp.test" for n in range(60)])
 
     def shown(**query: Any) -> list[str]:
-        return re.findall(r'<small dir="ltr">([^<]*)</small>', bea.get("/seats", **query).text)
+        return re.findall(r'<small><bdi dir="ltr">([^<]*)</bdi></small>', bea.get("/seats", **query).text)
 
     everybody = [f"p{n:02}@corp.test" for n in range(60)]
     assert sorted(shown() + shown(page=2)) == everybody
@@ -546,6 +550,14 @@ def test_the_name_of_a_team_and_of_people_is_only_text(world: World, bea: Manage
         page = bea.get(path)
         assert named not in page.text
         assert "&lt;img src=x" in page.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/team/%00/", "/team/%00/seats", "/team/x%00y/seats/1", f"/team/{'9' * 24}/seats/{'9' * 30}"]
+)
+def test_nothing_is_found_by_nonsense(bea: Manager, path: str) -> None:
+    assert bea.browser.get(path).status_code == 404
+    assert bea.get("/pools/%00").status_code == 404
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "es", "ar"])

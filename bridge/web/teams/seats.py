@@ -88,7 +88,13 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
             waits = teams.seats_page(connection, team, waiting, moment, most=MOST_APPROVALS)
             many = teams.count_seats(connection, team, waiting, moment) if len(waits) == MOST_APPROVALS else len(waits)
             running = [batch for batch in batches.batches_of(connection, team, 5) if batch.done is None]
-        told: dict[str, Any] = {"pools": own, "names": pools.names(*own), "waits": waits, "many": many, "running": running}
+        told: dict[str, Any] = {
+            "pools": own,
+            "names": pools.names(*own),
+            "waits": waits,
+            "many": many,
+            "running": running,
+        }
         return door.page("overview", actor, visit, done=request.args.get("done", ""), **told)
 
     @blueprint.get("/<key>/pools/<pool>")
