@@ -23,6 +23,7 @@ COMMANDS = {
     "parked": "bridge.commands.orders:parked",
     "explain": "bridge.commands.explain:explain",
     "seats": "bridge.commands.seats:seats",
+    "teams": "bridge.commands.teams:teams",
     "people": "bridge.commands.people:people",
     "brake": "bridge.commands.brake:brake",
     "reconcile": "bridge.commands.orders:reconcile",

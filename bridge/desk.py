@@ -14,12 +14,13 @@ from sqlalchemy import Connection
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
 from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
-from bridge.domain.teams import Action, TeamRole, may
+from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
 from bridge.kinds import BATCH, INVITATION, LEARNER
-from bridge.store import audit, batches, learning, people, signon, teams
+from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
+from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Pool, SeatRow, Team
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
@@ -27,6 +28,12 @@ from bridge.worker import Done
 
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Letters that invite one person to one seat, as long as their links work.
+MOST_LETTERS = 5
+#: Tokens that a team can have.
+MOST_TOKENS = 20
+#: Who can help manage a team, with those who were asked to.
+MOST_MEMBERS = 100
 
 
 class NotAllowed(Refused):
@@ -35,12 +42,16 @@ class NotAllowed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something for a team; ``name`` is what the audit log calls them: "person 12", "token 3"."""
+    """Who does something for a team; ``name`` is what the audit log calls them: "person 12", "token 3".
+
+    ``operator``: an operator of the bridge, "operator Vella", who may do as an owner and a little more.
+    """
 
     team: Team
     role: TeamRole
     name: str
     person: int | None = None
+    operator: bool = False
 
     def must(self, action: Action) -> None:
         """Raises NotAllowed, if they may not."""
@@ -82,7 +93,7 @@ class Desk:
         none of the pool's.
         """
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
             number, _ = batches.make_batch(
@@ -92,8 +103,10 @@ class Desk:
         assert batch is not None, "it was just written"
         return batch
 
-    def confirm(self, actor: Actor, batch_id: int) -> bool:
-        """Owe the giving of a list; False if it was confirmed before, or is none of the team's."""
+    def confirm(self, actor: Actor, batch_id: int, *, why: str = "") -> bool:
+        """Owe the giving of a list; False if it was confirmed before, or is none of the team's. A reason is told in
+        the team's history once, for the whole list.
+        """
         actor.must(Action.GIVE)
         now = self._now()
         with self._store.begin() as connection:
@@ -101,6 +114,9 @@ class Desk:
             if batch is None or not batches.begin_batch(connection, batch_id, now):
                 return False
             self._work.mark(connection, BATCH, [batch_id])
+            if why:
+                facts = {"list": batch_id}
+                self._note(connection, actor.team.id, "list confirmed", actor.name, now, why=why, facts=facts)
         self._store.bell.ring()
         return True
 
@@ -143,14 +159,14 @@ class Desk:
         return len(rows)
 
     def give(
-        self, actor: Actor, pool: Pool, rows: Sequence[Invitee], picked: Item | None = None
+        self, actor: Actor, pool: Pool, rows: Sequence[Invitee], picked: Item | None = None, *, why: str = ""
     ) -> dict[int, tuple[Why, int | None]]:
         """Give seats to a few people at once: row -> what became of it, and the seat. All in one transaction."""
         actor.must(Action.GIVE)
-        if pool.offer.pick is not (picked is not None) or (picked and picked not in pool.offer.items):
+        if not pool.may_give(picked):
             return {row.number: (Why.NOTHING_PICKED, None) for row in rows}
         with self._store.begin() as connection:
-            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name)
+            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name, why)
         self._store.bell.ring()
         return results
 
@@ -162,6 +178,7 @@ class Desk:
         rows: Sequence[Invitee],
         picked: Item | None,
         actor: str,
+        why: str = "",
     ) -> dict[int, tuple[Why, int | None]]:
         """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two."""
         now = self._now()
@@ -180,7 +197,7 @@ class Desk:
                 results[row.number] = (Why.NO_SEATS, None)
             else:
                 has.add(person)
-                self._ask(connection, team_id, seat, person, picked, actor, now)
+                self._ask(connection, team_id, seat, person, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
 
@@ -202,11 +219,12 @@ class Desk:
         picked: Item | None,
         actor: str,
         now: datetime,
+        why: str,
     ) -> None:
         if not teams.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
             raise Refused(f"seat {seat} was given to somebody else meanwhile")
         self._work.mark(connection, INVITATION, [seat])
-        self._note(connection, team_id, "seat given", actor, now, person, seat)
+        self._note(connection, team_id, "seat given", actor, now, person, seat, why)
 
     # --- one seat --------------------------------------------------------------------------------------------------
 
@@ -221,30 +239,34 @@ class Desk:
                 return Why.NOT_OF_TEAM
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
+            if signon.count_invitations(connection, seat_id, now) >= MOST_LETTERS:
+                return Why.TOO_OFTEN
             teams.ask_again(connection, seat_id, self.rules.answer_until(now))
             self._work.mark(connection, INVITATION, [seat_id])
             self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)
         self._store.bell.ring()
         return Why.GIVEN
 
-    def give_back(self, actor: Actor, seat_id: int, *, why: str = "") -> Why:
+    def give_back(self, actor: Actor, seat_id: int, *, why: str = "", anyway: bool = False) -> Why:
         """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
-        only Totara can tell and it is away.
+        only Totara can tell and it is away. ``anyway``: also if they did, which is an operator's to say.
         """
         actor.must(Action.GIVE_BACK)
-        return self._change(actor, seat_id, None, why)
+        if anyway and not actor.operator:
+            raise NotAllowed(f"{actor.name} may not take a seat from somebody who has begun")
+        return self._change(actor, seat_id, None, why, anyway=anyway)
 
-    def reassign(self, actor: Actor, seat_id: int, to: Invitee) -> Why:
+    def reassign(self, actor: Actor, seat_id: int, to: Invitee, *, why: str = "") -> Why:
         """The same, and ask somebody else to take it, in one transaction."""
         actor.must(Action.REASSIGN)
-        return self._change(actor, seat_id, to, "")
+        return self._change(actor, seat_id, to, why)
 
-    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str) -> Why:
+    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str, *, anyway: bool = False) -> Why:
         with self._store.read() as connection:
             row = teams.find_seat(connection, actor.team.id, seat_id, self._now())
         if row is None:
             return Why.NOT_OF_TEAM
-        begun = self._begun(row)
+        begun = Begun.NO if anyway else self._begun(row)
         now = self._now()
         with self._store.begin() as connection:
             teams.hold_seat(connection, seat_id)
@@ -252,14 +274,15 @@ class Desk:
             if again is None or again.seat.person != row.seat.person or again.seat.waits != row.seat.waits:
                 return Why.NOT_WAITING
             refused = may_give_back(again.seat, begun, self.rules, now)
+            refused = None if anyway and refused is Why.BEGUN else refused  # has completed it
             if refused is None and to is not None:
                 refused = self._may_take(connection, actor, again, to, now)
             if refused is not None:
                 return refused
-            self._free(connection, actor.team.id, again, actor.name, why, now)
+            self._free(connection, actor.team.id, again, actor.name, why, now, {"anyway": True} if anyway else {})
             if to is not None:
                 person = self._person(connection, to, now)
-                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now)
+                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now, why)
         self._store.bell.ring()
         return Why.GIVEN
 
@@ -276,13 +299,22 @@ class Desk:
         has = teams.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
         return Why.HAS_ONE if has else None
 
-    def _free(self, connection: Connection, team_id: int, row: SeatRow, actor: str, why: str, now: datetime) -> None:
+    def _free(
+        self,
+        connection: Connection,
+        team_id: int,
+        row: SeatRow,
+        actor: str,
+        why: str,
+        now: datetime,
+        facts: Mapping[str, Any],
+    ) -> None:
         person = int(row.seat.person or 0)
         if not teams.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
         self._work.mark(connection, LEARNER, [person])
-        self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why)
+        self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why, facts)
 
     def _begun(self, row: SeatRow) -> Begun:
         """Whether somebody has begun to learn on a seat. Asks Totara where the ledger can't tell."""
@@ -337,12 +369,18 @@ class Desk:
         self._store.bell.ring()
 
     def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
-        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does."""
+        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does.
+
+        Raises Refused where a team has as many as it can.
+        """
         actor.must(Action.MEMBERS)
         if role is TeamRole.OWNER:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
+            if len(teams.members(connection, actor.team.id)) >= MOST_MEMBERS:
+                raise Refused(f"team {actor.team.id} has {MOST_MEMBERS} members already")
             person = self._person(connection, invitee, now)
             new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
             asked = new or teams.role_in(connection, actor.team.id, person) is None
@@ -359,6 +397,7 @@ class Desk:
             raise Refused("an owner is made by handing the team over")
         now = self._now()
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             if role is None:
                 done = teams.drop_member(connection, actor.team.id, person)
                 signon.forget_links(connection, team_id=actor.team.id, person_id=person)
@@ -374,6 +413,7 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
             done = teams.drop_member(connection, actor.team.id, actor.person)
             if done:
                 self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
@@ -385,9 +425,48 @@ class Desk:
         if actor.person is None:
             return False
         with self._store.begin() as connection:
+            # The heir must not leave between the two steps: the team would be without an owner.
+            teams.hold_team(connection, actor.team.id)
             done = teams.hand_over(connection, actor.team.id, actor.person, heir)
             if done:
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+        return done
+
+    # --- tokens for machines ---------------------------------------------------------------------------------------
+
+    def tokens(self, actor: Actor) -> list[TeamToken]:
+        """The team's tokens, the newest first."""
+        actor.must(Action.TOKENS)
+        with self._store.read() as connection:
+            return team_tokens.tokens_of(connection, actor.team.id)
+
+    def make_token(self, actor: Actor, name: str, role: TeamRole) -> tuple[int, str]:
+        """A token for one of the team's machines: its id, and its secret, which nobody can be told again.
+
+        Raises Refused for an owner's, and where the team has as many as it can.
+        """
+        actor.must(Action.TOKENS)
+        if role is TeamRole.OWNER or actor.person is None:
+            raise Refused("a token is made by a person, for a machine that manages or looks")
+        now = self._now()
+        with self._store.begin() as connection:
+            teams.hold_team(connection, actor.team.id)
+            if team_tokens.count_tokens(connection, actor.team.id) >= MOST_TOKENS:
+                raise Refused(f"team {actor.team.id} has {MOST_TOKENS} tokens already")
+            called = team_name(name)[:64]
+            token, secret = team_tokens.make_token(connection, actor.team.id, called, role, actor.person, now)
+            facts = {"token": token, "role": role}
+            self._note(connection, actor.team.id, "token made", actor.name, now, facts=facts)
+        return token, secret
+
+    def revoke_token(self, actor: Actor, token_id: int) -> bool:
+        """Let nobody in by a token any more; False for one that is not there, or another team's."""
+        actor.must(Action.TOKENS)
+        with self._store.begin() as connection:
+            done = team_tokens.drop_token(connection, actor.team.id, token_id)
+            if done:
+                facts = {"token": token_id}
+                self._note(connection, actor.team.id, "token revoked", actor.name, self._now(), facts=facts)
         return done
 
     def _note(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Row
 from bridge.domain.notes import day, stands
 from bridge.domain.offers import Item
 from bridge.domain.purchases import Standing
+from bridge.domain.seats import Wait
 from bridge.kinds import LEARNER
-from bridge.store import audit, learning, ledger, people
+from bridge.store import audit, learning, ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.learning import SeatReport
 from bridge.store.ledger import Purchase, Source
@@ -27,6 +28,8 @@ HAS = {
     "kept": "still has access, which could not be ended",
     "waiting": "has no access yet",
     "held": "has no access while it rests",
+    Wait.ANSWER: "was asked to take it, and has no access yet",
+    Wait.APPROVAL: "has said yes, and has no access before a manager of the team does",
     "open": "nobody sits there yet",
     "ended": "has no access",
 }
@@ -61,6 +64,8 @@ class Claim:
     days: int | None
     state: str
     said: str
+    team: int | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,14 @@ class Explainer:
             claims = self._claims(connection, seats, names)
             known = _known(connection, person)
             bought = [self._bought(connection, source) for source in ledger.bought_by(connection, person.id)]
+            managed = _teams(connection, person)
             orders, subscriptions = _sources(seats)
             events = audit.trail(connection, orders=orders, subscriptions=subscriptions, persons=[person.id])
         who = f"customer {person.customer_id} of the shop" if person.customer_id else "a guest of the shop"
         account = f"Totara user {person.totara_id}" if person.totara_id else "no Totara account yet"
         owed = self._owed([(LEARNER, person.id), *(("order", n) for n in orders)])
         owed += self._owed([("subscription", n) for n in subscriptions])
-        facts = [f"{who}, {account}{', which was there before us' if person.linked else ''}", *known, *bought]
+        facts = [f"{who}, {account}{', which was there before us' if person.linked else ''}", *known, *managed, *bought]
         if not seats:
             facts.append("sits on no seat: nothing that was paid for is this person's")
         return Explained(f"person {person.id}", facts, _has(claims), claims, owed, events)
@@ -144,10 +150,13 @@ class Explainer:
         sources = {_source_of(seat) for seat in seats}
         paid_by = {source: self._paid_by(connection, source) for source in sources}
         purchases = {one.id: one for source in sources for one in ledger.purchases_of(connection, source)}
+        pools = {number: pool for one in sources for number, pool in teams.pools_of_source(connection, one).items()}
         claims = []
         for seat in sorted(seats, key=lambda seat: (seat.person_id or 0, seat.item, not seat.live, seat.seat_id)):
             purchase = purchases[seat.purchase_id]
-            claims.append(self._claim(seat, purchase, paid_by[_source_of(seat)], names.get(seat.item, "")))
+            claim = self._claim(seat, purchase, paid_by[_source_of(seat)], names.get(seat.item, ""))
+            team, pool = pools.get(seat.purchase_id, (None, None))
+            claims.append(replace(claim, team=team, pool=pool))
         return claims
 
     def _claim(self, seat: SeatReport, purchase: Purchase, paid_by: str, name: str) -> Claim:
@@ -169,7 +178,7 @@ class Explainer:
             starts=seat.starts,
             until=seat.until,
             days=purchase.offer.days_from_first,
-            state=state,
+            state=seat.waits if seat.waits and state == "open" else state,
             said=said,
         )
 
@@ -196,7 +205,9 @@ class Explainer:
         seats = {one.seat_id: one for one in self._seats_of(connection, source) if _source_of(one) == source}
         live = [seat for seat in seats.values() if seat.live]
         free = sum(seat.person_id is None for seat in live)
-        return f"bought {source}: {len(live)} seats, of which {free} are open"
+        asked = sum(seat.waits is not None for seat in live)
+        wait = f", and {asked} wait for an answer or a yes" if asked else ""
+        return f"bought {source}: {len(live)} seats, of which {free} are open{wait}"
 
     # --- what is owed ----------------------------------------------------------------------------------------------
 
@@ -226,6 +237,14 @@ def _known(connection: Connection, person: Person) -> list[str]:
     for email, proof in people.proofs_of(connection, person.id).items():
         which = "the address" if email == person.email else "another address"
         said.append(f"has proven {which} ({proof.how}, {day(proof.at)})")
+    return said
+
+
+def _teams(connection: Connection, person: Person) -> list[str]:
+    """What this person is to teams: who manages them, and whom they let see how they get on."""
+    said = [f"{role} of team {team.id}" for team, role in teams.teams_of(connection, person.id)]
+    for team, since in teams.consents_of(connection, person.id):
+        said.append(f"lets team {team.id} see how they get on, since {day(since)}")
     return said
 
 

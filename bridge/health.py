@@ -28,6 +28,20 @@ LATELY = timedelta(hours=1)
 FEW = 3
 
 
+NO_WORKER = "no worker has looked at the shop and at Totara lately: is `bridge work` or `bridge run` running?"
+
+
+def is_worked(store: Store, *, watch_seconds: float) -> bool:
+    """Whether a worker has looked at the shop and at Totara lately, as each does."""
+    with store.read() as connection:
+        watch = ledger.read_note(connection, "watch")
+    return watch is not None and _is_fresh(watch[1], watch_seconds)
+
+
+def _is_fresh(watched: datetime, watch_seconds: float) -> bool:
+    return utc_now() - watched <= timedelta(seconds=3 * watch_seconds + 60)
+
+
 def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
     """Everything that keeps an order from getting through, in words. Empty: it would."""
     try:
@@ -40,9 +54,8 @@ def problems(store: Store, work: Work, *, watch_seconds: float) -> list[str]:
         found = _one_reason(work, now := utc_now())
     except Unavailable as err:
         return [str(err)]
-    fresh = timedelta(seconds=3 * watch_seconds + 60)
-    if watch is None or now - watch[1] > fresh:
-        found.append("no worker has looked at the shop and at Totara lately: is `bridge work` or `bridge run` running?")
+    if watch is None or not _is_fresh(watch[1], watch_seconds):
+        found.append(NO_WORKER)
     else:
         found += [f"{system}: {problem}" for system, problem in watch[0].items() if problem]
     for kind, count in counts.items():

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bridge.domain.notes import stands
 from bridge.errors import NotFound, Refused
 from bridge.kinds import LEARNER
-from bridge.store import audit, learning, ledger
+from bridge.store import audit, learning, ledger, teams
 from bridge.store.ledger import Source
 from bridge.store.work import Work
 
@@ -37,13 +37,17 @@ class SeatLaidOut:
 
 @dataclass(frozen=True, slots=True)
 class LaidOut:
-    """One purchase: what it gives, how many seats it pays for, and its seats. ``to_go``: so many live too many."""
+    """One purchase: what it gives, how many seats it pays for, and its seats. ``to_go``: so many live too many.
+    ``team`` and ``pool`` are of the team that gives them to its people.
+    """
 
     purchase: int
     name: str
     gives: tuple[str, ...]
     pays_for: int
     to_go: int
+    team: int | None
+    pool: str | None
     seats: tuple[SeatLaidOut, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,8 +68,9 @@ def lay_out(connection: Connection, source: Source, now: datetime) -> list[LaidO
     else:
         rows = learning.report_of_subscription(connection, source.id)
     paid = {one.id: one.seats_paid for one in ledger.purchases_of(connection, source)}
+    pools = teams.pools_of_source(connection, source)
     return [
-        _purchase(paid[number], list(group), now)
+        _purchase(paid[number], pools.get(number), list(group), now)
         for number, group in groupby(sorted(rows, key=lambda row: row.purchase_id), key=lambda row: row.purchase_id)
     ]
 
@@ -73,7 +78,7 @@ def lay_out(connection: Connection, source: Source, now: datetime) -> list[LaidO
 _WORST = ("kept", "waiting", "held", "open", "ready", "ended")
 
 
-def _purchase(pays_for: int, rows: list[learning.SeatReport], now: datetime) -> LaidOut:
+def _purchase(pays_for: int, pool: tuple[int, str] | None, rows: list[learning.SeatReport], now: datetime) -> LaidOut:
     seats = []
     for _, group in groupby(sorted(rows, key=lambda row: row.unit), key=lambda row: row.seat_id):
         of_seat = list(group)
@@ -95,7 +100,9 @@ def _purchase(pays_for: int, rows: list[learning.SeatReport], now: datetime) -> 
     live = sum(seat.live for seat in seats)
     name = f"subscription {rows[0].subscription_id}" if rows[0].subscription_id else f"line {rows[0].line_id}"
     gives = tuple(dict.fromkeys(str(row.item) for row in rows))
-    return LaidOut(rows[0].purchase_id, name, gives, pays_for, max(live - pays_for, 0), tuple(seats))
+    to_go = max(live - pays_for, 0)
+    team, of_pool = pool or (None, None)
+    return LaidOut(rows[0].purchase_id, name, gives, pays_for, to_go, team, of_pool, tuple(seats))
 
 
 @dataclass(frozen=True, slots=True)

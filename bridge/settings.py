@@ -241,6 +241,18 @@ class Teams(Section):
     reclaim_days: float = Field(default=0.0, ge=0)
     most_times: int = Field(default=5, ge=0)
     invitation_days: float = Field(default=14.0, gt=0)
+    po_meta: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: [
+            "_po_number",
+            "po_number",
+            "_purchase_order_number",
+            "purchase_order_number",
+            "_billing_po_number",
+            "_billing_po",
+        ]
+    )
+
+    _po_keys = field_validator("po_meta", mode="before")(_comma_list)
 
     @property
     def rules(self) -> SeatRules:

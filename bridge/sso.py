@@ -29,7 +29,7 @@ from bridge.often import Often
 from bridge.progress import FRESH
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
-from bridge.store import audit, ledger, people, progress, signon
+from bridge.store import audit, ledger, people, progress, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.signon import Visit, new_secret
@@ -67,6 +67,10 @@ class State(StrEnum):
 
 #: Why nobody is signed in to a member's account; told where Totara tells it.
 TENANT_SUSPENDED = "the account's tenant is suspended"
+
+
+class Barred(Refused):
+    """There is an account, and nobody may be signed in to it. Why is for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,12 @@ class SignOn:
             return None
         return people.get_person(connection, people.living_id(connection, visit.person_id))
 
+    def person_id(self, visit: Visit) -> int | None:
+        """The same, by their id."""
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+        return person.id if person else None
+
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
         target = read_target(visit.target)
@@ -270,6 +280,12 @@ class SignOn:
         """Everything that the visitor bought, or was given."""
         return self._listed(lambda connection: self.person(connection, visit))
 
+    def teams_of(self, customer_id: int) -> int:
+        """How many teams a customer of the shop helps manage."""
+        with self._store.read() as connection:
+            person = people.find_person(connection, Identity(customer_id, None))
+            return len(teams.teams_of(connection, person.id)) if person else 0
+
     def courses_of(self, customer_id: int) -> list[MyCourse]:
         """The same of a customer of the shop."""
         who = Identity(customer_id, None)
@@ -304,7 +320,8 @@ class SignOn:
         return f"{self.site_url}/auth/bridge/start.php" if self.by_plugin else f"{self.site_url}{target.path}"
 
     def site_token(self, visit: Visit, nonce: str) -> str:
-        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down.
+        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down; Barred
+        if there is an account.
 
         Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
         its own, and asks for their state first. What the visitor came for is gone to once: whoever signs in again from
@@ -320,7 +337,7 @@ class SignOn:
         if account is None or gone or self._totara.insight(account.id).tenant_suspended:
             why = "the account is suspended, or gone" if gone else TENANT_SUSPENDED
             self.refused(why, person=person.id, user=person.totara_id)
-            raise Refused("the account can't be used")
+            raise Barred("the account can't be used")
         now = int(self._now().timestamp())
         claims = {
             "iss": self.bridge_url,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from bridge.catalogue import CatalogueSync
 from bridge.desk import Desk
@@ -23,6 +23,7 @@ from bridge.invitations import Invitations
 from bridge.keys import SigningKeys
 from bridge.kinds import ALL, SYSTEMS, WATCH
 from bridge.letters.render import Letters
+from bridge.machines import Machines
 from bridge.mail import Mailer, Post, Sender, mailable
 from bridge.mailed_links import MailedLinks
 from bridge.naming import Names
@@ -30,6 +31,7 @@ from bridge.oidc import Provider
 from bridge.payments import StripePayments
 from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
+from bridge.sharing import Sharing
 from bridge.sso import SignOn
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
@@ -43,7 +45,9 @@ from bridge.web.api import api
 from bridge.web.entrance import entrance
 from bridge.web.links import by_link
 from bridge.web.oidc import oidc
+from bridge.web.team_api import team_api
 from bridge.web.teams import team_pages
+from bridge.web.teams.records import Billings
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -52,6 +56,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
+
+
+#: Seconds for which a page waits for the shop.
+PATIENCE = 4.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +101,12 @@ class Bridge:
     @cached_property
     def shop(self) -> WooClient:
         """The shop."""
+        return self._shop_by(self._wire("shop", self.settings.shop.timeout_seconds))
+
+    def _shop_by(self, wire: Wire) -> WooClient:
         config = self.settings.shop
-        return WooClient(
-            config.url,
-            config.consumer_key.get_secret_value(),
-            config.consumer_secret.get_secret_value(),
-            self._wire("shop", config.timeout_seconds),
-        )
+        key, secret = config.consumer_key.get_secret_value(), config.consumer_secret.get_secret_value()
+        return WooClient(config.url, key, secret, wire)
 
     @cached_property
     def totara(self) -> TotaraClient:
@@ -225,11 +232,12 @@ class Bridge:
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
-            app.register_blueprint(entrance(self.sign_on, self.keys))
+            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now)))
             app.register_blueprint(by_link(self.sign_on, self.links))
-            names = Names(self.totara)
-            app.register_blueprint(team_pages(self.sign_on, self.store, self.desk, self.invitations, names, self.now))
+            app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))
+            machines = Machines(self.store, self.now)
+            app.register_blueprint(team_api(self.store, self.desk, machines, self.now))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
@@ -238,6 +246,17 @@ class Bridge:
             app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
         app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
         return app
+
+    def _team_pages(self, sign_on: SignOn) -> Blueprint:
+        """The pages of teams. They read from the shop what stands in its orders, and nobody waits for it for long."""
+        quick = Wire(
+            "shop", timeout=min(self.settings.shop.timeout_seconds, PATIENCE), tries=1, breaker=Breaker("shop")
+        )
+        billings = Billings(self._shop_by(quick), self.settings.teams.po_meta)
+        zone = self.settings.mail.timezone
+        return team_pages(
+            sign_on, self.store, self.desk, self.invitations, Names(self.totara), billings, self.now, timezone=zone
+        )
 
     @cached_property
     def keys(self) -> SigningKeys:

@@ -21,8 +21,10 @@ from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Wire
 from bridge.woo_rows import (
     SYSTEM,
+    Billed,
     ProductFacts,
     is_subscription,
+    read_billed,
     read_moment,
     read_order,
     read_product,
@@ -241,6 +243,21 @@ class WooClient:
             rows = self._list("orders", "orders", include=list(order_ids), status=status, per_page=PAGE, _fields="id")
             found |= {int(row["id"]) for row in rows}
         return found
+
+    def billed(self, what: str, ids: Sequence[int]) -> dict[int, Billed]:
+        """Whom up to a hundred "orders" or "subscriptions" were billed to, as far as they are there and not in the bin.
+        None of those, where WooCommerce Subscriptions is not installed.
+        """
+        if not ids:
+            return {}
+        fields = "id,number,status,date_created_gmt,billing,meta_data"
+        try:
+            rows = self._list(what, what, include=list(ids), per_page=PAGE, _fields=fields)
+        except NotFound as err:
+            if err.code != "rest_no_route":
+                raise
+            return {}
+        return {found.id: found for found in map(read_billed, rows) if found.id in ids}
 
     def refunds(self, order_id: int) -> list[Refund]:
         """The order's refunds; one of an amount only, or one made by setting the status by hand, names no lines."""

@@ -109,6 +109,36 @@ def read_order(row: Any) -> Order:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What of an order or a subscription its buyer's company is shown. ``address`` is by lines."""
+
+    id: int
+    number: str
+    date: datetime | None
+    company: str
+    address: tuple[str, ...]
+    meta: Mapping[str, str]
+
+
+def read_billed(row: Any) -> Billed:
+    """Whom an order or a subscription was billed to."""
+    if not isinstance(row, Mapping) or not isinstance(row.get("billing"), Mapping):
+        raise Unavailable("the shop answered with something that is no order", system=SYSTEM)
+    to = {key: str(value or "").strip() for key, value in row["billing"].items()}
+    name = f"{to.get('first_name', '')} {to.get('last_name', '')}".strip()
+    town = f"{to.get('postcode', '')} {to.get('city', '')}".strip()
+    lines = (name, to.get("address_1", ""), to.get("address_2", ""), town, to.get("state", ""), to.get("country", ""))
+    return Billed(
+        id=int(row["id"]),
+        number=str(row.get("number") or row["id"]),
+        date=read_moment(row.get("date_created_gmt")),
+        company=to.get("company", ""),
+        address=tuple(line for line in lines if line),
+        meta=read_meta(row),
+    )
+
+
 def is_subscription(row: Mapping[str, Any]) -> bool:
     """Whether what orders/NUMBER answered is a subscription: only those keep caches of the orders that they have."""
     keys = (str(entry.get("key")) for entry in row.get("meta_data") or ())

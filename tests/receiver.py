@@ -29,6 +29,7 @@ class Receiver:
     """The receiver. ``mood`` is what it does now: "well", "slow", "hangs", "refuses", "elsewhere" or "strange"."""
 
     courses: list[Any] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)  # what else it tells of a customer
     mood: str = "well"
     got: list[Got] = field(default_factory=list)
 
@@ -92,7 +93,7 @@ class Receiver:
             return 200, json.dumps({"customer": customer, "ended": 1}).encode(), "application/json"
         if got.path.endswith("/courses"):
             customer = int(got.path.split("/")[-2])
-            told = {"customer": customer, "courses": self.courses, "checked_at": "2026-11-24T08:00:00Z"}
+            told = {"customer": customer, "courses": self.courses, "checked_at": "2026-11-24T08:00:00Z"} | self.more
             return 200, json.dumps(told).encode(), "application/json"
         return 404, b"", "text/html"
 

@@ -200,6 +200,19 @@ OFFERS: list[dict[str, str]] = [
     {"bridge_gives": "course:12", "bridge_until": "1999-12-31"},
     {"bridge_gives": "course:12", "bridge_until": "3000-01-01"},
     {"bridge_days": "30"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "yes", "bridge_report": "no"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "1", "bridge_report": "True"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "off"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "perhaps"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "yes", "bridge_for": "team"},
+    {"bridge_gives": "course:12, course:14", "bridge_pick": "yes", "bridge_for": "buyer"},
+    {"bridge_gives": "course:12", "bridge_pick": "yes"},
+    {"bridge_gives": "course:12", "bridge_pick": "no", "bridge_for": "buyer"},
+    {"bridge_pick": "yes"},
+    {"bridge_gives": "course:12", "bridge_report": "2"},
+    {"bridge_gives": "course:12", "bridge_assign_days": "365", "bridge_assign_until": "2027-12-31"},
+    {"bridge_gives": "course:12", "bridge_assign_days": "0"},
+    {"bridge_gives": "course:12", "bridge_assign_until": "soon"},
 ]  # fmt: skip
 
 

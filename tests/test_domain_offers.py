@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -202,6 +205,12 @@ def test_every_problem_is_told_at_once_and_where_it_is() -> None:
         ('product = 1\nsku = "a"\ngives = ["course:1"]', "an offer is for a product or for a sku: give one of them"),
         ('product = 1\ngives = ["course:1", " Course:1"]', "gives names the same thing twice"),
         ('product = 1\ngives = []\nstarts = 2027-02-01\nuntil = 2027-01-31', "until lies before starts"),
+        ('product = 1\ngives = ["course:1"]\npick = true', "pick needs more than one thing that it gives"),
+        ('product = 1\ngives = []\npick = true', "pick needs more than one thing that it gives"),
+        (
+            'product = 1\ngives = ["course:1", "course:2"]\npick = true\nfor = "buyer"',
+            "what is picked is picked for each seat: for can't be buyer",
+        ),
     ],
 )  # fmt: skip
 def test_an_offer_that_makes_no_sense_is_told_in_words(lines: str, said: str) -> None:
@@ -229,7 +238,7 @@ def test_what_is_no_toml_is_told_with_its_line() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "86400", "1798761600", "20271231", '"0"', '"1798761600"', '"31.12.2027"', '""'])
-@pytest.mark.parametrize("name", ["starts", "until"])
+@pytest.mark.parametrize("name", ["starts", "until", "assign_until"])
 def test_a_day_is_written_as_a_date_and_a_number_is_none(name: str, value: str) -> None:
     (found,) = problems(f"[[offer]]\nproduct = 1\ngives = []\n{name} = {value}")
     assert found == f"offer.1.{name}: a day is written like 2027-12-31"
@@ -307,6 +316,13 @@ def test_what_is_given_is_never_guessed(gives: str) -> None:
         ({"starts": "1798761600"}, "bridge_starts: a day is written like 2027-12-31"),
         ({"starts": "2027-02-01", "until": "2027-01-01"}, "until lies before starts"),
         ({"gives": "course:7,course:7"}, "gives names the same thing twice"),
+        ({"pick": "yes"}, "pick needs more than one thing that it gives"),
+        ({"gives": "course:7,course:8", "pick": "yes", "for_": "buyer"}, "what is picked is picked for each seat"),
+        ({"pick": "perhaps"}, "bridge_pick: "),
+        ({"report": "2"}, "bridge_report: "),
+        ({"assign_days": "0"}, "bridge_assign_days: "),
+        ({"assign_days": "36501"}, "bridge_assign_days: "),
+        ({"assign_until": "31.12.2027"}, "bridge_assign_until: a day is written like 2027-12-31"),
     ],
 )
 def test_meta_that_makes_no_sense_is_told_in_words(meta: dict[str, str], said: str) -> None:
@@ -331,8 +347,6 @@ def test_what_the_fallback_gives_may_be_given() -> None:
     assert from_meta(Offer((PROGRAM,)), days="30") == Offer((PROGRAM,), days=30)
 
 
-# --- what is kept --------------------------------------------------------------------------------------------------
-
 MOMENTS = st.none() | st.dates(date(2020, 1, 1), date(2100, 1, 1)).map(lambda day: moment(day.year, day.month, day.day))
 ITEMS = st.builds(Item, st.sampled_from(Kind), st.integers(1, 10**18 - 1))
 OFFERS = st.builds(
@@ -344,7 +358,85 @@ OFFERS = st.builds(
     seats=st.integers(1, 1000),
     for_whom=st.sampled_from(ForWhom),
     by_subscription=st.booleans(),
+    pick=st.booleans(),
+    assign_days=st.none() | st.integers(1, 36_500),
+    assign_until=MOMENTS,
+    report=st.booleans(),
 )
+
+
+# --- for teams -----------------------------------------------------------------------------------------------------
+
+CREDIT = """
+[[offer]]
+sku = "CREDIT"
+gives = ["course:7", "course:8"]
+pick = true
+assign_days = 90
+assign_until = 2027-12-31
+report = true
+"""
+
+
+def test_a_training_credit_is_written_in_the_file_and_in_meta_alike() -> None:
+    offer = Offer((course(7), course(8)), pick=True, assign_days=90, assign_until=moment(2028, 1, 1), report=True)
+    assert read_offers(CREDIT).find(0, 0, "credit") == offer
+    meta = {"pick": "yes", "assign_days": "90", "assign_until": "2027-12-31", "report": "true"}
+    assert from_meta(None, gives="course:7, course:8", **meta) == offer
+
+
+@pytest.mark.parametrize(("word", "meant"), [("yes", True), ("1", True), ("on", True), ("no", False), ("0", False)])
+def test_staff_say_yes_and_no_as_they_like(word: str, meant: bool) -> None:
+    assert from_meta(report=word) == Offer((course(7),), report=meant)
+
+
+@pytest.mark.parametrize(
+    ("days", "until", "last"),
+    [
+        (None, None, None),
+        (30, None, moment(2027, 1, 31)),
+        (None, moment(2027, 7, 1), moment(2027, 7, 1)),
+        (30, moment(2027, 7, 1), moment(2027, 1, 31)),
+        (365, moment(2027, 7, 1), moment(2027, 7, 1)),
+    ],
+)
+def test_the_last_day_to_give_a_seat_is_whichever_comes_first(
+    days: int | None, until: datetime | None, last: datetime | None
+) -> None:
+    offer = Offer((course(7),), assign_days=days, assign_until=until)
+    assert offer.last_day_from(moment(2027, 1, 1)) == last
+
+
+@given(OFFERS, st.randoms())
+def test_seats_that_give_the_same_on_the_same_terms_are_of_one_pool(offer: Offer, chance: Random) -> None:
+    turned = list(offer.items)
+    chance.shuffle(turned)
+    other = replace(
+        offer, items=tuple(turned), seats=7, for_whom=ForWhom.TEAM, assign_days=3, assign_until=moment(2030, 1, 1)
+    )
+    assert other.pool == offer.pool
+    assert offer_from_json(json.loads(json.dumps(offer.as_json()))).pool == offer.pool
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"items": (course(7),)},
+        {"days": 30},
+        {"starts": moment(2027, 1, 1)},
+        {"until": moment(2027, 1, 1)},
+        {"pick": True},
+        {"report": True},
+        {"by_subscription": True},
+    ],
+)
+def test_seats_on_other_terms_are_of_another_pool(terms: dict[str, Any]) -> None:
+    offer = Offer((course(7), course(8)))
+    assert len(offer.pool) == 16
+    assert replace(offer, **terms).pool != offer.pool
+
+
+# --- what is kept --------------------------------------------------------------------------------------------------
 
 
 @given(OFFERS)

@@ -31,7 +31,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "null": type(None),
 }
 #: The words of a schema that say nothing about the value.
-_SILENT = {"description"}
+_SILENT = {"description", "default"}
 
 
 def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -75,6 +75,10 @@ _RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "pattern": lambda value, rule: not isinstance(value, str) or bool(re.search(rule, value)),
     "minimum": lambda value, rule: value is None or value >= rule,
     "maximum": lambda value, rule: value is None or value <= rule,
+    "minLength": lambda value, rule: not isinstance(value, str) or len(value) >= rule,
+    "maxLength": lambda value, rule: not isinstance(value, str) or len(value) <= rule,
+    "minItems": lambda value, rule: not isinstance(value, list) or len(value) >= rule,
+    "maxItems": lambda value, rule: not isinstance(value, list) or len(value) <= rule,
     "required": lambda value, rule: set(rule) <= set(value),
     "oneOf": lambda value, rule: sum(is_a(value, resolved(s)["type"]) and not misfits(value, s) for s in rule) == 1,
     # These are looked at with the value's parts.
@@ -114,7 +118,7 @@ def test_the_document_and_the_bridge_have_the_same_addresses(world: World) -> No
     served = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/api/v1")))
         for rule in world.bridge.web().url_map.iter_rules()
-        if rule.endpoint.startswith("api.")
+        if rule.endpoint.startswith(("api.", "team_api."))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served == described

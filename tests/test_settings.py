@@ -623,7 +623,16 @@ CALLS: dict[str, list[list[str]]] = {
     "status": [["status"], ["status", "--json"]],
     "explain": [["explain", "x@example.org"], ["explain", "31", "--json"]],
     "sso": [["sso", "keygen"], ["sso", "rotate"], ["sso", "list"]],
-    "seats": [["seats", "list", "31"], ["seats", "decide", "order", "31", "--end", "1", "--yes"]],
+    "seats": [
+        ["seats", "list", "31"],
+        ["seats", "list", "team", "1"],
+        ["seats", "decide", "order", "31", "--end", "1", "--yes"],
+        ["seats", "assign", "1", "--email", "x@example.org"],
+        ["seats", "revoke", "1", "--yes"],
+        ["seats", "reassign", "1", "--email", "x@example.org", "--yes"],
+        ["seats", "import", "1", "-", "--yes"],
+    ],
+    "teams": [["teams", "list"], ["teams", "show", "1", "--json"]],
     "people": [
         ["people", "conflicts"],
         ["people", "show", "1"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from bridge.domain.teams import TeamRole
 from bridge.store import ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Source
-from bridge.store.models import purchases, seats, team_members
+from bridge.store.models import access, purchases, seats, team_members
 from bridge.store.teams import Wanted
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -132,5 +133,59 @@ def test_whoever_searches_finds_what_was_typed_and_no_pattern(store: Store) -> N
 
     assert found("A_B") == ["a_b@corp.test"]
     assert found("%") == ["100%@corp.test"]
-    assert len(found("ada b")) == 3
+    assert found("ada b") == [], "they have not answered"
     assert found("\\") == []
+
+
+SORTS = ("seat", "name", "email", "since", "state")
+
+
+@pytest.mark.parametrize("sort", [f"{sign}{word}" for word in SORTS for sign in ("", "-")])
+def test_pages_of_seats_hold_each_seat_once_in_the_order_of_the_whole(store: Store, sort: str) -> None:
+    with store.begin() as connection:
+        buyer = person(store, connection, "boss@corp.test")
+        one = purchase(store, connection, 1, buyer)
+        for unit in range(1, 12):
+            row: dict[str, Any] = {}
+            if unit % 3:
+                row = {"person_id": person(store, connection, f"p{unit * 7 % 11}@corp.test"), "role": "assigned"}
+                row |= {"taken_at": NOW - timedelta(days=unit % 4)} if unit % 2 else {"waits": "answer"}
+            connection.execute(insert(seats).values(purchase_id=one, unit=unit, since=NOW, **row))
+    wanted = Wanted(sort=sort)
+    with store.read() as connection:
+        whole = [row.seat.id for row in teams.seats_page(connection, 1, wanted, NOW, most=99)]
+        found: list[int] = []
+        place = None
+        while page := teams.seats_behind(connection, 1, wanted, NOW, most=2, place=place):
+            found += [row.seat.id for row, _ in page]
+            place = page[-1][1]
+    assert found == whole and len(set(found)) == 11
+
+
+def test_seats_are_found_as_their_team_is_shown_them(store: Store) -> None:
+    """Completed is what somebody has completed who lets the team see it; to all others they took the seat."""
+    with store.begin() as connection:
+        buyer = person(store, connection, "boss@corp.test")
+        one = purchase(store, connection, 1, buyer)
+        for unit, consents in ((1, True), (2, False)):
+            ada = person(store, connection, f"ada{unit}@corp.test")
+            row = {"purchase_id": one, "unit": unit, "since": NOW, "role": "assigned", "person_id": ada}
+            connection.execute(insert(seats).values(taken_at=NOW, **row))
+            given = {"person_id": ada, "kind": "course", "item_id": 7, "state": "active", "since": NOW}
+            connection.execute(insert(access).values(completed=True, **given))
+            if consents:
+                teams.give_consent(store, connection, 1, ada, "2026-11", NOW)
+
+    def found(*states: SeatState) -> list[str]:
+        wanted = Wanted(states=frozenset(states))
+        with store.read() as connection:
+            return [row.state.value for row in teams.seats_page(connection, 1, wanted, NOW, most=9)]
+
+    assert found(SeatState.COMPLETED) == ["completed"]
+    assert found(SeatState.TAKEN) == ["taken"]
+    assert sorted(found(SeatState.TAKEN, SeatState.COMPLETED)) == ["completed", "taken"]
+    assert found(SeatState.OPEN) == []
+    with store.begin() as connection:
+        report = replace(OFFER, report=True).as_json()
+        connection.execute(purchases.update().values(offer=report))
+    assert (found(SeatState.COMPLETED), found(SeatState.TAKEN)) == (["completed"] * 2, [])

@@ -277,7 +277,7 @@ def test_a_suspended_learner_gets_in_to_the_bridge_and_no_further(world: World, 
     opened(world, mailed(world, inbox), browser)
     world.totara.users[world.user(MIA)].suspended = True
     answer = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    assert 'name="token"' not in answer.text
+    assert 'name="token"' not in answer.text and "This account can’t be used" in answer.text
     assert "suspended" in refusals(world)[-1]
 
 

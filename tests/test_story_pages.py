@@ -56,6 +56,25 @@ def test_what_was_come_for_is_found_again_after_signing_in_to_a_shop_on_another_
     page.wait(f"location.href === {json.dumps(stage.url + '/learn')}")
 
 
+def test_while_totara_is_away_the_page_says_so_and_goes_on_by_itself(stage: Stage, page: Page) -> None:
+    stage.comes(page, stage.token(bought(stage), MIA, "courses"))
+    stage.world.settle()
+    page.wait("location.pathname === '/learn'")
+    stage.world.totara.faults.down()
+    page.go(f"{stage.url}/sso/totara?nonce={'0' * 32}")
+    assert "The learning site does not answer just now" in page.text and "being prepared" not in page.text
+    stage.world.totara.faults.clear()
+    page.wait(f"location.href.startsWith({json.dumps(stage.bridge.settings.totara.url)})", 40)
+
+
+def test_the_list_of_courses_leads_back_to_the_shop(stage: Stage, page: Page) -> None:
+    stage.comes(page, stage.token(bought(stage), MIA, "courses"))
+    stage.world.settle()
+    page.wait("location.pathname === '/learn'")
+    page.click(f'a[href="{stage.shop}"]')
+    page.wait(f"location.href.startsWith({json.dumps(stage.shop)})")
+
+
 def guest(stage: Stage) -> None:
     """A guest has bought a course, and has it."""
     _, product = stage.course("Rules of origin")

@@ -16,8 +16,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from werkzeug.test import Client, TestResponse
 
+from bridge.errors import Unavailable
 from bridge.keys import OVERLAP
 from bridge.sso import origin_of
+from bridge.store import signon
 from tests.world import World
 
 SECRET = "the-secret-that-the-shop-shares-01234567"
@@ -231,6 +233,7 @@ def test_my_courses_and_the_way_out(world: World, nia: int) -> None:
     world.settle()
     page = browser.get("/sso/go", follow_redirects=True)
     assert f"Course {course}" in page.text
+    assert f'<a href="{world.bridge.settings.shop.url}">Back to the shop</a>' in page.text
     form = re.search(r'name="form" value="([^"]+)"', page.text)
     assert form
     assert browser.post("/learn/go", data={"target": f"course:{course}", "form": "x"}).status_code == 403
@@ -319,9 +322,12 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     world.totara.users[world.user(NIA)].suspended = True
-    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
-    assert (page.status_code, "Our team looks into it" in page.text) == (200, True), "and is not sent in circles"
-    assert "suspended" in refusals(world)[0]
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    told = ("This account can’t be used" in page.text, "ask the shop’s team" in page.text, "Not yet" in page.text)
+    assert (page.status_code, told) == (403, (True, True, False)), "and is not sent in circles"
+    assert "suspended" not in page.text and "suspended" in refusals(world)[0]
+    french = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", headers={"Accept-Language": "fr"})
+    assert "Ce compte ne peut pas être utilisé" in french.text
 
 
 def test_a_member_of_a_suspended_tenant_is_not_signed_in_where_totara_tells_so(world: World, nia: int) -> None:
@@ -331,8 +337,8 @@ def test_a_member_of_a_suspended_tenant_is_not_signed_in_where_totara_tells_so(w
     launch(world, signed(claims(world, nia)), browser)
     for tenant in world.totara.tenants.values():
         tenant.suspended = True
-    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", follow_redirects=True)
-    assert (page.status_code, "Our team looks into it" in page.text) == (200, True)
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert (page.status_code, "This account can’t be used" in page.text) == (403, True)
     assert refusals(world) == ["the account's tenant is suspended"]
 
 
@@ -352,7 +358,24 @@ def test_while_totara_is_away_the_page_looks_again_by_itself(world: World, nia: 
     world.totara.faults.down()
     page = browser.get(asked)
     assert (page.status_code, page.headers["Cache-Control"]) == (503, "no-store")
-    assert ('http-equiv="refresh"' in page.text, "Just a moment" in page.text) == (True, True)
+    assert ('http-equiv="refresh"' in page.text, "does not answer just now" in page.text) == (True, True)
+    assert "being prepared" not in page.text and "tries again by itself" in page.text
+    assert "ne répond pas pour l’instant" in browser.get(asked, headers={"Accept-Language": "fr"}).text
+    world.totara.faults.clear()
+    assert token_in(browser.get(asked)), "and goes on once it answers"
+
+
+def test_while_the_bridge_cannot_write_a_launch_is_not_called_refused(
+    world: World, nia: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_anything: object, **_more: object) -> None:
+        raise Unavailable("the database is locked", system="database")
+
+    monkeypatch.setattr(signon, "begin_visit", locked)
+    page = launch(world, signed(claims(world, nia)))
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+    assert "try once more in a minute" in page.text and "not signed in" not in page.text
+    assert 'http-equiv="refresh"' not in page.text, "looking again would send the form once more"
 
 
 def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(

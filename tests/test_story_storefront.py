@@ -27,6 +27,10 @@ SHOP: dict[str, Any] = {
             "meta": {"bridge_gives": "course:7, audience:5", "bridge_for": "team", "bridge_seats": "10"},
         },
         "4": {"sku": "totara-course-8", "meta": {"bridge_for": "ask"}},
+        "5": {"sku": "PASS", "type": "variable", "meta": {"bridge_gives": "course:7", "bridge_seats": "2"}},
+        "6": {"sku": "PASS-OPEN", "type": "variation", "parent": 5, "meta": {}},
+        "7": {"sku": "PASS-OWN", "type": "variation", "parent": 5, "meta": {"bridge_for": "buyer"}},
+        "8": {"sku": "PICK", "meta": {"bridge_gives": "course:7, course:8", "bridge_pick": "yes"}},
     },
     "orders": {},
 }
@@ -266,12 +270,13 @@ def test_the_button_stands_where_something_can_be_begun(shop: WordPress, bridge:
     assert links("anna", 12) == [f"{shop.home}/?academy_bridge=launch&target=order:12"]
     assert links("anna", 13) == [], "not paid yet"
     assert "as soon as we have your payment" in get(shop, "anna", f"/?shop={place}&order=13").text
-    assert links("anna", 14) == [], "places for a team"
+    assert links("anna", 14) == [f"{shop.home}/?academy_bridge=launch&target=team"], "places for a team"
     assert links("boris", 15) == [], "a mug is no course"
     assert links("anna", 17) == [], "a gift is somebody else's"
     assert links("boris", 12) == [], "another customer's order"
     assert links("", 12) == [], "nobody's order"
-    assert links("", 16) == [], "a guest has no account to sign in with"
+    assert links("", 16) == [f"{bridge.address}/sso/link"], "a guest has no account: a link is mailed"
+    assert links("boris", 16) == [], "a guest's order is no customer's"
 
 
 def test_each_place_can_be_switched_off(shop: WordPress, bridge: Receiver) -> None:
@@ -280,11 +285,17 @@ def test_each_place_can_be_switched_off(shop: WordPress, bridge: Receiver) -> No
     assert "academy-bridge-button" in get(shop, "anna", "/?shop=order&order=12").text
 
 
-def test_mails_lead_to_the_launch_address_and_hold_no_token(shop: WordPress) -> None:
-    html, plain, unpaid, staffs = shop.inside(
+def test_a_guests_button_tells_the_bridge_neither_who_nor_which_order(shop: WordPress, bridge: Receiver) -> None:
+    page = get(shop, "", "/?shop=thankyou&order=16").text
+    (button,) = re.findall(r"<a [^>]*academy-bridge-button[^>]*>", page)
+    assert f'href="{bridge.address}/sso/link"' in button and 'rel="nofollow noreferrer"' in button
+
+
+def test_mails_lead_to_the_launch_address_and_hold_no_token(shop: WordPress, bridge: Receiver) -> None:
+    html, plain, unpaid, staffs, guests = shop.inside(
         """
         $said = array();
-        foreach ( array( '12', '12 plain', '13', '12 staff' ) as $mail ) {
+        foreach ( array( '12', '12 plain', '13', '12 staff', '16 plain' ) as $mail ) {
             list( $admin, $plain ) = array( (bool) strpos( $mail, 'staff' ), (bool) strpos( $mail, 'plain' ) );
             ob_start();
             do_action( 'woocommerce_email_after_order_table', wc_get_order( (int) $mail ), $admin, $plain, null );
@@ -295,6 +306,7 @@ def test_mails_lead_to_the_launch_address_and_hold_no_token(shop: WordPress) -> 
     )
     assert f'href="{shop.home}/?academy_bridge=launch&#038;target=order:12"' in html
     assert f"{shop.home}/?academy_bridge=launch&target=order:12\n" in plain
+    assert guests == f"\nGet a link by mail to start learning:\n{bridge.address}/sso/link\n\n"
     assert not TOKEN.search(html + plain)
     assert unpaid == staffs == ""
 
@@ -329,6 +341,7 @@ def test_my_courses_tells_how_each_stands(shop: WordPress, bridge: Receiver) -> 
     bridge.courses = [
         course("Rules <script>alert(1)</script>", "ready", progress=40, until="2027-03-01T00:00:00Z"),
         course("Safety", "waiting", reason="The seat waits <b>for</b> your proof."),
+        course("New", "waiting"),
         course("Old", "ended", until="2026-03-01T00:00:00Z", certificate="https://totara.test/c?a=1&b=2"),
         course("Done", "ready", completed=True, progress=100),
         course("Odd", "ready", target="//evil.test"),
@@ -336,7 +349,8 @@ def test_my_courses_tells_how_each_stands(shop: WordPress, bridge: Receiver) -> 
     page = get(shop, "boris", "/?shop=courses").text
     assert "<script>alert" not in page and "Rules &lt;script&gt;" in page
     assert "40 % done" in page and "Go on learning" in page and "Yours until February 28, 2027." in page
-    assert "Being prepared for you." in page and "for&lt;/b&gt; your proof" in page
+    assert "for&lt;/b&gt; your proof" in page
+    assert page.count("Being prepared for you.") == 1, "what waits for a person is not being prepared"
     assert "Your access ended on February 28, 2026." in page
     assert 'href="https://totara.test/c?a=1&#038;b=2"' in page
     assert "Completed." in page and "Open the course" in page
@@ -344,6 +358,17 @@ def test_my_courses_tells_how_each_stands(shop: WordPress, bridge: Receiver) -> 
     assert "evil.test" not in page
     assert [one["sub"] for one in bridge.claims("read", shop.home, SECRET)] == [str(shop.users["boris"])]
     assert not TOKEN.search(page)
+
+
+@pytest.mark.parametrize(
+    ("told", "there"), [({"teams": 2}, True), ({"teams": 0}, False), ({"teams": "x"}, False), ({}, False)]
+)
+def test_the_way_to_the_team_is_there_for_whoever_helps_manage_one(
+    shop: WordPress, bridge: Receiver, told: dict[str, Any], there: bool
+) -> None:
+    bridge.more = told
+    page = get(shop, "boris", "/?shop=courses").text
+    assert ("target=team" in page, "My team" in page) == (there, there)
 
 
 def test_the_bridge_is_asked_once_a_minute_for_each_customer(shop: WordPress, bridge: Receiver) -> None:
@@ -564,12 +589,78 @@ def test_the_bridges_link_leads_to_where_the_shop_asks_and_signs_nobody_out(shop
 # --- what a product gives, and for whom --------------------------------------------------------------------------
 
 
-def test_a_product_tells_what_it_gives_and_asks_for_whom_where_it_should(shop: WordPress) -> None:
-    one, mug, team, ask = (get(shop, "", f"/?shop=product&product={number}").text for number in (1, 2, 3, 4))
-    assert "1 online course" in one and "Access for 365 days" in one and "For whom" not in one
-    assert "academy-bridge-gives" not in mug
+def test_a_product_tells_what_it_gives_and_asks_for_whom_where_that_is_left_open(shop: WordPress) -> None:
+    one, mug, team, ask, pick = (get(shop, "", f"/?shop=product&product={number}").text for number in (1, 2, 3, 4, 8))
+    assert "1 online course" in one and "Access for 365 days" in one and "For whom is it?" in one
+    assert "academy-bridge-gives" not in mug and "For whom" not in mug
     assert "A programme of online courses" in team and "10 places" in team and "For whom" not in team
     assert "For whom is it?" in ask and 'type="email"' in ask
+    assert "2 online courses" in pick and "For whom" not in pick, "what is picked is nobody's at once"
+
+
+def test_only_what_has_to_ask_is_kept_out_of_the_cart_by_a_click_in_a_list(shop: WordPress) -> None:
+    told = shop.inside(
+        """
+        foreach ( array( 1, 4 ) as $id ) {
+            $product = wc_get_product( $id );
+            $said[]  = apply_filters( 'woocommerce_product_supports', true, 'ajax_add_to_cart', $product );
+            $said[]  = apply_filters( 'woocommerce_product_add_to_cart_url', '?add', $product );
+            $said[]  = apply_filters( 'woocommerce_product_add_to_cart_text', 'Add', $product );
+        }
+        echo wp_json_encode( $said );
+        """
+    )
+    assert told == [True, "?add", "Add", False, f"{shop.home}/?shop=product&product=4", "Choose for whom"]
+
+
+def test_the_chosen_variation_decides_whether_it_is_asked_for_whom_it_is(shop: WordPress, chromium: Browser) -> None:
+    told = shop.inside(
+        "foreach ( array( 6, 7 ) as $id ) { $told[] = apply_filters( 'woocommerce_available_variation', "
+        "array( 'x' => 1 ), wc_get_product( 5 ), wc_get_product( $id ) ); } echo wp_json_encode( $told );"
+    )
+    assert told == [{"x": 1, "academy_bridge": {"places": 2}}, {"x": 1}]
+
+    page = chromium.page()
+    page.go(f"{shop.home}/?shop=product&product=5")
+    box = "document.querySelector('.academy-bridge-choice')"
+    form = "jQuery('form:has(.academy-bridge-choice)')"
+
+    def asked() -> dict[str, Any]:
+        script = (
+            f"({{shown: {box}.checkVisibility(), sent: Object.fromEntries(new FormData({box}.form)),"
+            f" several: {box}.querySelector('[type=email]').multiple}})"
+        )
+        return dict(page.evaluate(f"JSON.parse(JSON.stringify({script}))"))
+
+    nothing = {"shown": False, "sent": {"quantity": "1"}}
+    assert asked() | {"several": None} == nothing | {"several": None}, "no variation is chosen yet"
+    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[0])}]); true")
+    team = {"quantity": "1", "academy_bridge_for": "team", "academy_bridge_gift_to": ""}
+    assert asked() == {"shown": True, "sent": team, "several": True}, "two places are a team's, unless somebody says"
+    page.click(".academy-bridge-choice input[value=me]")
+    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[1])}]); true")
+    assert asked() | {"several": None} == nothing | {"several": None}
+    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[0])}]); true")
+    assert asked()["sent"]["academy_bridge_for"] == "me", "what was said stays said"
+    page.evaluate(f"{form}.trigger('reset_data'); true")
+    assert asked()["shown"] is False
+
+
+def test_the_address_is_asked_for_a_gift_only_and_several_where_there_are_several_places(
+    shop: WordPress, chromium: Browser
+) -> None:
+    page = chromium.page(390, 844)
+    page.go(f"{shop.home}/?shop=product&product=1")
+    field = "document.querySelector('.academy-bridge-addresses input')"
+    state = f"[{field}.checkVisibility(), {field}.required, {field}.multiple]"
+    assert page.evaluate(state) == [False, False, False]
+    page.click(".academy-bridge-choice input[value=gift]")
+    assert page.evaluate(state) == [True, True, False]
+    page.evaluate(
+        "const n = document.querySelector('[name=quantity]'); n.value = 3;"
+        "n.dispatchEvent(new Event('change', {bubbles: true})); true"
+    )
+    assert page.evaluate(state) == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -582,8 +673,27 @@ def test_a_product_tells_what_it_gives_and_asks_for_whom_where_it_should(shop: W
             {"academy_bridge_for": "gift", "academy_bridge_gift_to": "nia@guest.test"},
             {"_bridge_gift_to": "nia@guest.test"},
         ),
+        (
+            {"for": "gift", "gift_to": "nia@guest.test; NIA@guest.test,"},
+            {"academy_bridge_for": "gift", "academy_bridge_gift_to": "nia@guest.test"},
+            {"_bridge_gift_to": "nia@guest.test"},
+        ),
+        (
+            {"for": "gift", "gift_to": "a@b.test c@d.test", "quantity": 2},
+            {"academy_bridge_for": "gift", "academy_bridge_gift_to": "a@b.test, c@d.test"},
+            {"_bridge_gift_to": "a@b.test, c@d.test"},
+        ),
+        (
+            {"for": "gift", "gift_to": "a@b.test, c@d.test", "product": 5, "variation": 6},
+            {"academy_bridge_for": "gift", "academy_bridge_gift_to": "a@b.test, c@d.test"},
+            {"_bridge_gift_to": "a@b.test, c@d.test"},
+        ),
+        ({"for": "team", "product": 5, "variation": 7}, {}, {}),
         ({"for": "gift", "gift_to": "nobody"}, None, None),
+        ({"for": "gift", "gift_to": "a@b.test, nobody", "quantity": 2}, None, None),
+        ({"for": "gift", "gift_to": f"{'a' * 92}@b.test.x"}, None, None),
         ({"for": "gift", "gift_to": "a@b.test,c@d.test"}, None, None),
+        ({"for": "gift", "gift_to": "a@b.test c@d.test e@f.test", "product": 5, "variation": 6}, None, None),
         ({"for": "gift"}, None, None),
         ({"for": "everybody"}, None, None),
         ({"for": ["me"]}, None, None),
@@ -595,13 +705,15 @@ def test_the_choice_goes_from_the_product_page_to_the_orders_line(
 ) -> None:
     passed, data, meta, rows, other = shop.inside(
         """
-        foreach ( json_decode( $argv[1], true ) as $name => $value ) { $_POST[ 'academy_bridge_' . $name ] = $value; }
-        $passed = apply_filters( 'woocommerce_add_to_cart_validation', true, 4, 1, 0 );
-        $data   = apply_filters( 'woocommerce_add_cart_item_data', array(), 4, 0 );
+        $sent = json_decode( $argv[1], true ) + array( 'product' => 4, 'variation' => 0, 'quantity' => 1 );
+        foreach ( $sent as $name => $value ) { $_POST[ 'academy_bridge_' . $name ] = $value; }
+        list( $product, $variation ) = array( $sent['product'], $sent['variation'] );
+        $passed = apply_filters( 'woocommerce_add_to_cart_validation', true, $product, $sent['quantity'], $variation );
+        $data   = apply_filters( 'woocommerce_add_cart_item_data', array(), $product, $variation );
         $line   = new WC_Order_Item_Product();
         do_action( 'woocommerce_checkout_create_order_line_item', $line, 'key', $data, null );
         $rows   = apply_filters( 'woocommerce_order_item_get_formatted_meta_data', array(), $line );
-        $other  = apply_filters( 'woocommerce_add_cart_item_data', array(), 1, 0 );
+        $other  = apply_filters( 'woocommerce_add_cart_item_data', array(), 3, 0 );
         $meta   = $line->data['meta'] ?? array();
         $rows   = array_column( $rows, 'display_value' );
         echo wp_json_encode( array( $passed, (object) $data, (object) $meta, $rows, $other ) );
@@ -612,45 +724,64 @@ def test_the_choice_goes_from_the_product_page_to_the_orders_line(
     if kept is not None:
         assert (data, meta) == (kept, written)
         assert bool(rows) == bool(kept)
-    assert other == [], "a product that does not ask keeps nothing"
+    assert other == [], "a product that leaves nothing open keeps nothing"
 
 
-def save_box(shop: WordPress, login: str, nonce: bool, **fields: str) -> list[Any]:
-    """Save the box of a product that gives course 9, and return its fields and what was said."""
+def test_a_gift_in_the_cart_has_a_place_for_each_address_when_it_is_bought(shop: WordPress) -> None:
+    gift = {"product": 1, "academy_bridge_for": "gift", "academy_bridge_gift_to": "a@b.test, c@d.test"}
+    shop.option("shop", SHOP | {"cart": [gift | {"quantity": 2}, {"product": 1, "quantity": 1}]})
+    check = "do_action( 'woocommerce_check_cart_items' ); echo wp_json_encode( $GLOBALS['shop_notices'] ?? array() );"
+    assert shop.inside(check) == []
+    shop.option("shop", SHOP | {"cart": [gift | {"quantity": 1}]})
+    ((kind, said),) = shop.inside(check)
+    assert kind == "error" and "more people (2) than there are places (1)" in said
+
+
+def save_box(shop: WordPress, product: int, **fields: str) -> list[Any]:
+    """Save the form of a product or variation, and return its fields and what was said."""
     told: list[Any] = shop.inside(
         """
-        $id = wp_insert_post( array( 'post_type' => 'post', 'post_status' => 'publish', 'post_title' => 'A product' ) );
-        update_post_meta( $id, 'bridge_gives', 'course:9' );
-        wp_set_current_user( (int) $argv[1] );
-        $_POST = (array) json_decode( $argv[3], true );
-        if ( $argv[2] ) { $_POST['academy_bridge_offer'] = wp_create_nonce( 'academy_bridge_offer' ); }
-        $_POST = wp_slash( $_POST );
-        do_action( 'woocommerce_process_product_meta', $id );
-        $kept = array();
-        foreach ( Academy_Bridge\\Offer::FIELDS as $field ) {
-            foreach ( get_post_meta( $id, $field ) as $value ) { $kept[ $field ] = $value; }
+        $product = wc_get_product( (int) $argv[1] );
+        $fields  = (array) json_decode( $argv[2], true );
+        $sent    = array( 'academy_bridge_offer' => $fields, 'academy_bridge_offers' => array( 3 => $fields ) );
+        $_POST   = wp_slash( $sent );
+        if ( $product->get_parent_id() ) {
+            do_action( 'woocommerce_admin_process_variation_object', $product, 3 );
+        } else {
+            do_action( 'woocommerce_admin_process_product_object', $product );
         }
-        wp_delete_post( $id, true );
-        echo wp_json_encode( array( (object) $kept, $GLOBALS['shop_notices'] ?? array() ) );
+        echo wp_json_encode( array( (object) $product->data['meta'], $GLOBALS['shop_notices'] ?? array() ) );
         """,
-        str(shop.users[login]),
-        "1" if nonce else "",
+        str(product),
         json.dumps(fields),
     )
     return told
 
 
-def test_the_product_box_saves_what_can_be_read_for_whoever_may_edit(shop: WordPress) -> None:
-    sent = {"bridge_gives": " Course:12,audience:5", "bridge_days": "30", "bridge_for": "ask"}
-    saved = {"bridge_gives": "course:12, audience:5", "bridge_days": "30", "bridge_for": "ask"}
-    before = {"bridge_gives": "course:9"}
-    assert save_box(shop, "admin", True, **sent) == [saved, []]
-    assert save_box(shop, "admin", True, bridge_gives="") == [{}, []]
-    assert save_box(shop, "admin", False, **sent) == [before, []], "no nonce"
-    assert save_box(shop, "anna", True, **sent) == [before, []], "no right to edit it"
-    kept, said = save_box(shop, "admin", True, bridge_gives="cohort:5", bridge_days="30")
-    assert kept == before
-    assert "bridge_gives" in said[0][1]
+def test_the_product_box_saves_what_can_be_read(shop: WordPress) -> None:
+    sent = {"bridge_gives": " Course:12,audience:5", "bridge_days": "30", "bridge_for": "ask", "bridge_report": "yes"}
+    assert save_box(shop, 3, **sent) == [sent | {"bridge_gives": "course:12, audience:5"}, []]
+    assert save_box(shop, 3, bridge_gives="") == [{}, []]
+    kept, said = save_box(shop, 3, bridge_gives="cohort:5", bridge_days="30")
+    assert kept == SHOP["products"]["3"]["meta"]
+    assert "What product 3 gives was not saved. Please look at: Gives." in said[0][1]
+
+
+def test_a_variation_has_fields_of_its_own_which_have_to_go_with_its_products(shop: WordPress) -> None:
+    own = {"bridge_for": "ask", "bridge_seats": "3"}
+    assert save_box(shop, 6, **own, bridge_days="") == [own, []]
+    kept, said = save_box(shop, 7, bridge_pick="yes")
+    assert kept == {"bridge_for": "buyer"}, "the product gives one course: there is nothing to pick from"
+    assert "One of them for each place" in said[0][1]
+    assert save_box(shop, 7, bridge_pick="yes", bridge_gives="course:7, course:8")[1] == []
+
+
+def test_a_form_without_the_box_changes_nothing(shop: WordPress) -> None:
+    kept = shop.inside(
+        "$product = wc_get_product( 3 ); do_action( 'woocommerce_admin_process_product_object', $product );"
+        "echo wp_json_encode( $product->data['meta'] );"
+    )
+    assert kept == SHOP["products"]["3"]["meta"]
 
 
 # --- settings ----------------------------------------------------------------------------------------------------

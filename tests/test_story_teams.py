@@ -183,6 +183,30 @@ def test_an_invitation_runs_out_and_is_sent_again(world: World, boss: int, inbox
     assert accepts(world, inbox, ADA).answer is Answer.TAKEN
 
 
+def test_nobody_is_flooded_with_invitations(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    (row,) = seats(world, search="ada@")
+    found = []
+    for _ in range(6):
+        found.append(world.bridge.desk.resend(owner(world), row.seat.id))
+        world.settle()
+    assert found == [Why.GIVEN] * 4 + [Why.TOO_OFTEN] * 2
+    assert len([one for one in inbox.mails if ADA in str(one["To"])]) == 5
+
+
+def test_whoever_types_an_address_does_not_learn_who_is_behind_it(world: World, boss: int, inbox: Inbox) -> None:
+    """Ada is a guest of the shop's with a name; the team sees it once she has said yes."""
+    world.look(world.shop.place_order([(world.sell(world.course("OWN")), 1)], email=ADA, first_name="Augusta"))
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    (row,) = seats(world, search="ada@")
+    assert (row.name, row.language, seats(world, search="augusta")) == ("", "", [])
+    accepts(world, inbox, ADA)
+    (row,) = seats(world, search="augusta")
+    assert row.name.startswith("Augusta")
+
+
 def test_whoever_has_the_course_already_leaves_the_seat_open(world: World, boss: int, inbox: Inbox) -> None:
     course = world.course("ONE")
     product = world.sell(course)

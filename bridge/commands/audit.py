@@ -52,12 +52,13 @@ def event_as_dict(event: Row[Any]) -> dict[str, Any]:
 
 def event_in_words(event: Row[Any]) -> str:
     """An entry in a line."""
-    ids = (("order", event.order_id), ("subscription", event.subscription_id), ("person", event.person_id))
+    ids = ((name, getattr(event, f"{name}_id")) for name in ("order", "subscription", "person", "team"))
     about = ", ".join(f"{name} {one}" for name, one in ids if one is not None)
     facts = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in event.facts.items() if value)
     told = f" ({facts})" if facts else ""
     of = f", {about}" if about else ""
-    return f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor}: {event.event}{of}: {event.cause}{told}"
+    because = f": {event.cause}" if event.cause else ""
+    return f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor}: {event.event}{of}{because}{told}"
 
 
 def _value(value: Any) -> str:
@@ -68,6 +69,7 @@ def _value(value: Any) -> str:
 @click.option("--order", type=NUMBER, multiple=True, metavar="N", help="What happened to this order.")
 @click.option("--subscription", type=NUMBER, multiple=True, metavar="N", help="What happened to this subscription.")
 @click.option("--person", type=NUMBER, multiple=True, metavar="N", help="What happened to this person.")
+@click.option("--team", type=NUMBER, multiple=True, metavar="N", help="What happened to this team.")
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
@@ -80,19 +82,21 @@ def audit_show(
     order: tuple[int, ...],
     subscription: tuple[int, ...],
     person: tuple[int, ...],
+    team: tuple[int, ...],
     since: datetime | None,
     json_: bool,
 ) -> None:
-    """Show what happened, in order: all of it, or to some orders, subscriptions or persons.
+    """Show what happened, in order: all of it, or to some orders, subscriptions, persons or teams.
 
     \b
     Examples:
       bridge audit show --order 1041
+      bridge audit show --team 3
       bridge audit show --since 2026-11-01 --json
     """
     moment = since.replace(tzinfo=UTC) if since else None
     with bridge.store.read() as connection:
-        about = {"orders": order, "subscriptions": subscription, "persons": person}
+        about = {"orders": order, "subscriptions": subscription, "persons": person, "teams": team}
         named = any(about.values())
         events = log.trail(connection, **about, since=moment) if named else log.everything(connection, moment)
         if json_:

@@ -13,6 +13,7 @@ from bridge.commands.common import as_json, json_option, read_source, with_bridg
 from bridge.domain.identity import is_email, normal_email
 from bridge.domain.notes import day
 from bridge.domain.offers import Item, Kind
+from bridge.domain.seats import Wait
 from bridge.domain.texts import plain
 from bridge.errors import BridgeError
 from bridge.explain import Claim, Explained, Explainer, find_persons
@@ -115,12 +116,19 @@ def _print(one: Explained) -> None:
 
 def _print_claim(claim: Claim) -> None:
     name = f" ({claim.name})" if claim.name else ""
-    sits = f"person {claim.person}, as {claim.role}" if claim.person is not None else "open"
+    sits = f"person {claim.person}, {_as(claim)}" if claim.person is not None else "open"
     of = f"line {claim.line}, unit {claim.unit}" if claim.line else f"unit {claim.unit}"
     click.echo(click.style(f"Seat {claim.seat}: {claim.item}{name}, {sits}", bold=True))
     click.echo(f"  {of}, of a purchase that pays for {claim.seats_paid}; {claim.paid_by}")
+    if claim.team is not None:
+        click.echo(f"  team {claim.team} gives it to its people: `bridge teams show {claim.team}`; pool {claim.pool}")
     click.echo(f"  {_when(claim)}")
     click.echo(f"  {claim.said}")
+
+
+def _as(claim: Claim) -> str:
+    waits: dict[str, str] = {Wait.ANSWER: "asked to take it", Wait.APPROVAL: "waiting for a yes"}
+    return waits.get(claim.state, f"as {claim.role}")
 
 
 def _when(claim: Claim) -> str:

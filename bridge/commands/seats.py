@@ -16,10 +16,14 @@ from bridge.commands.common import (
     holding,
     json_option,
     out,
+    read_source,
     source_argument,
     why_option,
     with_bridge,
 )
+from bridge.commands.team_import import import_
+from bridge.commands.team_seats import assign, list_of_team, pool_option, reassign, revoke
+from bridge.domain.seats import SeatState
 from bridge.seating import Decision, LaidOut, carry_out, decide, lay_out
 from bridge.store.db import utc_now
 from bridge.store.ledger import Source
@@ -28,7 +32,11 @@ from bridge.wiring import Bridge
 
 @click.group()
 def seats() -> None:
-    """The seats of an order or a subscription: who sits there, and which of them go."""
+    """The seats of an order, a subscription or a team: who sits there, who is to sit there, and which of them go."""
+
+
+for command in (assign, revoke, reassign, import_):
+    seats.add_command(command)
 
 
 def print_seats(laid_out: Sequence[LaidOut]) -> None:
@@ -46,24 +54,57 @@ def print_seats(laid_out: Sequence[LaidOut]) -> None:
             )
             for seat in purchase.seats
         ]
-        title = f"{purchase.name}: {', '.join(purchase.gives)}, pays for {purchase.pays_for}"
+        of = f", of team {purchase.team}, pool {purchase.pool}" if purchase.team is not None else ""
+        title = f"{purchase.name}: {', '.join(purchase.gives)}, pays for {purchase.pays_for}{of}"
         as_table(title, ("seat", "unit", "person", "Totara user", "since (UTC)", "", "how it stands"), rows, "")
         if purchase.to_go:
             out.print(f"[red]{purchase.to_go} of these have to go[/], and which is for you to say", highlight=False)
 
 
+def _whose(_context: click.Context, _argument: click.Parameter, words: tuple[str, ...]) -> Source | str:
+    """An order or a subscription, or what a team is called by."""
+    said = ":".join(words)
+    kind, _, team = said.partition(":")
+    return team if kind.strip().lower() == "team" and team.strip() else read_source(said)
+
+
 @seats.command("list")
-@source_argument
+@click.argument("whose", nargs=-1, required=True, metavar="ORDER|subscription ID|team TEAM", callback=_whose)
+@pool_option
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([one.value for one in SeatState]),
+    multiple=True,
+    help="Of a team's: only these.",
+)
+@click.option("--search", default="", metavar="TEXT", help="Of a team's: a part of the name or the address.")
 @json_option
 @with_bridge
-def seats_list(bridge: Bridge, source: Source, json_: bool) -> None:
-    """List the seats of an order or of a subscription, and how many of them have to go.
+def seats_list(
+    bridge: Bridge, whose: Source | str, pool_key: str, states: tuple[str, ...], search: str, json_: bool
+) -> None:
+    """List the seats of an order or of a subscription, and how many of them have to go; or those of a team.
+
+    A team is called by its number or its key. Persons are told by their numbers.
 
     \b
     Examples:
       bridge seats list 1041
       bridge seats list subscription 45 --json
+      bridge seats list team 3
+      bridge seats list team 3 --pool 1f0c --state invited --state lapsed
+      bridge seats list team 3 --search mia@example.org --json
     """
+    if isinstance(whose, str):
+        list_of_team(bridge, whose, pool_key, states, search, json_=json_)
+    elif pool_key or states or search:
+        raise click.UsageError("--pool, --state and --search are for the seats of a team")
+    else:
+        _list_of_source(bridge, whose, json_=json_)
+
+
+def _list_of_source(bridge: Bridge, source: Source, *, json_: bool) -> None:
     with bridge.store.read() as connection:
         laid_out = lay_out(connection, source, utc_now())
     if json_:

@@ -61,10 +61,12 @@ def trail(
     orders: Collection[int] = (),
     subscriptions: Collection[int] = (),
     persons: Collection[int] = (),
+    teams: Collection[int] = (),
     since: datetime | None = None,
 ) -> list[Row[Any]]:
-    """What happened to any of these orders, subscriptions and persons, in order."""
-    asked = ((audit.c.order_id, orders), (audit.c.subscription_id, subscriptions), (audit.c.person_id, persons))
+    """What happened to any of these orders, subscriptions, persons and teams, in order."""
+    c = audit.c
+    asked = ((c.order_id, orders), (c.subscription_id, subscriptions), (c.person_id, persons), (c.team_id, teams))
     about = [column.in_(sorted(ids)) for column, ids in asked if ids]
     query = _entries(since).where(or_(false(), *about))
     return list(connection.execute(query.order_by(audit.c.at, audit.c.id)))
@@ -74,6 +76,14 @@ def of_seat(connection: Connection, team_id: int, seat_id: int, most: int = 200)
     """What happened to a team's seat, the newest first, so many entries."""
     query = select(audit).where(audit.c.team_id == team_id, audit.c.facts["seat"].as_integer() == seat_id)
     return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(most)))
+
+
+def of_team(connection: Connection, team_id: int, *, most: int, before: int | None = None) -> list[Row[Any]]:
+    """What happened to a team, so many entries, the newest first; ``before`` the one with this id."""
+    query = select(audit).where(audit.c.team_id == team_id)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return list(connection.execute(query.order_by(audit.c.id.desc()).limit(most)))
 
 
 def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:

@@ -297,6 +297,12 @@ def owners_of(connection: Connection, email: str) -> list[int]:
     return owners
 
 
+def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, str]:
+    """The addresses of these persons."""
+    query = select(persons.c.id, persons.c.email).where(persons.c.id.in_(sorted(set(person_ids))))
+    return {int(one): email for one, email in connection.execute(query)}
+
+
 def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:
     """The guests who typed one of these addresses, and are nobody else yet."""
     mine = (persons.c.guest_email.in_(sorted(emails)), persons.c.merged_into.is_(None))

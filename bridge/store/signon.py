@@ -205,6 +205,12 @@ def count_links(connection: Connection, person_id: int, now: datetime) -> int:
     return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
 
 
+def count_invitations(connection: Connection, seat_id: int, now: datetime) -> int:
+    """How many letters of now went out that invite to a seat."""
+    mine = (links.c.seat_id == seat_id, links.c.until > now)
+    return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
+
+
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
 
 

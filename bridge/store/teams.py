@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -34,7 +35,7 @@ from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.domain.teams import TeamRole, team_name
 from bridge.store.db import Store
-from bridge.store.ledger import given_by_seat
+from bridge.store.ledger import Source, given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, team_members, teams
 
 # --- teams and their members -----------------------------------------------------------------------------------------
@@ -105,6 +106,11 @@ def get_team(connection: Connection, team_id: int) -> Team:
     return Team(*row)
 
 
+def hold_team(connection: Connection, team_id: int) -> None:
+    """Let whoever else holds the team wait before the transaction has ended."""
+    connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update()).all()
+
+
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
     """Change a team: its name, whether acceptances wait for a yes."""
     connection.execute(update(teams).where(teams.c.id == team_id).values(**values))
@@ -118,6 +124,14 @@ def teams_of(connection: Connection, person_id: int) -> list[tuple[Team, TeamRol
     return [(Team(*row[:-1]), TeamRole(row[-1])) for row in rows]
 
 
+def newest_teams(connection: Connection, search: str, most: int) -> list[Team]:
+    """The teams that have this in their names, in any case; the newest first, so many."""
+    query = _TEAM.order_by(teams.c.id.desc()).limit(most)
+    if search:
+        query = query.where(func.lower(teams.c.name).like(f"%{_plain(search.lower())}%", escape="\\"))
+    return [Team(*row) for row in connection.execute(query)]
+
+
 def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | None:
     """What a person is in a team; None for whoever is nothing there, or has not accepted."""
     mine = (team_members.c.team_id == team_id, team_members.c.person_id == person_id)
@@ -127,10 +141,13 @@ def role_in(connection: Connection, team_id: int, person_id: int) -> TeamRole | 
 
 
 def members(connection: Connection, team_id: int) -> list[Member]:
-    """Everybody who manages a team, or was asked to: the owner first."""
+    """Everybody who manages a team, or was asked to: the owner first. Nobody's name is told before they have accepted,
+    since whoever types an address would learn from it who is behind it.
+    """
     m = team_members.c
+    name = case((m.accepted_at.is_(None), ""), else_=_NAME)
     query = (
-        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, _NAME)
+        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, name)
         .join(persons, persons.c.id == m.person_id)
         .where(m.team_id == team_id)
         .order_by(case((m.role == TeamRole.OWNER, 0), (m.role == TeamRole.MANAGER, 1), else_=2), persons.c.email)
@@ -184,6 +201,11 @@ def hand_over(connection: Connection, team_id: int, owner: int, heir: int) -> bo
 # --- pools -----------------------------------------------------------------------------------------------------------
 
 _NAME = func.trim(persons.c.first_name + literal(" ") + persons.c.last_name)
+#: Somebody's name and language for a team's eyes: not before they have answered, since whoever types an address would
+#: learn from them who is behind it.
+_UNANSWERED = and_(seats.c.waits.is_not(None), seats.c.waits == Wait.ANSWER)
+_SHOWN_NAME = case((_UNANSWERED, ""), else_=_NAME)
+_SHOWN_LANGUAGE = case((_UNANSWERED, ""), else_=persons.c.language)
 _OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
 
 
@@ -209,6 +231,10 @@ class Pool:
     def open(self) -> int:
         """The seats that may be given now."""
         return self.counts.get(SeatState.OPEN, 0)
+
+    def may_give(self, picked: Item | None) -> bool:
+        """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
+        return picked in self.offer.items if self.offer.pick else picked is None
 
 
 def _state(now: datetime) -> ColumnElement[str]:
@@ -290,6 +316,7 @@ class SeatRow:
     order: int | None
     subscription: int | None
     shows: bool
+    pool: str
     sold_as: str = ""
 
 
@@ -312,9 +339,11 @@ _CONSENT = exists().where(
     consents.c.person_id == seats.c.person_id,
     consents.c.withdrawn_at.is_(None),
 )
+#: Whether the team may see how whoever has the seat gets on.
+_SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(func.coalesce(func.nullif(_NAME, ""), persons.c.email)),
+    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -343,8 +372,9 @@ def _seats(now: datetime) -> Select[Any]:
         select(
             s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
-            _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.name.label("sold_as"),
-            persons.c.email, _NAME.label("name"), persons.c.language,
+            _state(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
+            p.name.label("sold_as"),
+            persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _CONSENT.label("consents"), _completed().label("completed"),
         )
         .select_from(_OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
@@ -374,7 +404,7 @@ def _row(row: Any) -> SeatRow:
     state = SeatState(row.state)
     state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.sold_as)
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -384,28 +414,27 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.person is not None:
         where.append(seats.c.person_id == wanted.person)
     if wanted.states:
-        where.append(_standing(wanted.states, now))
+        where.append(_stands(wanted.states, now))
     else:
         where.append(seats.c.ended_at.is_(None))
     if wanted.search:
         part = f"%{_plain(wanted.search.lower())}%"
         where.append(
-            or_(persons.c.email.like(part, escape="\\"), func.lower(_NAME).like(part, escape="\\")),
+            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
         )
     return where
 
 
-def _standing(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
-    """Seats that stand in one of these ways, as their rows tell it."""
-    state = _state(now)
-    found: ColumnElement[bool] = state.in_(sorted(one.value for one in states))
+def _stands(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
+    """Whether a seat stands in one of these ways, as the team is shown it."""
+    state, done = _state(now), and_(_SHOWS, _completed())
+    taken = state == SeatState.TAKEN.value
+    found: list[ColumnElement[bool]] = [state.in_([one.value for one in states if one is not SeatState.TAKEN])]
+    if SeatState.TAKEN in states:
+        found.append(and_(taken, not_(done)))
     if SeatState.COMPLETED in states:
-        return or_(found, and_(state == SeatState.TAKEN.value, _seen_completed()))
-    return (
-        and_(found, not_(and_(state == SeatState.TAKEN.value, _seen_completed())))
-        if SeatState.TAKEN in states
-        else found
-    )
+        found.append(and_(taken, done))
+    return or_(*found)
 
 
 def _plain(text: str) -> str:
@@ -422,11 +451,48 @@ def seats_page(
     connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
 ) -> list[SeatRow]:
     """Seats that match, so many, leaving out the first ``after``."""
-    word = wanted.sort.removeprefix("-")
-    column = _state(now) if word == "state" else _SORTS.get(word, seats.c.id)
-    order = column.desc() if wanted.sort.startswith("-") else column.asc()
-    query = _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+    query = _sorted(team_id, wanted, now)
     return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in an order a seat stands: by what it is sorted, and its id."""
+
+    value: Any
+    seat: int
+
+
+def seats_behind(
+    connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, place: Place | None = None
+) -> list[tuple[SeatRow, Place]]:
+    """Seats that match, so many, that come behind a place. Whatever is given or bought between two pages, no seat that
+    stays where it is comes twice or is left out.
+    """
+    column = _sorted_by(wanted, now)
+    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    if place is not None:
+        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+
+
+def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
+    """Nulls come last, whichever way it is sorted; among equals the id decides."""
+    if place.value is None:
+        return and_(column.is_(None), seats.c.id > place.seat)
+    further = column < place.value if turned else column > place.value
+    return or_(further, and_(column == place.value, seats.c.id > place.seat), column.is_(None))
+
+
+def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
+    word = wanted.sort.removeprefix("-")
+    return _state(now) if word == "state" else _SORTS.get(word, seats.c.id)
+
+
+def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    column = _sorted_by(wanted, now)
+    order = column.desc() if wanted.sort.startswith("-") else column.asc()
+    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
 
 
 def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:
@@ -440,6 +506,14 @@ def team_of_seat(connection: Connection, seat_id: int) -> int | None:
     query = select(purchases.c.team_id).select_from(_OF_TEAM).where(seats.c.id == seat_id)
     found = connection.execute(query).scalar()
     return None if found is None else int(found)
+
+
+def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
+    """The team and the pool of each purchase of an order or a subscription that is part of one."""
+    p = purchases.c
+    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
+    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
+    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
 
 
 def pool_of_seat(connection: Connection, seat_id: int) -> str:
@@ -567,11 +641,26 @@ def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
     return [Item(Kind(kind), number) for kind, number in rows]
 
 
-def orders_of_team(connection: Connection, team_id: int) -> list[tuple[int | None, int | None, str, int]]:
-    """What a team's pools were bought by: order or subscription, what it was called, and its units paid for."""
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a team's pools were bought by: of an order or a subscription what it was called, and its units paid for."""
+
+    id: int
+    order: int | None
+    subscription: int | None
+    name: str
+    units: int
+
+
+def orders_of_team(
+    connection: Connection, team_id: int, *, most: int | None = None, before: int | None = None
+) -> list[Bought]:
+    """A team's purchases, so many, the newest first; ``before`` the one with this id."""
     p = purchases.c
-    query = select(p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id).order_by(p.id.desc())
-    return [(order, subscription, name, paid) for order, subscription, name, paid in connection.execute(query)]
+    query = select(p.id, p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id)
+    if before is not None:
+        query = query.where(p.id < before)
+    return [Bought(*row) for row in connection.execute(query.order_by(p.id.desc()).limit(most))]
 
 
 # --- consent ---------------------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
             return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
         words = words_asked_for()
         found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
-        return _answer({"customer": customer, "courses": found, "checked_at": _moment(datetime.now(UTC))})
+        seen = {"teams": sign_on.teams_of(customer), "checked_at": _moment(datetime.now(UTC))}
+        return _answer({"customer": customer, "courses": found, **seen})
 
     @blueprint.post("/customers/<int:customer>/sign-out")
     def sign_out(customer: int) -> Response:

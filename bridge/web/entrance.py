@@ -6,17 +6,20 @@ import re
 import time
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.domain.letters import Reason
-from bridge.domain.targets import HOME, Place, read_target
+from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
-from bridge.sso import Seen, SignOn, State
+from bridge.sharing import Sharing
+from bridge.sso import Barred, SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, strict
+from bridge.web.dates import day
 
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Seconds between two looks while a browser is kept waiting.
@@ -25,7 +28,7 @@ _PAUSE = 0.1
 MOST_BYTES = 16 * 1024
 
 
-def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
+def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     """``/sso/…``, ``/learn`` and ``/.well-known/jwks.json``."""
     blueprint = Blueprint("entrance", __name__, template_folder="templates")
     browser = Browser(sign_on)
@@ -41,9 +44,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         """Nobody is refused because something is down: the same address looks again."""
-        seen = Seen(State.LOOKING, HOME)
-        answer = browser.page("state", seen=seen) if request.method == "GET" else refused()
-        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer = browser.page("away", HTTPStatus.SERVICE_UNAVAILABLE, by_itself=request.method == "GET")
         answer.headers["Retry-After"] = "5"
         return answer
 
@@ -100,6 +101,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
             return browser.to_sign_in()
         try:
             token = sign_on.site_token(visit, nonce)
+        except Barred:
+            return browser.page("barred", HTTPStatus.FORBIDDEN)
         except Refused:
             return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"
@@ -114,13 +117,28 @@ def entrance(sign_on: SignOn, keys: SigningKeys) -> Blueprint:
 
     @blueprint.get("/learn")
     def learn() -> Response:
-        """The visitor's courses."""
+        """The visitor's courses, what their teams see of them, and the way to the teams that they manage."""
         visit = browser.visit()
         if visit is None:
             return browser.to_sign_in()
         # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
-        courses = sign_on.courses(visit)
-        return browser.page("learn", posts_to=sign_on.site_url, courses=courses, form=visit.form, site=sign_on.site_url)
+        site, person = sign_on.site_url, sign_on.person_id(visit)
+        shown: dict[str, Any] = {"courses": sign_on.courses(visit), "form": visit.form, "site": site, "day": day}
+        shown["shares"] = sharing.of(person) if person is not None else ()
+        shown["manages"] = sharing.manages(person) if person is not None else ()
+        return browser.page("learn", posts_to=site, **shown)
+
+    @blueprint.post("/learn/sharing")
+    def share() -> Response:
+        """Let a team see how one gets on, or no longer."""
+        visit, team, gives = _by_our_form(), request.form.get("team", ""), request.form.get("gives")
+        person = sign_on.person_id(visit) if visit is not None else None
+        if person is None or gives not in ("yes", "no"):
+            return refused()
+        if not sharing.decide(person, team, gives == "yes"):
+            sign_on.refused("no team that could see how they get on", person=person)
+            return browser.page("team/nothing", HTTPStatus.NOT_FOUND)
+        return strict(redirect(url_for("entrance.learn"), HTTPStatus.SEE_OTHER))
 
     @blueprint.post("/learn/go")
     def choose() -> Response:

@@ -29,9 +29,9 @@ def oidc(provider: Provider) -> Blueprint:
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> AnyResponse:
-        """Nobody is refused because something is down: a browser may look again at the same address."""
+        """Nobody is refused because something is down: a browser looks again at the same address."""
         if request.endpoint == "oidc.authorize":
-            answer = strict(redirect(request.full_path))
+            answer = browser.page("away", by_itself=True)
         else:
             answer = _json({"error": "temporarily_unavailable"})
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -71,7 +71,7 @@ def oidc(provider: Provider) -> Blueprint:
         try:
             return _onward(provider.back(query, code=provider.code(person, asked)))
         except Refused:
-            return asked.or_page("access_denied", browser.page("refused", HTTPStatus.FORBIDDEN))
+            return asked.or_page("access_denied", browser.page("barred", HTTPStatus.FORBIDDEN))
 
     @blueprint.post("/oidc/token")
     def token() -> Response:

@@ -15,6 +15,18 @@ if ( ! class_exists( 'WooCommerce' ) && ! function_exists( 'wc_get_order' ) ) :
 		public function get_meta( $key ) {
 			return $this->data['meta'][ $key ] ?? '';
 		}
+		public function update_meta_data( $key, $value ) {
+			$this->data['meta'][ $key ] = $value;
+		}
+		public function delete_meta_data( $key ) {
+			unset( $this->data['meta'][ $key ] );
+		}
+		public function get_id() {
+			return $this->data['id'];
+		}
+		public function get_name() {
+			return $this->data['sku'];
+		}
 		public function get_sku() {
 			return $this->data['sku'] ?? '';
 		}
@@ -87,6 +99,21 @@ if ( ! class_exists( 'WooCommerce' ) && ! function_exists( 'wc_get_order' ) ) :
 		return isset( $shop['products'][ $id ] ) ? new WC_Product( array( 'id' => (int) $id ) + $shop['products'][ $id ] ) : false;
 	}
 
+	/** What is in the cart: the option "shop", too. */
+	function WC() {
+		$cart = new class() {
+			public function get_cart() {
+				return array_map(
+					function ( $item ) {
+						return array( 'data' => wc_get_product( $item['product'] ) ) + $item;
+					},
+					get_option( 'shop', array() )['cart'] ?? array()
+				);
+			}
+		};
+		return (object) array( 'cart' => $cart );
+	}
+
 	function wc_add_notice( $text, $kind ) {
 		$GLOBALS['shop_notices'][] = array( $kind, $text );
 	}
@@ -140,7 +167,7 @@ function shop_page() {
 			do_action( 'woocommerce_before_add_to_cart_form' );
 			echo '<form method="post">';
 			do_action( 'woocommerce_before_add_to_cart_button' );
-			echo '</form>';
+			echo '<input type="number" name="quantity" value="1"><button>Buy</button></form>';
 			return true;
 		case 'pay':
 			if ( isset( $_GET['fpm'] ) ) {

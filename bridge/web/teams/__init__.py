@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -14,6 +15,7 @@ from bridge.desk import Desk
 from bridge.domain.teams import TeamRole
 from bridge.errors import Unavailable
 from bridge.invitations import Invitations
+from bridge.letters.render import moment
 from bridge.naming import Names
 from bridge.sso import SignOn
 from bridge.store import teams
@@ -21,7 +23,10 @@ from bridge.store.db import Store
 from bridge.store.signon import Visit
 from bridge.web.browser import strict
 from bridge.web.teams.door import Door
+from bridge.web.teams.invitation import add_invitation
 from bridge.web.teams.lists import add_lists
+from bridge.web.teams.people import add_people
+from bridge.web.teams.records import Billings, add_records
 from bridge.web.teams.seat import add_seat
 from bridge.web.teams.seats import Pools, add_seats
 
@@ -31,11 +36,19 @@ MOST_LIST_BYTES = 3 * 1024 * 1024
 
 
 def team_pages(
-    sign_on: SignOn, store: Store, desk: Desk, invitations: Invitations, names: Names, now: Callable[[], datetime]
+    sign_on: SignOn,
+    store: Store,
+    desk: Desk,
+    invitations: Invitations,
+    names: Names,
+    billings: Billings,
+    now: Callable[[], datetime],
+    *,
+    timezone: str = "UTC",
 ) -> Blueprint:
-    """``/team/…``."""
+    """``/team/…``. Moments are told as the clocks of ``timezone`` have them."""
     blueprint = Blueprint("teams", __name__, url_prefix="/team", template_folder="../templates")
-    door = Door(sign_on, store, desk)
+    door, zone = Door(sign_on, store, desk), ZoneInfo(timezone)
 
     @blueprint.before_request
     def _small() -> None:
@@ -68,8 +81,15 @@ def team_pages(
             person = sign_on.person(connection, visit)
             return teams.teams_of(connection, person.id) if person else []
 
+    @blueprint.app_template_filter("moment")
+    def _moment(when: datetime, language: str) -> str:
+        return moment(when, language, zone)
+
     pools = Pools(door, store, names, now)
     add_seats(blueprint, door, store, pools, now)
     add_seat(blueprint, door, store, names, now)
     add_lists(blueprint, door, store, pools)
+    add_invitation(blueprint, sign_on, invitations)
+    add_people(blueprint, door, store)
+    add_records(blueprint, door, store, billings)
     return blueprint

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from bridge.desk import Actor, NotAllowed
@@ -17,7 +15,7 @@ from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import Refused, Unavailable
 from bridge.naming import Names
-from bridge.store import audit, people, teams
+from bridge.store import audit, teams
 from bridge.store.batches import Invitee
 from bridge.store.db import Store
 from bridge.store.signon import Visit
@@ -25,7 +23,7 @@ from bridge.store.teams import SeatRow
 from bridge.web.browser import language_asked_for, strict, words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.forms import Wrong, languages, one_person
-from bridge.web.words import Words
+from bridge.web.teams.telling import told
 
 _SEAT = f"<int(max={2**63 - 1}):seat>"
 #: How a seat stands that somebody has, or was asked to take.
@@ -48,7 +46,7 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
         words = words_asked_for()
         with store.read() as connection:
             pool = teams.pool_of_seat(connection, row.seat.id)
-            history = _history(connection, actor, row.seat.id, words)
+            history = told(connection, actor, audit.of_seat(connection, actor.team.id, row.seat.id), words)
         item = row.seat.picked
         picked = names.of([item], language_asked_for())[item] if item else ""
         may_act = row.state in HAD and row.seat.person is not None
@@ -141,45 +139,3 @@ def _back(actor: Actor, seat: int, word: str) -> Response:
     if request.form.get("back") == "overview":
         return strict(redirect(url_for("teams.overview", key=actor.team.key, done=word), HTTPStatus.SEE_OTHER))
     return strict(redirect(url_for("teams.seat", key=actor.team.key, seat=seat, done=word), HTTPStatus.SEE_OTHER))
-
-
-# --- what happened ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Something that happened to a seat: when, who did it, what it was, and to whom."""
-
-    at: datetime
-    who: str
-    what: str
-    whom: str
-
-
-def _history(connection: Connection, actor: Actor, seat: int, words: Words) -> list[Line]:
-    called = {member.person: member.name or member.email for member in teams.members(connection, actor.team.id)}
-    lines = []
-    for entry in audit.of_seat(connection, actor.team.id, seat):
-        what = words.get(f"team_event_{entry.event.replace(' ', '_')}", words["team_event_unknown"])
-        whom = _called(connection, called, entry.person_id)
-        lines.append(Line(entry.at, _who(connection, called, entry.actor, words), what, whom))
-    return lines
-
-
-def _called(connection: Connection, called: dict[int, str], person_id: int | None) -> str:
-    """What somebody is called, "" for nobody, or whom the ledger knows no more."""
-    if person_id is not None and person_id not in called:
-        person = people.get_person(connection, person_id)
-        called[person_id] = (
-            " ".join(f"{person.first_name} {person.last_name}".split()) or person.email if person else ""
-        )
-    return called.get(person_id or 0, "")
-
-
-def _who(connection: Connection, called: dict[int, str], actor: str, words: Words) -> str:
-    kind, _, number = actor.partition(" ")
-    if kind == "person" and number.isdigit():
-        return _called(connection, called, int(number))
-    if kind == "token":
-        return words["team_actor_program"].format(n=number)
-    return words["team_actor_bridge" if actor == audit.BRIDGE else "team_actor_organisation"]

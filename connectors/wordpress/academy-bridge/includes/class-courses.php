@@ -82,7 +82,8 @@ final class Courses {
 	 */
 	public static function show(): void {
 		wp_enqueue_style( 'academy-bridge' );
-		$courses = self::of( get_current_user_id() );
+		$told    = self::of( get_current_user_id() );
+		$courses = $told['courses'];
 		if ( null === $courses ) {
 			echo '<p>' . esc_html__( 'The learning site can\'t be asked about your courses right now. Your courses are still there, and you can open them:', 'academy-bridge' ) . '</p>';
 		} elseif ( ! $courses ) {
@@ -90,27 +91,36 @@ final class Courses {
 		} else {
 			echo '<ul class="academy-bridge-courses">' . implode( '', array_map( array( self::class, 'course' ), $courses ) ) . '</ul>'; // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- Escaped by course().
 		}
-		echo '<p class="academy-bridge">' . Places::link( Launch::url( 'courses' ), __( 'Open the learning site', 'academy-bridge' ) ) . '</p>'; // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- Escaped by link().
+		$links = Places::link( Launch::url( 'courses' ), __( 'Open the learning site', 'academy-bridge' ) );
+		if ( $told['teams'] > 0 ) {
+			$links .= ' ' . Places::link( Launch::url( 'team' ), __( 'My team', 'academy-bridge' ) );
+		}
+		echo '<p class="academy-bridge">' . $links . '</p>'; // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- Escaped by link().
 	}
 
 	/**
-	 * A customer's courses, or null while the bridge does not tell. A "no" is remembered too, for a little while, so
-	 * that a bridge that hangs is not waited for with every click.
+	 * A customer's courses, or null while the bridge does not tell, and how many teams they help manage. A "no" is
+	 * remembered too, for a little while, so that a bridge that hangs is not waited for with every click.
 	 *
 	 * @param int $customer The user.
-	 * @return array<int,array<string,mixed>>|null
+	 * @return array{courses:array<int,array<string,mixed>>|null,teams:int}
 	 */
-	private static function of( int $customer ): ?array {
+	private static function of( int $customer ): array {
 		$key  = 'academy_bridge_courses_' . $customer;
 		$kept = get_transient( $key );
-		if ( is_array( $kept ) ) {
-			return $kept['courses'];
+		if ( is_array( $kept ) && isset( $kept['teams'] ) ) {
+			return $kept;
 		}
 		$answer  = Bridge::ask( '/api/v1/customers/' . $customer . '/courses', $customer, self::SECONDS );
 		$json    = ! is_wp_error( $answer ) && 200 === wp_remote_retrieve_response_code( $answer ) ? Bridge::json( $answer ) : null;
 		$courses = null === $json ? null : self::read( $json, $customer );
-		set_transient( $key, array( 'courses' => $courses ), null === $courses ? 15 : MINUTE_IN_SECONDS );
-		return $courses;
+		$teams   = null !== $courses && is_int( $json['teams'] ?? null ) ? max( 0, $json['teams'] ) : 0;
+		$told    = array(
+			'courses' => $courses,
+			'teams'   => $teams,
+		);
+		set_transient( $key, $told, null === $courses ? 15 : MINUTE_IN_SECONDS );
+		return $told;
 	}
 
 	/**
@@ -188,7 +198,7 @@ final class Courses {
 	private static function sentences( array $course ): array {
 		$day  = $course['until'] ? (string) wp_date( (string) get_option( 'date_format' ), $course['until'] - 1 ) : '';
 		$said = array();
-		if ( 'waiting' === $course['state'] ) {
+		if ( 'waiting' === $course['state'] && '' === $course['reason'] ) {
 			$said[] = __( 'Being prepared for you.', 'academy-bridge' );
 		} elseif ( 'ended' === $course['state'] ) {
 			/* translators: %s: a day. */

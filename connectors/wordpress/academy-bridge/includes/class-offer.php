@@ -14,13 +14,16 @@ defined( 'ABSPATH' ) || exit;
  */
 final class Offer {
 
-	const FIELDS           = array( 'bridge_gives', 'bridge_days', 'bridge_starts', 'bridge_until', 'bridge_seats', 'bridge_for' );
+	const FIELDS           = array( 'bridge_gives', 'bridge_days', 'bridge_starts', 'bridge_until', 'bridge_seats', 'bridge_for', 'bridge_pick', 'bridge_assign_days', 'bridge_assign_until', 'bridge_report' );
 	const MOST_DAYS        = 36500;
 	const MOST_SEATS       = 1000;
 	const SKU_PREFIX       = 'totara-course-';
 	const NOTHING          = 'nothing';
 	private const ITEM     = '/\A(course|audience|program|certification):\s*([1-9][0-9]{0,17})\z/';
 	private const FOR_WHOM = array( 'buyer', 'team', 'ask' );
+	private const FLAGS    = array( 'bridge_pick', 'bridge_report' );
+	private const YES      = array( 'yes', 'y', 'true', 't', 'on', '1' );
+	private const NO       = array( 'no', 'n', 'false', 'f', 'off', '0' );
 
 	/**
 	 * The things that a text names, as "course:12"; null if it can't be read or names one twice.
@@ -66,40 +69,82 @@ final class Offer {
 			$items                  = self::items( $fields['bridge_gives'] );
 			$fields['bridge_gives'] = null === $items ? $fields['bridge_gives'] : ( $items ? implode( ', ', $items ) : self::NOTHING );
 		}
+		foreach ( array_intersect( self::FLAGS, array_keys( $fields ) ) as $flag ) {
+			$fields[ $flag ] = self::flag( $fields[ $flag ] );
+		}
 		return $fields;
 	}
 
 	/**
-	 * The fields that can't be read; "bridge_until" also when it lies before "bridge_starts".
+	 * A text that says yes or no as "yes" or "no"; any other as it is.
+	 *
+	 * @param string $text As in the fields "bridge_pick" and "bridge_report".
+	 */
+	public static function flag( string $text ): string {
+		$word = strtolower( $text );
+		if ( in_array( $word, self::YES, true ) ) {
+			return 'yes';
+		}
+		return in_array( $word, self::NO, true ) ? 'no' : $text;
+	}
+
+	/**
+	 * The fields that can't be read, and those that can't be beside another.
 	 *
 	 * @param array<string,string> $fields In their normal form.
 	 * @return string[]
 	 */
 	public static function wrong( array $fields ): array {
-		$right = array(
-			'bridge_gives'  => static function ( string $text ): bool {
-				return null !== self::items( $text );
-			},
-			'bridge_days'   => static function ( string $text ): bool {
-				return self::is_count( $text, self::MOST_DAYS );
-			},
-			'bridge_seats'  => static function ( string $text ): bool {
-				return self::is_count( $text, self::MOST_SEATS );
-			},
-			'bridge_starts' => array( self::class, 'is_day' ),
-			'bridge_until'  => array( self::class, 'is_day' ),
-			'bridge_for'    => static function ( string $text ): bool {
-				return in_array( $text, self::FOR_WHOM, true );
-			},
-		);
 		$wrong = array();
 		foreach ( $fields as $field => $text ) {
-			if ( ! $right[ $field ]( $text ) ) {
+			if ( ! self::can_be_read( $field, $text ) ) {
 				$wrong[] = $field;
 			}
 		}
-		if ( ! $wrong && isset( $fields['bridge_starts'], $fields['bridge_until'] ) && $fields['bridge_until'] < $fields['bridge_starts'] ) {
+		return $wrong ? $wrong : self::contradicting( $fields );
+	}
+
+	/**
+	 * Whether a field can be read by itself.
+	 *
+	 * @param string $field One of FIELDS.
+	 * @param string $text  What it holds, in its normal form.
+	 */
+	private static function can_be_read( string $field, string $text ): bool {
+		switch ( $field ) {
+			case 'bridge_gives':
+				return null !== self::items( $text );
+			case 'bridge_days':
+			case 'bridge_assign_days':
+				return self::is_count( $text, self::MOST_DAYS );
+			case 'bridge_seats':
+				return self::is_count( $text, self::MOST_SEATS );
+			case 'bridge_starts':
+			case 'bridge_until':
+			case 'bridge_assign_until':
+				return self::is_day( $text );
+			case 'bridge_for':
+				return in_array( $text, self::FOR_WHOM, true );
+		}
+		return in_array( $text, array( 'yes', 'no' ), true );
+	}
+
+	/**
+	 * The fields that can't be beside another: an end before the beginning; a pick of one thing, or by nobody.
+	 *
+	 * @param array<string,string> $fields In their normal form, each readable by itself.
+	 * @return string[]
+	 */
+	private static function contradicting( array $fields ): array {
+		$wrong = array();
+		if ( isset( $fields['bridge_starts'], $fields['bridge_until'] ) && $fields['bridge_until'] < $fields['bridge_starts'] ) {
 			$wrong[] = 'bridge_until';
+		}
+		if ( 'yes' === ( $fields['bridge_pick'] ?? '' ) ) {
+			$several = count( (array) self::items( $fields['bridge_gives'] ?? '' ) ) > 1;
+			if ( ! $several || 'buyer' === ( $fields['bridge_for'] ?? '' ) ) {
+				$wrong[] = 'bridge_pick';
+			}
 		}
 		return $wrong;
 	}

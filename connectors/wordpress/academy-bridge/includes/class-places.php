@@ -17,6 +17,11 @@ defined( 'ABSPATH' ) || exit;
 final class Places {
 
 	/**
+	 * The bridge's page on which one asks for a link.
+	 */
+	const BY_MAIL = '/sso/link';
+
+	/**
 	 * Hook in.
 	 */
 	public static function register(): void {
@@ -45,7 +50,8 @@ final class Places {
 	}
 
 	/**
-	 * In the customer's mails of an order that is paid. Links lead to the launch address: a mail holds no token.
+	 * In the customer's mails of an order that is paid. Links lead to the launch address, or to the bridge's page for
+	 * guests: a mail holds no token.
 	 *
 	 * @param WC_Order $order         The order.
 	 * @param bool     $sent_to_admin Whether staff get this mail.
@@ -99,13 +105,14 @@ final class Places {
 	}
 
 	/**
-	 * A link that looks like the theme's buttons.
+	 * A link that looks like the theme's buttons. Where it leads is not told the page's address: that of a guest's order
+	 * holds its key.
 	 *
 	 * @param string $url   Where to.
 	 * @param string $label What it says.
 	 */
 	public static function link( string $url, string $label ): string {
-		return '<a class="button wp-element-button academy-bridge-button" rel="nofollow" href="' . esc_url( $url ) . '">' . esc_html( $label ) . '</a>';
+		return '<a class="button wp-element-button academy-bridge-button" rel="nofollow noreferrer" href="' . esc_url( $url ) . '">' . esc_html( $label ) . '</a>';
 	}
 
 	/**
@@ -136,21 +143,30 @@ final class Places {
 	}
 
 	/**
-	 * Where an order's buyer can go. Guests have no account here by which they could be signed in.
+	 * Where an order's buyer can go. Guests have no account here by which they could be signed in: the bridge mails them
+	 * a link, on a page that asks for the address. Theirs is not told to it here, for the page of an order is seen by
+	 * whoever has its link.
 	 *
 	 * @param WC_Order $order A paid order.
 	 * @return array<int,array{url:string,label:string}>
 	 */
 	private static function ways( WC_Order $order ): array {
-		$whom = Product::for_whom( $order );
-		if ( ! isset( $whom['me'] ) || ! $order->get_customer_id() ) {
-			return array();
+		$whom  = Product::for_whom( $order );
+		$guest = ! $order->get_customer_id();
+		$mail  = Settings::address() . self::BY_MAIL;
+		$ways  = array();
+		if ( isset( $whom['me'] ) ) {
+			$ways[] = array(
+				'url'   => $guest ? $mail : Launch::url( 'order:' . $order->get_id() ),
+				'label' => $guest ? __( 'Get a link by mail to start learning', 'academy-bridge' ) : __( 'Start learning', 'academy-bridge' ),
+			);
 		}
-		return array(
-			array(
-				'url'   => Launch::url( 'order:' . $order->get_id() ),
-				'label' => __( 'Start learning', 'academy-bridge' ),
-			),
-		);
+		if ( isset( $whom['team'] ) && ! ( $guest && $ways ) ) {
+			$ways[] = array(
+				'url'   => $guest ? $mail : Launch::url( 'team' ),
+				'label' => __( 'Give places to your team', 'academy-bridge' ),
+			);
+		}
+		return $ways;
 	}
 }

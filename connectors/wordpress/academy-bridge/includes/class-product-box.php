@@ -17,80 +17,143 @@ defined( 'ABSPATH' ) || exit;
  */
 final class Product_Box {
 
-	const NONCE = 'academy_bridge_offer';
+	const POSTED            = 'academy_bridge_offer';
+	const POSTED_VARIATIONS = 'academy_bridge_offers';
 
 	/**
 	 * Hook in.
 	 */
 	public static function register(): void {
-		add_action( 'add_meta_boxes_product', array( self::class, 'add' ) );
-		add_action( 'woocommerce_process_product_meta', array( self::class, 'save' ) );
+		add_filter( 'woocommerce_product_data_tabs', array( self::class, 'add_tab' ) );
+		add_action( 'woocommerce_product_data_panels', array( self::class, 'edit' ) );
+		add_action( 'woocommerce_admin_process_product_object', array( self::class, 'save' ) );
+		add_action( 'woocommerce_product_after_variable_attributes', array( self::class, 'edit_variation' ), 10, 3 );
+		add_action( 'woocommerce_admin_process_variation_object', array( self::class, 'save_variation' ), 10, 2 );
 		add_filter( 'is_protected_meta', array( self::class, 'not_twice' ), 10, 2 );
 		add_action( 'woocommerce_before_add_to_cart_form', array( self::class, 'tell' ) );
 	}
 
 	/**
-	 * Add the box to the product's edit page.
+	 * The tab among the product's data.
+	 *
+	 * @param array<string,array<string,mixed>> $tabs WooCommerce's.
+	 * @return array<string,array<string,mixed>>
 	 */
-	public static function add(): void {
-		add_meta_box( 'academy-bridge-offer', __( 'What it gives in the learning site', 'academy-bridge' ), array( self::class, 'edit' ), 'product', 'normal', 'default' );
+	public static function add_tab( $tabs ) {
+		$tabs['academy_bridge'] = array(
+			'label'    => __( 'Learning site', 'academy-bridge' ),
+			'target'   => 'academy-bridge-offer',
+			'class'    => array( 'hide_if_grouped', 'hide_if_external' ),
+			'priority' => 65,
+		);
+		return $tabs;
 	}
 
 	/**
-	 * The box.
-	 *
-	 * @param WP_Post $post The product.
+	 * The product's fields.
 	 */
-	public static function edit( $post ): void {
-		$product = wc_get_product( $post->ID );
-		$values  = array();
-		foreach ( Offer::FIELDS as $field ) {
-			$values[ $field ] = (string) get_post_meta( $post->ID, $field, true );
-		}
-		$course = $product ? Offer::course_of_sku( (string) $product->get_sku() ) : 0;
-		wp_nonce_field( self::NONCE, self::NONCE );
+	public static function edit(): void {
+		global $post;
+		$product = wc_get_product( $post );
+		$course  = $product ? Offer::course_of_sku( (string) $product->get_sku() ) : 0;
+		echo '<div id="academy-bridge-offer" class="panel woocommerce_options_panel hidden"><div class="options_group">';
 		if ( $course ) {
 			/* translators: %d: a course's number. */
 			echo '<p>' . esc_html( sprintf( __( 'By its SKU this product gives course %d, unless the first field says something else.', 'academy-bridge' ), $course ) ) . '</p>';
 		}
-		echo '<table class="form-table" role="presentation"><tbody>';
-		self::row( 'bridge_gives', __( 'Gives', 'academy-bridge' ), __( 'Such as course:12, course:14, audience:5, program:7, or nothing. The numbers are the learning site\'s. Empty: by the SKU.', 'academy-bridge' ), self::input( 'bridge_gives', $values, 'text' ) );
-		self::row( 'bridge_days', __( 'Days of access', 'academy-bridge' ), __( 'From the first enrolment, or from the first day where there is one. Empty: without end.', 'academy-bridge' ), self::input( 'bridge_days', $values, 'number', Offer::MOST_DAYS ) );
-		self::row( 'bridge_starts', __( 'First day', 'academy-bridge' ), '', self::input( 'bridge_starts', $values, 'date' ) );
-		self::row( 'bridge_until', __( 'Last day', 'academy-bridge' ), '', self::input( 'bridge_until', $values, 'date' ) );
-		self::row( 'bridge_seats', __( 'Places per unit', 'academy-bridge' ), __( 'Empty: one.', 'academy-bridge' ), self::input( 'bridge_seats', $values, 'number', Offer::MOST_SEATS ) );
-		self::row( 'bridge_for', __( 'For whom', 'academy-bridge' ), '', self::select( $values['bridge_for'] ) );
-		echo '</tbody></table><p class="description">' . esc_html__( 'Orders that the bridge has seen already keep what they were sold with. Where the bridge\'s own file has an offer for this product, the file counts.', 'academy-bridge' ) . '</p>';
+		self::inputs( self::POSTED, $product ? self::fields( $product ) : array() );
+		echo '</div><p>' . esc_html__( 'Orders that the bridge has seen already keep what they were sold with. Where the bridge\'s own file has an offer for this product, the file counts.', 'academy-bridge' ) . '</p></div>';
 	}
 
 	/**
-	 * Save the box. What can't be read is not saved, and said.
+	 * A variation's own fields. What is left empty is as for the whole product.
 	 *
-	 * @param int $post_id The product.
+	 * @param int                 $loop      The variation's place in the form.
+	 * @param array<string,mixed> $data      WooCommerce's.
+	 * @param WP_Post             $variation The variation.
 	 */
-	public static function save( $post_id ): void {
-		$nonce = isset( $_POST[ self::NONCE ] ) && is_string( $_POST[ self::NONCE ] ) ? sanitize_key( $_POST[ self::NONCE ] ) : '';
-		if ( ! wp_verify_nonce( $nonce, self::NONCE ) || ! current_user_can( 'edit_post', $post_id ) ) {
+	public static function edit_variation( $loop, $data, $variation ): void {
+		$product = wc_get_product( $variation->ID );
+		if ( $product ) {
+			echo '<div class="academy-bridge-offer"><h4>' . esc_html__( 'In the learning site, where it differs from the whole product', 'academy-bridge' ) . '</h4>';
+			self::inputs( self::POSTED_VARIATIONS . '[' . (int) $loop . ']', self::fields( $product ), self::of_parent( $product ) );
+			echo '</div>';
+		}
+	}
+
+	/**
+	 * Save the product's fields, when WooCommerce saves the product: it has checked its form and who sent it.
+	 *
+	 * @param WC_Product $product The product, which is saved afterwards.
+	 */
+	public static function save( $product ): void {
+		// phpcs:ignore WordPress.Security.NonceVerification.Missing, WordPress.Security.ValidatedSanitizedInput -- See above; take() cleans each text.
+		self::take( $product, isset( $_POST[ self::POSTED ] ) ? wp_unslash( $_POST[ self::POSTED ] ) : null );
+	}
+
+	/**
+	 * Save a variation's.
+	 *
+	 * @param WC_Product $variation The variation, which is saved afterwards.
+	 * @param int        $loop      Its place in the form.
+	 */
+	public static function save_variation( $variation, $loop ): void {
+		// phpcs:ignore WordPress.Security.NonceVerification.Missing, WordPress.Security.ValidatedSanitizedInput -- As in save().
+		$posted = isset( $_POST[ self::POSTED_VARIATIONS ] ) ? wp_unslash( $_POST[ self::POSTED_VARIATIONS ] ) : null;
+		self::take( $variation, is_array( $posted ) && isset( $posted[ $loop ] ) ? $posted[ $loop ] : null );
+	}
+
+	/**
+	 * Take over what a form brought. What can't be read changes nothing, and is said.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 * @param mixed      $posted  Field => text; anything else where the form had no such fields.
+	 */
+	private static function take( WC_Product $product, $posted ): void {
+		if ( ! is_array( $posted ) ) {
 			return;
 		}
-		$posted = array();
-		foreach ( Offer::FIELDS as $field ) {
-			$posted[ $field ] = isset( $_POST[ $field ] ) && is_string( $_POST[ $field ] ) ? sanitize_text_field( wp_unslash( $_POST[ $field ] ) ) : '';
-		}
-		$fields = Offer::normal( $posted );
-		$wrong  = Offer::wrong( $fields );
+		$fields = Offer::normal( array_map( 'sanitize_text_field', array_filter( $posted, 'is_string' ) ) );
+		$wrong  = Offer::wrong( $fields + self::of_parent( $product ) );
 		if ( $wrong ) {
-			/* translators: %s: names of fields. */
-			\WC_Admin_Meta_Boxes::add_error( sprintf( __( 'What the product gives was not saved: %s can\'t be read.', 'academy-bridge' ), implode( ', ', $wrong ) ) );
+			$names = implode( ', ', array_intersect_key( self::labels(), array_flip( $wrong ) ) );
+			/* translators: 1: a product's number, 2: names of fields. */
+			\WC_Admin_Meta_Boxes::add_error( sprintf( __( 'What product %1$d gives was not saved. Please look at: %2$s.', 'academy-bridge' ), $product->get_id(), $names ) );
 			return;
 		}
 		foreach ( Offer::FIELDS as $field ) {
 			if ( isset( $fields[ $field ] ) ) {
-				update_post_meta( $post_id, $field, wp_slash( $fields[ $field ] ) );
+				$product->update_meta_data( $field, $fields[ $field ] );
 			} else {
-				delete_post_meta( $post_id, $field );
+				$product->delete_meta_data( $field );
 			}
 		}
+	}
+
+	/**
+	 * A product's own fields, in their normal form.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 * @return array<string,string>
+	 */
+	private static function fields( WC_Product $product ): array {
+		$fields = array();
+		foreach ( Offer::FIELDS as $field ) {
+			$value            = $product->get_meta( $field );
+			$fields[ $field ] = is_scalar( $value ) ? (string) $value : '';
+		}
+		return Offer::normal( $fields );
+	}
+
+	/**
+	 * The fields of the product that a variation is of; none for a product.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 * @return array<string,string>
+	 */
+	private static function of_parent( WC_Product $product ): array {
+		$parent = $product->get_parent_id() ? wc_get_product( $product->get_parent_id() ) : false;
+		return $parent ? self::fields( $parent ) : array();
 	}
 
 	/**
@@ -132,7 +195,7 @@ final class Product_Box {
 		$until   = Product::field( $product, 'bridge_until' );
 		$seats   = (int) Product::field( $product, 'bridge_seats' );
 		$lines   = array();
-		if ( $courses === count( $items ) ) {
+		if ( count( $items ) === $courses ) {
 			/* translators: %d: number of courses. */
 			$lines[] = sprintf( _n( '%d online course', '%d online courses', $courses, 'academy-bridge' ), $courses );
 		} else {
@@ -167,47 +230,130 @@ final class Product_Box {
 	}
 
 	/**
-	 * A row of the box.
+	 * What each field is.
 	 *
-	 * @param string $field Its field.
-	 * @param string $label What it is.
-	 * @param string $help  How it is written.
-	 * @param string $input HTML, escaped.
+	 * @return array<string,string>
 	 */
-	private static function row( string $field, string $label, string $help, string $input ): void {
-		echo '<tr><th scope="row"><label for="' . esc_attr( $field ) . '">' . esc_html( $label ) . '</label></th><td>' . $input; // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- Escaped by input() and select().
-		echo '' !== $help ? '<p class="description">' . esc_html( $help ) . '</p></td></tr>' : '</td></tr>';
-	}
-
-	/**
-	 * A field to type in.
-	 *
-	 * @param string               $field  Its name.
-	 * @param array<string,string> $values What the fields hold.
-	 * @param string               $type   HTML's.
-	 * @param int                  $most   The largest number.
-	 */
-	private static function input( string $field, array $values, string $type, int $most = 0 ): string {
-		$limits = $most ? ' min="1" max="' . esc_attr( (string) $most ) . '" step="1"' : '';
-		return '<input type="' . esc_attr( $type ) . '" class="regular-text" id="' . esc_attr( $field ) . '" name="' . esc_attr( $field ) . '" value="' . esc_attr( $values[ $field ] ) . '"' . $limits . '>';
-	}
-
-	/**
-	 * For whom it can be.
-	 *
-	 * @param string $value What is set.
-	 */
-	private static function select( string $value ): string {
-		$choices = array(
-			''      => __( 'One unit is the buyer\'s, several are to be given away', 'academy-bridge' ),
-			'buyer' => __( 'The buyer', 'academy-bridge' ),
-			'team'  => __( 'A team: all places are to be given away', 'academy-bridge' ),
-			'ask'   => __( 'Ask the buyer: for myself, for my team, as a gift', 'academy-bridge' ),
+	private static function labels(): array {
+		return array(
+			'bridge_gives'        => __( 'Gives', 'academy-bridge' ),
+			'bridge_days'         => __( 'Days of access', 'academy-bridge' ),
+			'bridge_starts'       => __( 'First day', 'academy-bridge' ),
+			'bridge_until'        => __( 'Last day', 'academy-bridge' ),
+			'bridge_seats'        => __( 'Places per unit', 'academy-bridge' ),
+			'bridge_for'          => __( 'For whom', 'academy-bridge' ),
+			'bridge_pick'         => __( 'One of them for each place', 'academy-bridge' ),
+			'bridge_assign_days'  => __( 'Days to give places away', 'academy-bridge' ),
+			'bridge_assign_until' => __( 'Last day to give places away', 'academy-bridge' ),
+			'bridge_report'       => __( 'Managers see progress', 'academy-bridge' ),
 		);
-		$html    = '<select id="bridge_for" name="bridge_for">';
-		foreach ( $choices as $choice => $label ) {
-			$html .= '<option value="' . esc_attr( $choice ) . '"' . selected( $value, $choice, false ) . '>' . esc_html( $label ) . '</option>';
+	}
+
+	/**
+	 * How each field is written, where that does not go without saying.
+	 *
+	 * @return array<string,string>
+	 */
+	private static function helps(): array {
+		return array(
+			'bridge_gives'       => __( 'Such as course:12, course:14, audience:5, program:7, or nothing. The numbers are the learning site\'s. Empty: by the SKU.', 'academy-bridge' ),
+			'bridge_days'        => __( 'From the first enrolment, or from the first day where there is one. Empty: without end.', 'academy-bridge' ),
+			'bridge_seats'       => __( 'Empty: one.', 'academy-bridge' ),
+			'bridge_for'         => __( 'A team\'s places are given away. Where the buyer may say and does not, one place is the buyer\'s, and several are given away. Where the buyer is asked each time, lists lead to the product\'s page.', 'academy-bridge' ),
+			'bridge_pick'        => __( 'Each place gives one of the things, which is picked when the place is given away.', 'academy-bridge' ),
+			'bridge_assign_days' => __( 'From the order. Empty: without end.', 'academy-bridge' ),
+			'bridge_report'      => __( 'Whoever gives the places away may see how their people get on, without asking each of them.', 'academy-bridge' ),
+		);
+	}
+
+	/**
+	 * The fields of the form.
+	 *
+	 * @param string                    $name      What they are posted as.
+	 * @param array<string,string>      $values    What they hold.
+	 * @param array<string,string>|null $inherited For a variation, what holds where it is left empty; else null.
+	 */
+	private static function inputs( string $name, array $values, ?array $inherited = null ): void {
+		$helps = self::helps();
+		foreach ( self::labels() as $field => $label ) {
+			$input   = array(
+				'id'            => sanitize_html_class( strtr( $name, '[]', '__' ) ) . '_' . $field,
+				'name'          => $name . '[' . $field . ']',
+				'label'         => $label,
+				'value'         => $values[ $field ] ?? '',
+				'description'   => $helps[ $field ] ?? '',
+				'desc_tip'      => isset( $helps[ $field ] ),
+				'wrapper_class' => null === $inherited ? '' : 'form-row form-row-full',
+			);
+			$choices = self::choices( $field, $inherited );
+			if ( $choices ) {
+				woocommerce_wp_select( array( 'options' => $choices ) + $input );
+			} else {
+				$kind = self::kind( $field );
+				if ( 'date' !== $kind['type'] ) {
+					$kind['placeholder'] = $inherited[ $field ] ?? '';
+				} elseif ( isset( $inherited[ $field ] ) ) {
+					/* translators: %s: what the whole product's field holds. */
+					$input['label'] .= ' ' . sprintf( __( '(else %s)', 'academy-bridge' ), $inherited[ $field ] );
+				}
+				woocommerce_wp_text_input( $kind + $input );
+			}
 		}
-		return $html . '</select>';
+	}
+
+	/**
+	 * What a field that is typed looks like.
+	 *
+	 * @param string $field One of Offer::FIELDS.
+	 * @return array<string,mixed>
+	 */
+	private static function kind( string $field ): array {
+		if ( in_array( $field, array( 'bridge_starts', 'bridge_until', 'bridge_assign_until' ), true ) ) {
+			return array( 'type' => 'date' );
+		}
+		if ( 'bridge_gives' === $field ) {
+			return array( 'type' => 'text' );
+		}
+		return array(
+			'type'              => 'number',
+			'custom_attributes' => array(
+				'min'  => 1,
+				'max'  => 'bridge_seats' === $field ? Offer::MOST_SEATS : Offer::MOST_DAYS,
+				'step' => 1,
+			),
+		);
+	}
+
+	/**
+	 * What may be chosen in a field; nothing for one that is typed.
+	 *
+	 * @param string                    $field     One of Offer::FIELDS.
+	 * @param array<string,string>|null $inherited As of inputs().
+	 * @return array<string,string>
+	 */
+	private static function choices( string $field, ?array $inherited ): array {
+		if ( 'bridge_for' === $field ) {
+			$choices = array(
+				''      => __( 'The buyer may say', 'academy-bridge' ),
+				'buyer' => __( 'The buyer', 'academy-bridge' ),
+				'team'  => __( 'A team', 'academy-bridge' ),
+				'ask'   => __( 'The buyer is asked each time', 'academy-bridge' ),
+			);
+		} elseif ( in_array( $field, array( 'bridge_pick', 'bridge_report' ), true ) ) {
+			$choices = array(
+				''    => __( 'No', 'academy-bridge' ),
+				'yes' => __( 'Yes', 'academy-bridge' ),
+			);
+			if ( null !== $inherited ) {
+				$choices['no'] = $choices[''];
+			}
+		} else {
+			return array();
+		}
+		if ( null !== $inherited ) {
+			/* translators: %s: what is set for the whole product. */
+			$choices[''] = sprintf( __( 'As for the whole product: %s', 'academy-bridge' ), $choices[ $inherited[ $field ] ?? '' ] ?? '' );
+		}
+		return $choices;
 	}
 }

@@ -56,12 +56,41 @@ final class Product {
 	}
 
 	/**
-	 * Whether the buyer is asked for whom it is.
+	 * Whether the offer leaves it to the buyer to say for whom it is. Not where somebody is named, nor where each place
+	 * is of one thing that is picked when the place is given away.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 */
+	public static function leaves_open( WC_Product $product ): bool {
+		$for = self::field( $product, 'bridge_for' );
+		return ( 'ask' === $for || ( '' === $for && self::items( $product ) ) ) && ! self::picks( $product );
+	}
+
+	/**
+	 * Whether the buyer has to be asked, also where a list's button would put it into the cart at once.
 	 *
 	 * @param WC_Product $product A product or variation.
 	 */
 	public static function asks( WC_Product $product ): bool {
-		return 'ask' === self::field( $product, 'bridge_for' );
+		return 'ask' === self::field( $product, 'bridge_for' ) && ! self::picks( $product );
+	}
+
+	/**
+	 * Whether each place is of one of the things, which is picked when the place is given away.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 */
+	private static function picks( WC_Product $product ): bool {
+		return 'yes' === Offer::flag( self::field( $product, 'bridge_pick' ) );
+	}
+
+	/**
+	 * The places that one unit gives.
+	 *
+	 * @param WC_Product $product A product or variation.
+	 */
+	public static function places( WC_Product $product ): int {
+		return max( 1, (int) self::field( $product, 'bridge_seats' ) );
 	}
 
 	/**
@@ -106,9 +135,11 @@ final class Product {
 		$product = $line->get_product();
 		$said    = $product ? self::field( $product, 'bridge_for' ) : '';
 		$said    = in_array( $said, array( 'buyer', 'team' ), true ) ? $said : (string) $line->get_meta( Choice::FOR_META );
-		$seats   = $line->get_quantity() * max( 1, $product ? (int) self::field( $product, 'bridge_seats' ) : 1 );
+		if ( $product && self::picks( $product ) ) {
+			return 'team';
+		}
 		if ( '' === $said ) {
-			return $seats > 1 ? 'team' : 'me';
+			return $line->get_quantity() * ( $product ? self::places( $product ) : 1 ) > 1 ? 'team' : 'me';
 		}
 		return 'team' === $said ? 'team' : 'me';
 	}

@@ -7,7 +7,6 @@
 
 namespace Academy_Bridge;
 
-
 defined( 'ABSPATH' ) || exit;
 
 /**

@@ -1,0 +1,102 @@
+"""The pages of whoever was invited: a letter leads here, one looks, and accepts or declines.
+
+Nobody has to be signed in: the letter's secret says who it is. It comes in the address's fragment, which browsers send
+to nobody, and from then on in the bodies of forms. As there is no visit whose word the forms could bring along, they
+are taken only from pages of ours.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from bridge.errors import BadSignature, Refused
+from bridge.invitations import Answer, Answered, Invitation, Invitations
+from bridge.sso import SignOn, origin_of
+from bridge.web.browser import Browser, language_asked_for, strict
+
+
+def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitations) -> None:
+    """``/team/invitation…``."""
+    browser = Browser(sign_on)
+
+    def page(name: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+        """A page whose form tells where it is from: by the pages' own policy browsers would hide that from us too."""
+        answer = browser.page(f"team/{name}", status, **values)
+        answer.headers["Referrer-Policy"] = "same-origin"
+        return answer
+
+    def secret() -> str:
+        """What the form brings along. Raises BadSignature where it is no page of ours that sends it."""
+        if request.headers.get("Origin") != origin_of(sign_on.bridge_url):
+            raise BadSignature("a form from elsewhere answers an invitation")
+        given = request.form.get("invitation", "").strip()
+        try:
+            return urlsplit(given).fragment or given
+        except ValueError:
+            return given
+
+    def over(err: Exception) -> Response:
+        """What is told of every invitation that can't be answered, whatever the reason."""
+        sign_on.refused(f"an invitation: {err}")
+        return page("invitation_over", HTTPStatus.FORBIDDEN)
+
+    @blueprint.get("/invitation")
+    def invitation() -> Response:
+        """Where the letter leads. Nothing is used up: programs that look through mail open links too."""
+        return page("invitation")
+
+    @blueprint.post("/invitation/look")
+    def look() -> Response:
+        """What one is invited to."""
+        try:
+            mine = secret()
+            found = invitations.look(mine)
+        except (BadSignature, Refused) as err:
+            return over(err)
+        # Accepting leads on to Totara, and some browsers hold that against the policy of the page with the form.
+        return page("invitation_look", posts_to=sign_on.site_url, **_told(found), secret=mine)
+
+    @blueprint.post("/invitation/accept")
+    def accept() -> Response:
+        """Yes. Whoever was signed in by this browser is signed out: the letter says who it is now."""
+        form = request.form
+        names = {"first_name": form.get("first_name", ""), "last_name": form.get("last_name", "")}
+        try:
+            consents, before = form.get("consents") == "yes", browser.secret()
+            answered = invitations.accept(secret(), **names, consents=consents, before=before)
+        except (BadSignature, Refused) as err:
+            return over(err)
+        return browser.resumed(browser.signed_in(onward(answered), answered.session))
+
+    def onward(answered: Answered) -> Response:
+        if answered.answer is Answer.TAKEN:
+            return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+        if answered.answer is Answer.MANAGES:
+            return strict(redirect(url_for("teams.home"), HTTPStatus.SEE_OTHER))
+        return page("invitation_answer", answer=answered.answer, language=request.form.get("language", ""))
+
+    @blueprint.post("/invitation/decline")
+    def decline() -> Response:
+        """No, thank you."""
+        try:
+            answered = invitations.decline(secret())
+        except (BadSignature, Refused) as err:
+            return over(err)
+        return page("invitation_answer", answer=answered.answer, language=request.form.get("language", ""))
+
+
+def _told(invitation: Invitation) -> dict[str, Any]:
+    """What the page of an invitation shows, in the language of whoever is invited."""
+    person = invitation.person
+    return {
+        "language": person.language or language_asked_for(),
+        "invitation": invitation,
+        "team": invitation.team.name,
+        "person": person,
+        "names_them": invitation.seat is not None and person.totara_id is None,
+    }
