@@ -280,7 +280,8 @@ def asked(
 ) -> Iterator[tuple[TeamRole | str, int, int]]:
     """Everybody asks for an address: who, what they were answered, and how many refusals were written down."""
     nobody = Visitor(Client(stage.world.bridge.web()), "", 0)
-    for who, one in {"nobody": nobody, **stage.strangers, **stage.members}.items():
+    everybody: list[tuple[TeamRole | str, Visitor]] = [("nobody", nobody), *stage.strangers.items()]
+    for who, one in [*everybody, *stage.members.items()]:
         if what == "another team" and who == "another team's owner":
             continue  # it is theirs
         done = isinstance(who, TeamRole) and what == "ours" and may(who, route.action)

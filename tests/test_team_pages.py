@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -50,9 +50,13 @@ class Manager:
         named: dict[str, Any] = {"query_string": query} if query else {}
         return self.browser.get(self.home + path, headers=self._language, follow_redirects=True, **named)
 
-    def post(self, path: str, follow: bool = True, **form: Any) -> TestResponse:
-        data = {"form": self.form, **form}
-        return self.browser.post(self.home + path, data=data, headers=self._language, follow_redirects=follow)
+    def post(self, path: str, **form: Any) -> TestResponse:
+        answer = self.sends(path, form)
+        return self.browser.get(answer.location, headers=self._language) if answer.location else answer
+
+    def sends(self, path: str, form: Mapping[str, Any]) -> TestResponse:
+        """What a form answers by itself."""
+        return self.browser.post(self.home + path, data={"form": self.form, **form}, headers=self._language)
 
     def upload(self, pool: str, data: bytes, word: str = "once", **form: Any) -> TestResponse:
         file = (io.BytesIO(data), "people.csv")
@@ -94,6 +98,13 @@ def text(page: TestResponse) -> str:
     """What a person reads, on one line."""
     body = re.sub(r"<(style|script).*?</\1>", "", page.text, flags=re.S)
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def all_accepted(world: World) -> None:
+    """Whoever was asked has said yes: only then a team sees their names."""
+    with world.bridge.store.begin() as connection:
+        s = models.seats
+        connection.execute(update(s).where(s.c.waits.is_not(None)).values(waits=None, taken_at=world.now()))
 
 
 def people(number: int, word: str = "p") -> bytes:
@@ -332,7 +343,7 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
 ) -> None:
     give(world, ADA, BO)
     caplog.clear()
-    sent = bea.post("/seats/find", follow=False, search="ADA@corp", state="invited", sort="-name")
+    sent = bea.sends("/seats/find", {"search": "ADA@corp", "state": "invited", "sort": "-name"})
     assert sent.status_code == 303
     assert sent.location == f"{bea.home}/seats?state=invited&sort=-name#seats"
     assert "Path=/;" in sent.headers["Set-Cookie"] + ";"
@@ -375,7 +386,7 @@ def test_a_table_is_narrowed_ordered_and_paged(world: World, boss: int, product:
     give(world, *[f"p{n:02}@corp.test" for n in range(60)])
 
     def shown(**query: Any) -> list[str]:
-        return re.findall(r'<small dir="ltr">([^<]*)</small>', bea.get("/seats", **query).text)
+        return re.findall(r"<bdi>([^<]*@[^<]*)</bdi></a>", bea.get("/seats", **query).text)
 
     everybody = [f"p{n:02}@corp.test" for n in range(60)]
     assert sorted(shown() + shown(page=2)) == everybody
@@ -485,6 +496,7 @@ def test_while_totara_is_away_nothing_is_changed_and_nothing_typed_is_lost(
 def test_all_seats_that_match_are_taken_along_and_that_is_written_down(world: World, bea: Manager) -> None:
     evil = '=HYPERLINK("http://x.test")'
     bea.post(f"/pools/{pool_of(world)}/upload", word="w", people=f"{ADA}\n{BO}")
+    all_accepted(world)
     with world.bridge.store.begin() as connection:
         p = models.persons
         connection.execute(update(p).where(p.c.email == ADA).values(first_name=evil))
@@ -542,10 +554,19 @@ def test_the_name_of_a_team_and_of_people_is_only_text(world: World, bea: Manage
     named = "<img src=x onerror=alert(1)>"
     world.bridge.desk.configure(owner(world), name=named, approval=False)
     bea.post(f"/pools/{pool_of(world)}/give", email=ADA, first_name=named, last_name="x", word="w")
+    all_accepted(world)
     for path in ("/", f"/pools/{pool_of(world)}", "/seats", f"/seats/{seat_of(world, ADA)}"):
         page = bea.get(path)
         assert named not in page.text
         assert "&lt;img src=x" in page.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/team/%00/", "/team/%00/seats", "/team/x%00y/seats/1", f"/team/{'9' * 24}/seats/{'9' * 30}"]
+)
+def test_nothing_is_found_by_nonsense(bea: Manager, path: str) -> None:
+    assert bea.browser.get(path).status_code == 404
+    assert bea.get("/pools/%00").status_code == 404
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "es", "ar"])

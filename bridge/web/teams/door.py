@@ -78,7 +78,7 @@ class Door:
         """Who visits, as a member of this team who may do this."""
         person = self.person(visit)
         with self._store.read() as connection:
-            team = teams.find_team(connection, key)
+            team = teams.find_team(connection, key) if key.isalnum() else None
             role = teams.role_in(connection, team.id, person) if team else None
         if team is None or role is None:
             self._sign_on.refused("no team of theirs", person=person, action=str(action))
