@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bridge.desk import Actor
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered
-from bridge.store import teams
+from bridge.store import models, teams
 from bridge.store.batches import Invitee
 from bridge.store.teams import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
@@ -129,6 +130,20 @@ def test_the_orders_note_follows_while_somebody_is_still_asked(world: World, bos
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert "1 × open seat" in world.told(number)
+
+
+def test_what_one_has_completed_is_not_the_others(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 3)
+    give(world, ADA, BO)
+    for address in (ADA, BO):
+        accepts(world, inbox, address, consents=True)
+    with world.bridge.store.begin() as connection:
+        ada = seats(world, search=ADA)[0].seat.person
+        connection.execute(update(models.access).where(models.access.c.person_id == ada).values(completed=True))
+    assert {row.email: row.state for row in seats(world) if row.email} == {
+        ADA: SeatState.COMPLETED,
+        BO: SeatState.TAKEN,
+    }
 
 
 def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:

@@ -357,7 +357,9 @@ def _completed() -> ColumnElement[bool]:
         access.c.item_id == purchase_items.c.item_id,
         access.c.completed.is_(True),
     )
-    lacking = select(purchase_items.c.item_id).where(given_by_seat(), not_(exists().where(same)))
+    # Without the word, the inner query would have seats of its own: everybody's.
+    has = exists().where(same).correlate(seats, purchase_items)
+    lacking = select(purchase_items.c.item_id).where(given_by_seat(), not_(has))
     return and_(seats.c.person_id.is_not(None), not_(lacking.correlate(seats, purchases).exists()))
 
 
