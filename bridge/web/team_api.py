@@ -29,6 +29,7 @@ from bridge.web.team_shapes import (
     PageAsked,
     PersonIn,
     SeatsAsked,
+    SeatsSearched,
     entry_as_json,
     list_as_json,
     persons_in,
@@ -99,7 +100,15 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
     @needs(Action.SEE)
     def seats() -> Response:
         """Seats, piece by piece."""
-        asked = query_as(SeatsAsked)
+        return _seats(query_as(SeatsAsked))
+
+    @blueprint.post("/seats/search")
+    @needs(Action.SEE)
+    def search() -> Response:
+        """Seats of whoever is searched for, piece by piece."""
+        return _seats(body_as(SeatsSearched))
+
+    def _seats(asked: SeatsAsked) -> Response:
         place = cursors().read_seat(asked.wanted, asked.cursor) if asked.cursor else None
         most = asked.limit + 1
         with store.read() as connection:
