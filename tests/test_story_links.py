@@ -317,7 +317,17 @@ def test_one_address_and_all_together_may_be_asked_for_only_so_often(world: Worl
 
 
 @pytest.mark.parametrize(
-    "given", ["", "mia", "mia@", "a b@c.test", "mia@guest.test\r\nBcc: x@y.test", "x" * 90 + "@guest.test"]
+    "given",
+    [
+        "",
+        "mia",
+        "mia@",
+        "a b@c.test",
+        "mia@guest.test\r\nBcc: x@y.test",
+        "x" * 90 + "@guest.test",
+        "mi\x00a@guest.test",
+        "\u202emia@guest.test",
+    ],
 )
 def test_what_is_no_address_is_said_to_be_none(world: World, given: str) -> None:
     answer = ask(world, given)
