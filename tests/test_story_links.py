@@ -11,6 +11,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from werkzeug.test import Client, TestResponse
 
 from bridge.domain.identity import How
@@ -220,6 +221,19 @@ def test_the_answer_is_the_same_whether_somebody_is_known_or_not(world: World, i
     world.settle()
     assert len(inbox.mails) == 1
     assert world.rows("link_requests") == []
+
+
+def test_the_same_is_done_whether_somebody_is_known_or_not(world: World, inbox: Inbox, course: int) -> None:
+    """Before the answer the database is asked the same, so that the time tells nothing."""
+    ask(world, "first@else.test")
+    done: list[str] = []
+    event.listen(world.bridge.store.engine, "before_cursor_execute", lambda *given: done.append(given[2]))
+    ask(world)
+    known = list(done)
+    done.clear()
+    ask(world, "nobody@else.test")
+    assert known == done
+    assert any("link_requests" in statement for statement in known)
 
 
 def nonceless(answer: TestResponse) -> tuple[str, list[tuple[str, str]]]:

@@ -618,6 +618,36 @@ def test_no_form_of_the_whole_bridge_is_taken_from_another_page(world: World, ni
     ] == before
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "//evil.test",
+        "https://evil.test/learn",
+        "/\\evil.test",
+        "/learn\\evil.test",
+        "\\\\evil.test",
+        "/team\\..\\evil.test",
+        "/%2f%2fevil.test",
+        "@evil.test",
+        "javascript:alert(1)",
+        "/sso/launch",
+    ],
+)
+def test_what_a_browser_came_for_leads_nowhere_but_to_pages_of_ours(world: World, nia: int, planted: str) -> None:
+    """Also where somebody could write the cookie, as from another host of the same domain."""
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="resume")), browser)
+    browser.set_cookie("bridge-resume", planted)
+    came = browser.get("/sso/go")
+    assert (
+        came.location is None
+        or came.location.startswith(f"{world.bridge.settings.totara.url}/")
+        or (came.location == "/sso/go?again=1")
+    )
+    browser.set_cookie("bridge-resume", "/learn?x=1")
+    assert browser.get("/sso/go").location == "/learn?x=1"
+
+
 def test_over_tls_the_cookies_are_bound_to_this_host_and_to_tls(make_world: Callable[..., World]) -> None:
     """By their names and attributes browsers send them nowhere else, and take them from nobody else."""
     world = make_world(sso={"shop_secrets": [SECRET]}, server={"public_url": "https://bridge.example"})
