@@ -138,10 +138,11 @@ class Invitations:
             raise Refused("there is no mail server: an invitation can't be sent")
         secret = new_secret()
         with self._store.begin() as connection:
-            signon.keep_link(connection, secret, person.id, person.email, until, seat_id=seat_id, team_id=team_id)
+            address = _address_of(connection, person)
+            signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
         message = Message(
             kind=kind,
-            to_address=person.email,
+            to_address=address,
             name=f"{person.first_name} {person.last_name}".strip(),
             language=person.language,
             courses=courses,
@@ -168,7 +169,7 @@ class Invitations:
     def _of(self, connection: Connection, link: Link | None) -> Invitation:
         """Raises BadSignature where there is nothing to answer."""
         person = people.get_person(connection, people.living_id(connection, link.person_id)) if link else None
-        if link is None or person is None:
+        if link is None or person is None or not _reaches(connection, person, link.email):
             raise BadSignature("no invitation that was mailed can still be answered by it")
         if link.seat_id is not None:
             return self._to_learn(connection, person, link.email, link.seat_id)
@@ -268,6 +269,24 @@ class Invitations:
         audit.note(
             connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
         )
+
+
+def _reaches(connection: Connection, person: Person, address: str) -> bool:
+    """Whether a letter to this address reaches this person and nobody else. What somebody typed into an account of the
+    shop may be another's: that one would be signed in as them, and would prove the address for them.
+    """
+    if person.customer_id is None:  # is known by the address itself
+        return True
+    found = people.reached_by(connection, address)
+    return found is not None and found.id == person.id
+
+
+def _address_of(connection: Connection, person: Person) -> str:
+    """Where they are written to. Raises Refused where they have proven no address that they still have."""
+    for address in (person.email, *people.proofs_of(connection, person.id)):
+        if _reaches(connection, person, address):
+            return address
+    raise Refused("they have not proven the address that the shop has of them: an invitation can't be sent")
 
 
 def _end_of(offer: Offer, now: datetime) -> datetime | None:

@@ -11,6 +11,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from werkzeug.test import Client, TestResponse
 
 from bridge.domain.identity import How
@@ -222,6 +223,19 @@ def test_the_answer_is_the_same_whether_somebody_is_known_or_not(world: World, i
     assert world.rows("link_requests") == []
 
 
+def test_the_same_is_done_whether_somebody_is_known_or_not(world: World, inbox: Inbox, course: int) -> None:
+    """Before the answer the database is asked the same, so that the time tells nothing."""
+    ask(world, "first@else.test")
+    done: list[str] = []
+    event.listen(world.bridge.store.engine, "before_cursor_execute", lambda *given: done.append(given[2]))
+    ask(world)
+    known = list(done)
+    done.clear()
+    ask(world, "nobody@else.test")
+    assert known == done
+    assert any("link_requests" in statement for statement in known)
+
+
 def nonceless(answer: TestResponse) -> tuple[str, list[tuple[str, str]]]:
     headers = [(name, re.sub(r"nonce-[^']+", "", value)) for name, value in answer.headers.items()]
     return re.sub(r'nonce="[^"]+"', "", answer.text), headers
@@ -317,7 +331,17 @@ def test_one_address_and_all_together_may_be_asked_for_only_so_often(world: Worl
 
 
 @pytest.mark.parametrize(
-    "given", ["", "mia", "mia@", "a b@c.test", "mia@guest.test\r\nBcc: x@y.test", "x" * 90 + "@guest.test"]
+    "given",
+    [
+        "",
+        "mia",
+        "mia@",
+        "a b@c.test",
+        "mia@guest.test\r\nBcc: x@y.test",
+        "x" * 90 + "@guest.test",
+        "mi\x00a@guest.test",
+        "\u202emia@guest.test",
+    ],
 )
 def test_what_is_no_address_is_said_to_be_none(world: World, given: str) -> None:
     answer = ask(world, given)
