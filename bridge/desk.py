@@ -16,7 +16,7 @@ from bridge.domain.offers import Item
 from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
-from bridge.kinds import BATCH, INVITATION, LEARNER
+from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE
 from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
@@ -314,6 +314,8 @@ class Desk:
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
         self._work.mark(connection, LEARNER, [person])
+        if row.order is not None:  # nobody sits there any more, by whom it would be found
+            self._work.mark(connection, NOTE, [row.order])
         self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why, facts)
 
     def _begun(self, row: SeatRow) -> Begun:

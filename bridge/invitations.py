@@ -22,7 +22,7 @@ from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
 from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
-from bridge.kinds import LEARNER
+from bridge.kinds import LEARNER, NOTE
 from bridge.mail import Mailer
 from bridge.store import audit, learning, people, signon, teams
 from bridge.store.db import Store
@@ -229,7 +229,7 @@ class Invitations:
             return Answer.MANAGES
         teams.hold_seat(connection, invitation.seat)
         if self._has_all(connection, invitation, now):
-            teams.free_seat(connection, invitation.seat, person.id)
+            self._free(connection, invitation, invitation.seat, now)
             self._note(connection, invitation, "had it already", now)
             return Answer.HAS_IT
         waits = waits_for(team)
@@ -256,12 +256,20 @@ class Invitations:
             invitation = self._of(connection, signon.take_link(connection, secret, now))
             if invitation.seat is not None:
                 teams.hold_seat(connection, invitation.seat)
-                teams.free_seat(connection, invitation.seat, invitation.person.id)
+                self._free(connection, invitation, invitation.seat, now)
                 signon.forget_links(connection, seat_id=invitation.seat)
             else:
                 teams.drop_member(connection, invitation.team.id, invitation.person.id)
             self._note(connection, invitation, "invitation declined", now)
+        self._store.bell.ring()
         return Answered(Answer.DECLINED)
+
+    def _free(self, connection: Connection, invitation: Invitation, seat_id: int, now: datetime) -> None:
+        """The seat is open again, and the note on its order says so."""
+        row = teams.find_seat(connection, invitation.team.id, seat_id, now)
+        teams.free_seat(connection, seat_id, invitation.person.id)
+        if row is not None and row.order is not None:
+            self._work.mark(connection, NOTE, [row.order])
 
     def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
         facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}

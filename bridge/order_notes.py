@@ -180,7 +180,10 @@ class OrderNotes:
 
 
 def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:
-    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person."""
-    if not seat.live or seat.person_id is None or seat.trouble or seat.verified or seat.held:
+    """Whether somebody sits there whose access is neither seen to be there nor known to wait for a person.
+
+    Whoever was asked to take it, and whoever waits for a yes, is given none before the answer.
+    """
+    if not seat.live or seat.person_id is None or seat.waits or seat.trouble or seat.verified or seat.held:
         return False
     return not (seat.starts is not None and seat.starts > now) and not (seat.until is not None and seat.until <= now)

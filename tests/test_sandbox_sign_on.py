@@ -104,6 +104,8 @@ def test_a_token_made_for_this_browser_leads_to_the_page_it_names(site: Site) ->
     page = browser.get(answer.location).text
     assert "Rules of origin" in page and "Nia Noon" in page
     assert site.totara.sign_on.log == [("accepted", "", site.learner)]
+    user = site.totara.users[site.learner]
+    assert user.firstaccess == user.lastaccess == site.totara.now(), "web services tell that the account was used"
 
 
 def test_a_course_is_for_its_learners(site: Site) -> None:

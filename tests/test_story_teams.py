@@ -113,6 +113,24 @@ def test_whoever_buys_for_themselves_has_no_team(world: World, boss: int) -> Non
     assert world.rows("teams") == []
 
 
+def test_the_orders_note_follows_while_somebody_is_still_asked(world: World, boss: int, inbox: Inbox) -> None:
+    """Whoever was asked is owed no look, so that no note waits for one."""
+    number = buys(world, boss, world.sell(world.course("ONE")), 4)
+    assert give(world, ADA, BO, "cy@corp.test") == [Why.GIVEN] * 3
+    accepts(world, inbox, ADA)
+    assert "1 × access ready" in world.told(number) and "2 × seat that somebody was asked to take" in world.told(number)
+    world.bridge.invitations.decline(invitation(inbox, BO))
+    world.settle()
+    assert "2 × open seat" in world.told(number)
+    (seat,) = seats(world, search=ADA)
+    assert world.bridge.desk.give_back(owner(world), seat.seat.id) is Why.GIVEN
+    world.settle()
+    assert "3 × open seat" in world.told(number) and "access ready" not in world.told(number)
+    world.shop.refund(number, lines={line_of(world, number): 2})
+    world.look(number)
+    assert "1 × open seat" in world.told(number)
+
+
 def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:
     other = world.shop.add_customer("eve@else.test")
     one, two = world.sell(world.course("ONE")), world.sell(world.course("TWO"))

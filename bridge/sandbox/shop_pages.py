@@ -132,8 +132,10 @@ def order(shop: Shop, one: int) -> str:
     except WpError:
         abort(404)
     paid = found["status"] in PAID
-    onward = launch_url(f"order:{one}") if shop.plugin and paid and found["customer_id"] else ""
-    return render_template("shop_order.html", order=found, notes=notes, paid=paid, onward=onward)
+    for_team = any(line["quantity"] > 1 for line in found["line_items"])
+    target = "team" if for_team else f"order:{one}"
+    onward = launch_url(target) if shop.plugin and paid and found["customer_id"] else ""
+    return render_template("shop_order.html", order=found, notes=notes, paid=paid, onward=onward, for_team=for_team)
 
 
 def pay(shop: Shop, one: int) -> AnyResponse:

@@ -93,6 +93,12 @@ class SignOn:
         """Fill in the plugin's settings. ``site_url`` is the site's own address; only members of ``tenant`` get in."""
         self.bridge_url, self.site_url, self.tenant = bridge_url, site_url, tenant
 
+    def let_in(self, user: User) -> None:
+        """Write down that somebody was let in; from the first time on, the account is one that was used."""
+        self.log.append(("accepted", "", user.id))
+        user.lastaccess = self._totara.now()
+        user.firstaccess = user.firstaccess or user.lastaccess
+
     # --- sessions --------------------------------------------------------------------------------------------------
 
     def find_session(self, name: str) -> Session:

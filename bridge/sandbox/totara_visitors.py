@@ -83,7 +83,7 @@ class Visitors:
             fresh = self._sign_on.renew(name, Session())
             self._sign_on.hand_over(claims.jti, fresh)
             return self._with(self._post_again(token), fresh)
-        self._sign_on.log.append(("accepted", "", user.id))
+        self._sign_on.let_in(user)
         answer = redirect(target, HTTPStatus.SEE_OTHER)
         session.sid = claims.sid
         if session.user_id != user.id:

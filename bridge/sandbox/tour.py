@@ -5,17 +5,16 @@ Nothing that the bridge says of itself counts as proof here.
 
 from __future__ import annotations
 
-import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import requests
 
-from bridge.sandbox.totara_visitors import COOKIE
-from bridge.sandbox.town import Town
+from bridge.sandbox.looking import Looking, Wrong
+from bridge.sandbox.tour_team import TeamTour
 from bridge.sandbox.walker import Walker
 
 
@@ -34,18 +33,8 @@ class Step:
         return asdict(self)
 
 
-class Wrong(Exception):
-    """Something is not as the step promises."""
-
-
-class Tour:
-    """The steps. ``patience`` is how long a step may wait for what it expects, in seconds."""
-
-    def __init__(self, town: Town, patience: float = 30.0) -> None:
-        self._town = town
-        self._shop = town.shop
-        self._totara = town.totara
-        self._patience = patience
+class Tour(Looking):
+    """The steps."""
 
     def steps(self) -> Iterator[Step]:
         """Take each step; goes on after a failure, so that everything wrong is seen at once."""
@@ -65,6 +54,7 @@ class Tour:
             self.cancelled,
             self.bundle,
             self.part_refunded,
+            *TeamTour(self._town, self._patience).steps(),
             self.subscription,
             self.disputed,
             self.restarted,
@@ -74,51 +64,9 @@ class Tour:
             told = " ".join((step.__doc__ or "").split())
             try:
                 found, ok = step(), True
-            except Wrong as err:
+            except (Wrong, LookupError) as err:  # also a page without the link or the form that it should have
                 found, ok = str(err), False
             yield Step(step.__name__, told, ok, round(time.monotonic() - began, 2), found)
-
-    # --- looking ---------------------------------------------------------------------------------------------------
-
-    def _until(self, what: str, look: Callable[[], Any]) -> Any:
-        until = time.monotonic() + self._patience
-        while time.monotonic() < until:
-            if seen := look():
-                return seen
-            time.sleep(0.05)
-        raise Wrong(f"waited {self._patience:.0f} s in vain: {what}")
-
-    def _product(self, code: str) -> dict[str, Any] | None:
-        sku = f"totara-course-{self._town.ids[code]}"
-        return next((p for p in self._shop.products.values() if p["sku"] == sku), None)
-
-    def _sold(self, code: str) -> int:
-        product = self._product(code)
-        if product is None:
-            raise Wrong(f"{code} is not in the shop")
-        return int(product["id"])
-
-    def _access(self, email: str, code: str) -> str | None:
-        user = self._totara.user_by_email(email)
-        if user is None:
-            return None
-        enrolment = self._totara.enrolments.get((user.id, self._town.ids[code]))
-        if enrolment is None:
-            return None
-        if enrolment.status == "active" and not self._totara.reachable(user.id, self._town.ids[code]):
-            return "active, but out of reach"
-        return enrolment.status
-
-    def _buy(self, code: str, quantity: int = 1, **buyer: Any) -> int:
-        return self._shop.place_order([(self._sold(code), quantity)], **buyer)
-
-    def _begins(self, email: str, code: str) -> str:
-        self._until(f"{code} open to the buyer", lambda: self._access(email, code) == "active")
-        user = self._totara.user_by_email(email)
-        tenant = self._totara.tenants[user.tenant].idnumber if user and user.tenant else "none"
-        if tenant != "academy":
-            raise Wrong(f"the account was made in tenant {tenant}")
-        return f"Totara user {user.id if user else '?'}, a member of the academy, can enter {code}"
 
     # --- the steps -------------------------------------------------------------------------------------------------
 
@@ -184,28 +132,6 @@ class Tour:
         if Walker().send(link.partition("#")[0], link=link).ok:
             raise Wrong("the link could be used a second time")
         return f"{found}; the link works no more, and the letter that access is ready came before it"
-
-    def _mailed(self, to: str, subject: str, path: str) -> str:
-        """The line of a letter that leads to this address of the bridge's, or further where the address ends in "#"."""
-        more = ".+" if path.endswith("#") else ""
-        wanted = re.compile(rf"^{re.escape(self._town.url + path)}{more}$", re.MULTILINE)
-
-        def look() -> str | None:
-            told = requests.get(f"{self._town.mail_url}/letters", {"to": to}, timeout=10).json()
-            texts = (letter["text"] for letter in told if subject in letter["subject"])
-            return next((found[0] for text in texts if (found := wanted.search(text))), None)
-
-        return str(self._until(f"a letter {subject!r} that leads to {path}", look))
-
-    def _in_course(self, walker: Walker, page: requests.Response, email: str, code: str) -> str:
-        """Whether this page is the course in Totara, and whoever sees it is signed in there as this learner."""
-        user = self._totara.user_by_email(email)
-        if page.url != f"{self._town.totara_url}/course/view.php?id={self._town.ids[code]}" or not page.ok:
-            raise Wrong(f"the way ended at {page.url} with status {page.status_code}")
-        session = self._totara.sign_on.sessions[walker.cookie(COOKIE)]
-        if user is None or session.user_id != user.id or user.fullname not in page.text:
-            raise Wrong("somebody else is signed in at Totara")
-        return f"Totara user {user.id} is signed in, and sees the course"
 
     def told_twice(self) -> str:
         """Every delivery arrives a second time; nothing is given twice."""
@@ -316,14 +242,6 @@ class Tour:
         if self._access("pia@parts.example", "INTRO") != "active":
             raise Wrong("somebody who learns has lost the seat, though others were open")
         return note
-
-    def _note(self, order: int, words: str) -> str:
-        return str(
-            self._until(
-                f"a note with the words {words!r}",
-                lambda: next((n["note"] for n in self._shop.notes.get(order, []) if words in n["note"]), None),
-            )
-        )
 
     def subscription(self) -> str:
         """A subscription's renewal fails: access goes on for the days of grace, then rests. Paid after all: back."""

@@ -201,7 +201,10 @@ class Town:
     def stop_bridge(self, number: int = signal.SIGTERM) -> None:
         """Stop the bridge's process, and wait for it."""
         if self._process and self._process.poll() is None:
-            self._process.send_signal(number)
+            if number == signal.SIGKILL:  # its children too: by themselves they go on for up to a second
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
             try:
                 self._process.wait(40)
             except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -17,14 +18,22 @@ from bridge.sandbox.shop_hooks import outgoing
 MOST_PAGES, PATIENCE = 12, 30
 
 
+@dataclass(slots=True)
+class _Form:
+    """Where a form leads, by itself and by its buttons, and what it brings along that nobody types."""
+
+    action: str
+    others: list[str] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+
 class _Page(HTMLParser):
     """What a page has that leads on: links by the words on them, its forms, and whether it goes on by itself."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: dict[str, str] = {}
-        self.action = ""
-        self.fields: dict[str, str] = {}
+        self.forms: list[_Form] = []
         self.refreshes = False
         self.submits = ".submit()" in text
         self._link: str | None = None
@@ -35,10 +44,12 @@ class _Page(HTMLParser):
         has = {name: value or "" for name, value in attrs}
         if tag == "a":
             self._link = has.get("href")
-        elif tag == "form" and not self.action:
-            self.action = has.get("action", "")
-        elif tag == "input" and has.get("type") == "hidden":
-            self.fields[has["name"]] = has.get("value", "")
+        elif tag == "form":
+            self.forms.append(_Form(has.get("action", "")))
+        elif tag == "input" and has.get("type") == "hidden" and self.forms:
+            self.forms[-1].fields[has["name"]] = has.get("value", "")
+        elif tag == "button" and has.get("formaction") and self.forms:
+            self.forms[-1].others.append(has["formaction"])
         elif tag == "meta" and has.get("http-equiv") == "refresh":
             self.refreshes = True
 
@@ -64,7 +75,27 @@ class Walker:
 
     def press(self, page: requests.Response) -> requests.Response:
         """The page that a page's first form leads to, with nothing filled in."""
-        return self._settled(self._submitted(page.url, _Page(page.text)))
+        return self._settled(self._submitted(page.url, _Page(page.text).forms[0]))
+
+    def fill(self, page: requests.Response, to: str, **fields: str | bytes) -> requests.Response:
+        """The page that a page's form leads to, by itself or by a button whose address ends in ``to``, filled in; bytes
+        are a file that is chosen. Raises LookupError if there is no such form.
+        """
+        return self._settled(self._filled(page, to, fields))
+
+    def leave(self, page: requests.Response, to: str, **fields: str | bytes) -> None:
+        """Send such a form off, and close the window before anything comes of it."""
+        self._filled(page, to, fields, onward=False)
+
+    def _filled(
+        self, page: requests.Response, to: str, fields: Mapping[str, str | bytes], *, onward: bool = True
+    ) -> requests.Response:
+        for form in _Page(page.text).forms:
+            for action in (form.action, *form.others):
+                if action.endswith(to):
+                    sent = {**form.fields, **fields}
+                    return self._posted(page.url, urljoin(page.url, action), sent, onward=onward)
+        raise LookupError(f"no form leads to {to} at {page.url}, which has status {page.status_code}")
 
     def click(self, page: requests.Response, words: str) -> requests.Response:
         """The page that a link leads to. KeyError if there is none with these words."""
@@ -73,8 +104,8 @@ class Walker:
     def _settled(self, answer: requests.Response) -> requests.Response:
         for _ in range(MOST_PAGES):
             page = _Page(answer.text) if answer.headers.get("Content-Type", "").startswith("text/html") else None
-            if page and page.submits and page.action:
-                answer = self._submitted(answer.url, page)
+            if page and page.submits and page.forms:
+                answer = self._submitted(answer.url, page.forms[0])
             elif page and page.refreshes:
                 time.sleep(1.0)
                 answer = self._session.get(answer.url, timeout=PATIENCE)
@@ -82,14 +113,19 @@ class Walker:
                 break
         return answer
 
-    def _submitted(self, url: str, page: _Page) -> requests.Response:
-        return self._posted(url, urljoin(url, page.action), page.fields)
+    def _submitted(self, url: str, form: _Form) -> requests.Response:
+        return self._posted(url, urljoin(url, form.action), form.fields)
 
-    def _posted(self, page: str, url: str, fields: Mapping[str, str | int]) -> requests.Response:
+    def _posted(
+        self, page: str, url: str, fields: Mapping[str, str | int | bytes], *, onward: bool = True
+    ) -> requests.Response:
         """Browsers tell with a POST which site the form was on."""
         parts = urlsplit(page)
         headers = {"Origin": f"{parts.scheme}://{parts.netloc}"}
-        return self._session.post(url, dict(fields), headers=headers, timeout=PATIENCE)
+        files = {name: (f"{name}.csv", value) for name, value in fields.items() if isinstance(value, bytes)}
+        data = {name: value for name, value in fields.items() if name not in files}
+        named = {"headers": headers, "timeout": PATIENCE, "allow_redirects": onward}
+        return self._session.post(url, data, files=files or None, **named)
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" for none."""
