@@ -14,9 +14,9 @@ from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered
-from bridge.store import teams
+from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
-from bridge.store.teams import Pool, SeatRow, Wanted
+from bridge.store.pooled import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
 from tests.test_story_refunds import line_of
@@ -54,12 +54,12 @@ def owner(world: World) -> Actor:
 
 def pools(world: World) -> list[Pool]:
     with world.bridge.store.read() as connection:
-        return teams.pools_of(connection, owner(world).team.id, world.now())
+        return pooled.pools_of(connection, owner(world).team.id, world.now())
 
 
 def seats(world: World, **wanted: Any) -> list[SeatRow]:
     with world.bridge.store.read() as connection:
-        return teams.seats_page(connection, owner(world).team.id, Wanted(**wanted), world.now(), most=100)
+        return pooled.seats_page(connection, owner(world).team.id, Wanted(**wanted), world.now(), most=100)
 
 
 def counts(world: World) -> dict[str, int]:

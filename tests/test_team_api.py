@@ -18,7 +18,7 @@ from bridge import machines
 from bridge.desk import Actor
 from bridge.domain.seats import Wait
 from bridge.domain.teams import Action, TeamRole, may
-from bridge.store import audit, teams
+from bridge.store import audit, placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.signon import new_secret
 from bridge.store.team_tokens import PREFIX
@@ -191,7 +191,7 @@ def test_the_history_tells_who_did_what_the_newest_first(world: World, hr: Machi
 def test_a_list_that_a_person_gave_is_theirs(world: World, hr: Machine) -> None:
     actor = owner_of(world, BOSS)
     with world.bridge.store.read() as connection:
-        (pool,) = teams.pools_of(connection, actor.team.id, world.now())
+        (pool,) = pooled.pools_of(connection, actor.team.id, world.now())
     rows = [Invitee(n, f"p{n}@corp.test") for n in range(1, 151)]
     batch = world.bridge.desk.prepare(actor, pool, rows, "by hand")
     assert code(hr.ask("GET", f"/lists/{batch.id}")) == (404, "not_found"), "nobody has confirmed it"
@@ -550,7 +550,7 @@ class Things:
         self.seats |= {name: one["seat"] for name, one in zip(names, body["results"], strict=True)}
         with world.bridge.store.begin() as connection:
             row = next(row for row in world.rows("seats") if row.id == self.seats["approve"])
-            assert teams.take_seat(connection, row.id, row.person_id, Wait.APPROVAL, world.now())
+            assert placing.take_seat(connection, row.id, row.person_id, Wait.APPROVAL, world.now())
 
     def request(self, name: str, rule: str) -> tuple[str, Any]:
         """The address and body of a request to a route."""

@@ -23,7 +23,8 @@ from bridge.domain.teams import TeamRole
 from bridge.domain.texts import one_language
 from bridge.store.audit import BRIDGE
 from bridge.store.batches import Batch, Invitee, Result
-from bridge.store.teams import Place, Pool, SeatRow, Team, Wanted
+from bridge.store.pooled import Place, Pool, SeatRow, Wanted
+from bridge.store.teams import Team
 from bridge.web.strict_json import Asked, Strict, Wrong
 
 # --- taken -----------------------------------------------------------------------------------------------------------
