@@ -16,6 +16,7 @@ from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered
 from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
+from bridge.store.models import access
 from bridge.store.pooled import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
@@ -364,6 +365,26 @@ def test_accepted_twice_at_once_is_accepted_once(world: World, boss: int, inbox:
 
     with ThreadPoolExecutor(8) as many:
         assert sorted(many.map(accept, range(20))) == [False] * 19 + [True]
+
+
+# --- how they get on --------------------------------------------------------------------------------------------------
+
+
+def test_whoever_completes_is_shown_as_done_and_nobody_else(world: World, boss: int, inbox: Inbox) -> None:
+    """And only as far as they let their team see it."""
+    course = world.course("ONE")
+    buys(world, boss, world.sell(course), 3)
+    give(world, ADA, BO)
+    for address in (ADA, BO):
+        accepts(world, inbox, address, consents=True)
+    ada = next(row.seat.person for row in seats(world) if row.email == ADA)
+    with world.bridge.store.begin() as connection:
+        connection.execute(access.update().where(access.c.person_id == ada).values(completed=True))
+    assert {row.email: row.state for row in seats(world) if row.email} == {
+        ADA: SeatState.COMPLETED,
+        BO: SeatState.TAKEN,
+    }
+    assert [row.email for row in seats(world, states=frozenset({SeatState.COMPLETED}))] == [ADA]
 
 
 # --- training credits ------------------------------------------------------------------------------------------------
