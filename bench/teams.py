@@ -25,11 +25,11 @@ from bridge.domain.seats import SeatState, Wait
 from bridge.domain.teams import TeamRole
 from bridge.kinds import BATCH
 from bridge.settings import load
-from bridge.store import batches, ledger, people, teams
+from bridge.store import batches, ledger, people, placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.ledger import Source
 from bridge.store.models import audit, batch_rows, persons, seats, work
-from bridge.store.teams import Wanted
+from bridge.store.pooled import Wanted
 from bridge.wiring import Bridge
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -74,7 +74,7 @@ class _Lists:
         """From the list as it was read to everybody's being asked, by people a second."""
         actor, rows = self._next()
         with self._made.store.read() as connection:
-            (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+            (pool,) = pooled.pools_of(connection, actor.team.id, NOW)
         began = time.monotonic()
         batch = self._made.desk.prepare(actor, pool, rows, "list")
         self._made.desk.confirm(actor, batch.id)
@@ -90,7 +90,7 @@ class _Lists:
                     break
         took = time.monotonic() - began
         with self._made.store.read() as connection:
-            (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+            (pool,) = pooled.pools_of(connection, actor.team.id, NOW)
         if pool.counts != {SeatState.INVITED: self._count}:
             raise RuntimeError(f"of {self._count} people not all were asked: {pool.counts}")
         return self._count / took
@@ -102,7 +102,7 @@ class _Lists:
             number, _ = batches.make_batch(
                 self._made.store, connection, actor.team.id, "bare", OFFER.pool, None, "bench", rows, NOW
             )
-            free = teams.open_seats(connection, actor.team.id, OFFER.pool, NOW, most=self._count, times=0)
+            free = placing.open_seats(connection, actor.team.id, OFFER.pool, NOW, most=self._count, times=0)
         began = time.monotonic()
         for first in range(0, self._count, 100):
             with self._made.store.begin() as connection:
@@ -128,10 +128,10 @@ def _page(made: Bridge, actor: Actor) -> float:
     """What a page of a team reads, in milliseconds: its pools, a page of its seats, and how many there are."""
     began = time.monotonic()
     with made.store.read() as connection:
-        (pool,) = teams.pools_of(connection, actor.team.id, NOW)
+        (pool,) = pooled.pools_of(connection, actor.team.id, NOW)
         wanted = Wanted(pool=pool.key)
-        there = teams.count_seats(connection, actor.team.id, wanted, NOW)
-        shown = teams.seats_page(connection, actor.team.id, wanted, NOW, most=PAGE, after=max(there - PAGE, 0))
+        there = pooled.count_seats(connection, actor.team.id, wanted, NOW)
+        shown = pooled.seats_page(connection, actor.team.id, wanted, NOW, most=PAGE, after=max(there - PAGE, 0))
     if len(shown) != min(PAGE, there):
         raise RuntimeError(f"the page should have had {PAGE} seats, and had {len(shown)}")
     return (time.monotonic() - began) * 1000

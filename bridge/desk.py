@@ -17,11 +17,12 @@ from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE
-from bridge.store import audit, batches, learning, people, signon, team_tokens, teams
+from bridge.store import audit, batches, learning, people, placing, pooled, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
+from bridge.store.pooled import Pool, SeatRow
 from bridge.store.team_tokens import TeamToken
-from bridge.store.teams import Pool, SeatRow, Team
+from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.worker import Done
@@ -182,10 +183,10 @@ class Desk:
     ) -> dict[int, tuple[Why, int | None]]:
         """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two."""
         now = self._now()
-        teams.hold_pool(connection, team_id, pool)
+        placing.hold_pool(connection, team_id, pool)
         persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
-        has = teams.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
-        free = iter(teams.open_seats(connection, team_id, pool, now, most=len(persons), times=self.rules.most_times))
+        has = placing.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
+        free = iter(placing.open_seats(connection, team_id, pool, now, most=len(persons), times=self.rules.most_times))
         results: dict[int, tuple[Why, int | None]] = {}
         for row in rows:
             person = persons.get(row.number)
@@ -221,7 +222,7 @@ class Desk:
         now: datetime,
         why: str,
     ) -> None:
-        if not teams.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
+        if not placing.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
             raise Refused(f"seat {seat} was given to somebody else meanwhile")
         self._work.mark(connection, INVITATION, [seat])
         self._note(connection, team_id, "seat given", actor, now, person, seat, why)
@@ -233,15 +234,15 @@ class Desk:
         actor.must(Action.RESEND)
         now = self._now()
         with self._store.begin() as connection:
-            teams.hold_seat(connection, seat_id)
-            row = teams.find_seat(connection, actor.team.id, seat_id, now)
+            placing.hold_seat(connection, seat_id)
+            row = pooled.find_seat(connection, actor.team.id, seat_id, now)
             if row is None:
                 return Why.NOT_OF_TEAM
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
             if signon.count_invitations(connection, seat_id, now) >= MOST_LETTERS:
                 return Why.TOO_OFTEN
-            teams.ask_again(connection, seat_id, self.rules.answer_until(now))
+            placing.ask_again(connection, seat_id, self.rules.answer_until(now))
             self._work.mark(connection, INVITATION, [seat_id])
             self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)
         self._store.bell.ring()
@@ -263,14 +264,14 @@ class Desk:
 
     def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str, *, anyway: bool = False) -> Why:
         with self._store.read() as connection:
-            row = teams.find_seat(connection, actor.team.id, seat_id, self._now())
+            row = pooled.find_seat(connection, actor.team.id, seat_id, self._now())
         if row is None:
             return Why.NOT_OF_TEAM
         begun = Begun.NO if anyway else self._begun(row)
         now = self._now()
         with self._store.begin() as connection:
-            teams.hold_seat(connection, seat_id)
-            again = teams.find_seat(connection, actor.team.id, seat_id, now)
+            placing.hold_seat(connection, seat_id)
+            again = pooled.find_seat(connection, actor.team.id, seat_id, now)
             if again is None or again.seat.person != row.seat.person or again.seat.waits != row.seat.waits:
                 return Why.NOT_WAITING
             refused = may_give_back(again.seat, begun, self.rules, now)
@@ -294,9 +295,9 @@ class Desk:
             return Why.TOO_OFTEN
         if row.seat.assign_until is not None and row.seat.assign_until <= now:
             return Why.NOT_OPEN
-        pool = teams.pool_of_seat(connection, row.seat.id)
+        pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
-        has = teams.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
+        has = placing.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
         return Why.HAS_ONE if has else None
 
     def _free(
@@ -310,7 +311,7 @@ class Desk:
         facts: Mapping[str, Any],
     ) -> None:
         person = int(row.seat.person or 0)
-        if not teams.free_seat(connection, row.seat.id, person):
+        if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
         self._work.mark(connection, LEARNER, [person])
@@ -325,7 +326,7 @@ class Desk:
         with self._store.read() as connection:
             person = people.get_person(connection, row.seat.person)
             held = learning.held_by(connection, row.seat.person)
-            items = teams.items_of_seat(connection, row.seat.id)
+            items = placing.items_of_seat(connection, row.seat.id)
         if any(item in held and held[item].completed for item in items):
             return Begun.YES
         if person is None or person.totara_id is None:
@@ -338,9 +339,9 @@ class Desk:
         actor.must(Action.APPROVE)
         now = self._now()
         with self._store.begin() as connection:
-            if teams.team_of_seat(connection, seat_id) != actor.team.id:
+            if placing.team_of_seat(connection, seat_id) != actor.team.id:
                 return Why.NOT_OF_TEAM
-            person = teams.approve_seat(connection, seat_id)
+            person = placing.approve_seat(connection, seat_id)
             if person is None:
                 return Why.NOT_WAITING
             self._work.mark(connection, LEARNER, [person])
@@ -364,8 +365,8 @@ class Desk:
             teams.set_team(connection, actor.team.id, name=name, approval=approval)
             self._note(connection, actor.team.id, "team settings", actor.name, now, facts={"approval": approval})
             if not approval:
-                for seat, person in teams.waiting_for_yes(connection, actor.team.id):
-                    teams.approve_seat(connection, seat)
+                for seat, person in placing.waiting_for_yes(connection, actor.team.id):
+                    placing.approve_seat(connection, seat)
                     self._work.mark(connection, LEARNER, [person])
                     self._note(connection, actor.team.id, "acceptance approved", actor.name, now, person, seat)
         self._store.bell.ring()

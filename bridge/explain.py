@@ -15,7 +15,7 @@ from bridge.domain.offers import Item
 from bridge.domain.purchases import Standing
 from bridge.domain.seats import Wait
 from bridge.kinds import LEARNER
-from bridge.store import audit, learning, ledger, people, teams
+from bridge.store import audit, learning, ledger, people, placing, teams
 from bridge.store.db import Store
 from bridge.store.learning import SeatReport
 from bridge.store.ledger import Purchase, Source
@@ -150,7 +150,7 @@ class Explainer:
         sources = {_source_of(seat) for seat in seats}
         paid_by = {source: self._paid_by(connection, source) for source in sources}
         purchases = {one.id: one for source in sources for one in ledger.purchases_of(connection, source)}
-        pools = {number: pool for one in sources for number, pool in teams.pools_of_source(connection, one).items()}
+        pools = {number: pool for one in sources for number, pool in placing.pools_of_source(connection, one).items()}
         claims = []
         for seat in sorted(seats, key=lambda seat: (seat.person_id or 0, seat.item, not seat.live, seat.seat_id)):
             purchase = purchases[seat.purchase_id]

@@ -24,11 +24,12 @@ from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
 from bridge.kinds import LEARNER, NOTE
 from bridge.mail import Mailer
-from bridge.store import audit, learning, people, signon, teams
+from bridge.store import audit, learning, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
+from bridge.store.pooled import SeatRow
 from bridge.store.signon import Link, new_secret
-from bridge.store.teams import SeatRow, Team
+from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
 from bridge.ways_in import WaysIn
 from bridge.who import prove
@@ -102,8 +103,8 @@ class Invitations:
     def _ask_learner(self, seat_id: int) -> Done | None:
         now = self._now()
         with self._store.read() as connection:
-            team_id = teams.team_of_seat(connection, seat_id)
-            row = teams.find_seat(connection, team_id, seat_id, now) if team_id is not None else None
+            team_id = placing.team_of_seat(connection, seat_id)
+            row = pooled.find_seat(connection, team_id, seat_id, now) if team_id is not None else None
             if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person is None:
                 return None
             team = teams.get_team(connection, team_id)
@@ -138,10 +139,11 @@ class Invitations:
             raise Refused("there is no mail server: an invitation can't be sent")
         secret = new_secret()
         with self._store.begin() as connection:
-            signon.keep_link(connection, secret, person.id, person.email, until, seat_id=seat_id, team_id=team_id)
+            address = _address_of(connection, person)
+            signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
         message = Message(
             kind=kind,
-            to_address=person.email,
+            to_address=address,
             name=f"{person.first_name} {person.last_name}".strip(),
             language=person.language,
             courses=courses,
@@ -168,7 +170,7 @@ class Invitations:
     def _of(self, connection: Connection, link: Link | None) -> Invitation:
         """Raises BadSignature where there is nothing to answer."""
         person = people.get_person(connection, people.living_id(connection, link.person_id)) if link else None
-        if link is None or person is None:
+        if link is None or person is None or not _reaches(connection, person, link.email):
             raise BadSignature("no invitation that was mailed can still be answered by it")
         if link.seat_id is not None:
             return self._to_learn(connection, person, link.email, link.seat_id)
@@ -177,8 +179,8 @@ class Invitations:
         raise BadSignature("it is a link to sign in, and no invitation")
 
     def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
-        team_id = teams.team_of_seat(connection, seat_id)
-        row = teams.find_seat(connection, team_id, seat_id, self._now()) if team_id is not None else None
+        team_id = placing.team_of_seat(connection, seat_id)
+        row = pooled.find_seat(connection, team_id, seat_id, self._now()) if team_id is not None else None
         if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person != person.id:
             raise BadSignature("the seat was given to somebody else, or is not paid for any more")
         return Invitation(
@@ -186,9 +188,9 @@ class Invitations:
             person,
             email,
             tuple(_names(connection, row, person)),
-            tuple(teams.items_of_seat(connection, seat_id)),
+            tuple(placing.items_of_seat(connection, seat_id)),
             seat_id,
-            reports=teams.offer_of_seat(connection, seat_id).report,
+            reports=placing.offer_of_seat(connection, seat_id).report,
             until=row.seat.answer_until,
         )
 
@@ -226,13 +228,13 @@ class Invitations:
             teams.accept_member(connection, team.id, person.id, now)
             self._note(connection, invitation, "member accepted", now)
             return Answer.MANAGES
-        teams.hold_seat(connection, invitation.seat)
+        placing.hold_seat(connection, invitation.seat)
         if self._has_all(connection, invitation, now):
             self._free(connection, invitation, invitation.seat, now)
             self._note(connection, invitation, "had it already", now)
             return Answer.HAS_IT
         waits = waits_for(team)
-        if not teams.take_seat(connection, invitation.seat, person.id, waits, now):
+        if not placing.take_seat(connection, invitation.seat, person.id, waits, now):
             raise BadSignature("the seat was given to somebody else, or is not paid for any more")
         if consents and not invitation.reports:
             teams.give_consent(self._store, connection, team.id, person.id, CONSENT_TEXT, now)
@@ -245,7 +247,7 @@ class Invitations:
         """Whether they have all of it without the seat, for as long as the seat would give it."""
         assert invitation.seat is not None, "asked of seats only"
         there = wanted(learning.rights_of(connection, invitation.person.id), now).items
-        until = _end_of(teams.offer_of_seat(connection, invitation.seat), now)
+        until = _end_of(placing.offer_of_seat(connection, invitation.seat), now)
         return all(item in there and _lasts(there[item], until) for item in invitation.items)
 
     def decline(self, secret: str) -> Answered:
@@ -254,7 +256,7 @@ class Invitations:
         with self._store.begin() as connection:
             invitation = self._of(connection, signon.take_link(connection, secret, now))
             if invitation.seat is not None:
-                teams.hold_seat(connection, invitation.seat)
+                placing.hold_seat(connection, invitation.seat)
                 self._free(connection, invitation, invitation.seat, now)
                 signon.forget_links(connection, seat_id=invitation.seat)
             else:
@@ -265,8 +267,8 @@ class Invitations:
 
     def _free(self, connection: Connection, invitation: Invitation, seat_id: int, now: datetime) -> None:
         """The seat is open again, and the note on its order says so."""
-        row = teams.find_seat(connection, invitation.team.id, seat_id, now)
-        teams.free_seat(connection, seat_id, invitation.person.id)
+        row = pooled.find_seat(connection, invitation.team.id, seat_id, now)
+        placing.free_seat(connection, seat_id, invitation.person.id)
         if row is not None and row.order is not None:
             self._work.mark(connection, NOTE, [row.order])
 
@@ -276,6 +278,24 @@ class Invitations:
         audit.note(
             connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
         )
+
+
+def _reaches(connection: Connection, person: Person, address: str) -> bool:
+    """Whether a letter to this address reaches this person and nobody else. What somebody typed into an account of the
+    shop may be another's: that one would be signed in as them, and would prove the address for them.
+    """
+    if person.customer_id is None:  # is known by the address itself
+        return True
+    found = people.reached_by(connection, address)
+    return found is not None and found.id == person.id
+
+
+def _address_of(connection: Connection, person: Person) -> str:
+    """Where they are written to. Raises Refused where they have proven no address that they still have."""
+    for address in (person.email, *people.proofs_of(connection, person.id)):
+        if _reaches(connection, person, address):
+            return address
+    raise Refused("they have not proven the address that the shop has of them: an invitation can't be sent")
 
 
 def _end_of(offer: Offer, now: datetime) -> datetime | None:
@@ -290,7 +310,7 @@ def _lasts(there: datetime | None, until: datetime | None) -> bool:
 
 def _names(connection: Connection, row: SeatRow, person: Person | None) -> Sequence[str]:
     """What a seat gives, as it was sold."""
-    name = teams.sold_as(connection, row.seat.id)
+    name = placing.sold_as(connection, row.seat.id)
     return [plain(name, person.language if person else "") or name]
 
 

@@ -32,8 +32,9 @@ from bridge.worker import Done
 LINK_LIFE = timedelta(minutes=15)
 #: Links that one person may have at a time.
 MOST_LINKS = 3
-#: What one process takes on in a minute: for one address, and in all.
-MOST_OF_ONE, MOST_OF_ALL = 3, 120
+#: What one process takes on in a minute: for one address, from one client, and in all.
+MOST_OF_ONE, MOST_OF_CLIENT, MOST_OF_ALL = 3, 20, 600
+_THIS_MACHINE = ("127.", "::1")
 #: Letters that are written before the worker looks at other things again.
 AT_ONCE = 50
 
@@ -50,20 +51,24 @@ class MailedLinks:
         self._ways = ways
         self._now = now
         self._often_one, self._often_all = Often(MOST_OF_ONE), Often(MOST_OF_ALL)
+        self._often_client = Often(MOST_OF_CLIENT)
 
     @property
     def there(self) -> bool:
         """Whether links are mailed here."""
         return self._mailer is not None
 
-    def ask(self, address: str, language: str) -> bool:
+    def ask(self, address: str, language: str, client: str = "") -> bool:
         """Write down that somebody asks for a link; False if that was asked too often just now.
 
+        ``client`` is the network address that asks; that of a proxy on this machine is everybody's, and not counted.
         Raises ValueError for what is no address.
         """
         email = normal_email(address)
         if not is_email(email):
             raise ValueError("it is no address that mail could reach")
+        if not client.startswith(_THIS_MACHINE) and self._often_client(hash(client)):
+            return False
         if self._often_one(hash(email)) or self._often_all():
             return False
         with self._store.begin() as connection:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bridge.domain.notes import stands
 from bridge.errors import NotFound, Refused
 from bridge.kinds import LEARNER
-from bridge.store import audit, learning, ledger, teams
+from bridge.store import audit, learning, ledger, placing
 from bridge.store.ledger import Source
 from bridge.store.work import Work
 
@@ -68,7 +68,7 @@ def lay_out(connection: Connection, source: Source, now: datetime) -> list[LaidO
     else:
         rows = learning.report_of_subscription(connection, source.id)
     paid = {one.id: one.seats_paid for one in ledger.purchases_of(connection, source)}
-    pools = teams.pools_of_source(connection, source)
+    pools = placing.pools_of_source(connection, source)
     return [
         _purchase(paid[number], pools.get(number), list(group), now)
         for number, group in groupby(sorted(rows, key=lambda row: row.purchase_id), key=lambda row: row.purchase_id)

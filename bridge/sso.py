@@ -215,6 +215,9 @@ class SignOn:
         """End the visit that Totara was told to end by this, if there is one."""
         if not _SID.fullmatch(sid):
             return
+        with self._store.read() as connection:  # whoever knocks with a number of their own makes nobody wait
+            if not signon.is_sid(connection, sid):
+                return
         with self._store.begin() as connection:
             ended = signon.end_visits_by_sid(connection, sid)
             if ended:

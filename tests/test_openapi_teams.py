@@ -15,7 +15,7 @@ from bridge.domain.rosters import MOST_ROWS
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.web import team_api
-from bridge.web.team_shapes import GiveIn, PageAsked, SeatsAsked
+from bridge.web.team_shapes import GiveIn, PageAsked, SeatsAsked, SeatsSearched
 from tests.test_mail import Inbox
 from tests.test_openapi import DOCUMENT, fits, misfits, resolved
 from tests.test_story_teams import ADA, BO, accepts, boss, world
@@ -40,6 +40,7 @@ def test_the_document_has_the_limits_that_the_bridge_has() -> None:
     assert SCHEMAS["Give"]["properties"]["people"]["maxItems"] == MOST_ROWS
     named = {one["name"]: resolved(one["schema"]) for one in map(resolved, parameters("/team/seats", "get"))}
     assert named.keys() == SeatsAsked.model_fields.keys()
+    assert SCHEMAS["Search"]["properties"].keys() == SeatsSearched.model_fields.keys()
     limit = PageAsked.model_json_schema()["properties"]["limit"]
     assert {word: limit[word] for word in ("minimum", "maximum", "default")} == {
         word: named["limit"][word] for word in ("minimum", "maximum", "default")
@@ -90,6 +91,8 @@ def test_what_is_answered_to_who_looks_is_as_described(world: World, hr: Machine
         fits(hr.ask("GET", f"/seats/{row['seat']}"), "get", SEAT, 200)
     fits(hr.ask("GET", "/history?limit=2"), "get", "/team/history", 200)
     fits(hr.ask("GET", "/seats?sort=x"), "get", "/team/seats", 422)
+    fits(hr.ask("POST", "/seats/search", {"search": "corp", "limit": 1}), "post", "/team/seats/search", 200)
+    fits(hr.ask("POST", "/seats/search", {}), "post", "/team/seats/search", 422)
     fits(hr.ask("GET", "/seats/999"), "get", SEAT, 404)
     fits(hr.ask("GET", "/lists/999"), "get", "/team/lists/{number}", 404)
 

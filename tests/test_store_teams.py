@@ -16,11 +16,11 @@ from bridge.domain.offers import Offer, course
 from bridge.domain.purchases import Line
 from bridge.domain.seats import SeatState, Wait, state_of
 from bridge.domain.teams import TeamRole
-from bridge.store import ledger, people, teams
+from bridge.store import ledger, people, placing, pooled, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Source
 from bridge.store.models import access, purchases, seats, team_members
-from bridge.store.teams import Wanted
+from bridge.store.pooled import Wanted
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BEFORE, LATER = NOW - timedelta(days=1), NOW + timedelta(days=1)
@@ -65,9 +65,9 @@ def test_what_the_database_says_of_a_seat_is_what_the_rules_say(store: Store) ->
                 connection.execute(insert(seats).values(purchase_id=one, unit=unit, since=BEFORE, **row))
     with store.read() as connection:
         (team, _role), *_ = teams.teams_of(connection, buyer)
-        found = teams.seats_page(connection, team.id, Wanted(), NOW, most=10_000)
-        ended = teams.seats_page(connection, team.id, Wanted(states=frozenset({SeatState.ENDED})), NOW, most=9999)
-        counted = teams.pools_of(connection, team.id, NOW)
+        found = pooled.seats_page(connection, team.id, Wanted(), NOW, most=10_000)
+        ended = pooled.seats_page(connection, team.id, Wanted(states=frozenset({SeatState.ENDED})), NOW, most=9999)
+        counted = pooled.pools_of(connection, team.id, NOW)
     assert len(found) == 128 * 7
     assert len(ended) == 128
     assert [row for row in (*found, *ended) if row.state is not state_of(row.seat, NOW)] == []
@@ -79,10 +79,10 @@ def test_one_seat_can_only_be_given_once(store: Store) -> None:
         buyer, ada = person(store, connection, "boss@corp.test"), person(store, connection, "ada@corp.test")
         one = purchase(store, connection, 1, buyer)
         connection.execute(insert(seats).values(purchase_id=one, unit=1, since=NOW))
-        (seat,) = teams.open_seats(connection, 1, OFFER.pool, NOW, most=5, times=0)
-        assert teams.ask_seat(connection, seat, ada, LATER, None)
-        assert not teams.ask_seat(connection, seat, buyer, LATER, None)
-        assert teams.open_seats(connection, 1, OFFER.pool, NOW, most=5, times=0) == []
+        (seat,) = placing.open_seats(connection, 1, OFFER.pool, NOW, most=5, times=0)
+        assert placing.ask_seat(connection, seat, ada, LATER, None)
+        assert not placing.ask_seat(connection, seat, buyer, LATER, None)
+        assert placing.open_seats(connection, 1, OFFER.pool, NOW, most=5, times=0) == []
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_whoever_searches_finds_what_was_typed_and_no_pattern(store: Store) -> N
 
     def found(search: str) -> list[str]:
         with store.read() as connection:
-            return [row.email for row in teams.seats_page(connection, 1, Wanted(search=search), NOW, most=9)]
+            return [row.email for row in pooled.seats_page(connection, 1, Wanted(search=search), NOW, most=9)]
 
     assert found("A_B") == ["a_b@corp.test"]
     assert found("%") == ["100%@corp.test"]
@@ -153,10 +153,10 @@ def test_pages_of_seats_hold_each_seat_once_in_the_order_of_the_whole(store: Sto
             connection.execute(insert(seats).values(purchase_id=one, unit=unit, since=NOW, **row))
     wanted = Wanted(sort=sort)
     with store.read() as connection:
-        whole = [row.seat.id for row in teams.seats_page(connection, 1, wanted, NOW, most=99)]
+        whole = [row.seat.id for row in pooled.seats_page(connection, 1, wanted, NOW, most=99)]
         found: list[int] = []
         place = None
-        while page := teams.seats_behind(connection, 1, wanted, NOW, most=2, place=place):
+        while page := pooled.seats_behind(connection, 1, wanted, NOW, most=2, place=place):
             found += [row.seat.id for row, _ in page]
             place = page[-1][1]
     assert found == whole and len(set(found)) == 11
@@ -179,7 +179,7 @@ def test_seats_are_found_as_their_team_is_shown_them(store: Store) -> None:
     def found(*states: SeatState) -> list[str]:
         wanted = Wanted(states=frozenset(states))
         with store.read() as connection:
-            return [row.state.value for row in teams.seats_page(connection, 1, wanted, NOW, most=9)]
+            return [row.state.value for row in pooled.seats_page(connection, 1, wanted, NOW, most=9)]
 
     assert found(SeatState.COMPLETED) == ["completed"]
     assert found(SeatState.TAKEN) == ["taken"]

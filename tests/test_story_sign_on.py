@@ -595,6 +595,74 @@ def test_names_in_tokens_and_courses_do_no_harm_to_the_page(world: World, nia: i
     assert "<script>alert" not in browser.get("/learn").text
 
 
+def test_no_form_of_the_whole_bridge_is_taken_from_another_page(world: World, nia: int) -> None:
+    """Whatever takes a POST: of a visitor who is signed in, sent by a page of somebody else, or without the visit's
+    word. The rest is asked by machines, which send no cookies.
+    """
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    machines = ("api.", "oidc.", "team_api.", "webhooks.")
+    posts = [rule for rule in world.bridge.web().url_map.iter_rules() if "POST" in (rule.methods or ())]
+    forms = [rule for rule in posts if not rule.endpoint.startswith(machines) and "." in rule.endpoint]
+    assert {"/sso/launch", "/sso/link", "/sso/link/open", "/sso/sign-out", "/learn/go"} <= {one.rule for one in forms}
+    before = [world.rows(table) for table in ("persons", "visits", "link_requests", "links", "seats", "consents")]
+    for rule in forms:
+        built = rule.build({name: "1" * 14 if name == "key" else 1 for name in rule.arguments})
+        assert built is not None, rule.rule
+        for word in ({}, {"form": "x"}):
+            answer = browser.post(built[1], data=word, headers={"Origin": "https://evil.test"})
+            assert (rule.rule, answer.status_code) == (rule.rule, 403)
+    assert [
+        world.rows(table) for table in ("persons", "visits", "link_requests", "links", "seats", "consents")
+    ] == before
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "//evil.test",
+        "https://evil.test/learn",
+        "/\\evil.test",
+        "/learn\\evil.test",
+        "\\\\evil.test",
+        "/team\\..\\evil.test",
+        "/%2f%2fevil.test",
+        "@evil.test",
+        "javascript:alert(1)",
+        "/sso/launch",
+    ],
+)
+def test_what_a_browser_came_for_leads_nowhere_but_to_pages_of_ours(world: World, nia: int, planted: str) -> None:
+    """Also where somebody could write the cookie, as from another host of the same domain."""
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="resume")), browser)
+    browser.set_cookie("bridge-resume", planted)
+    came = browser.get("/sso/go")
+    assert (
+        came.location is None
+        or came.location.startswith(f"{world.bridge.settings.totara.url}/")
+        or (came.location == "/sso/go?again=1")
+    )
+    browser.set_cookie("bridge-resume", "/learn?x=1")
+    assert browser.get("/sso/go").location == "/learn?x=1"
+
+
+def test_over_tls_the_cookies_are_bound_to_this_host_and_to_tls(make_world: Callable[..., World]) -> None:
+    """By their names and attributes browsers send them nowhere else, and take them from nobody else."""
+    world = make_world(sso={"shop_secrets": [SECRET]}, server={"public_url": "https://bridge.example"})
+    nia = world.shop.add_customer(NIA)
+    browser = Client(world.bridge.web())
+    came = browser.get("/learn", base_url="https://bridge.example")
+    went = launch(world, signed(claims(world, nia, target="courses")), browser)
+    out = [*came.headers.getlist("Set-Cookie"), *went.headers.getlist("Set-Cookie")]
+    assert {cookie.partition("=")[0] for cookie in out} >= {"__Host-bridge-visit", "__Host-bridge-resume"}
+    for cookie in out:
+        assert cookie.startswith("__Host-")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 

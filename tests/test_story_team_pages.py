@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.seats import SeatState
-from bridge.store import teams
+from bridge.store import pooled
 from tests.browser import Browser, Page, find_chromium
 from tests.conftest import NEEDED
 from tools.pictures import Stage, stage_of
@@ -70,7 +70,7 @@ def counts(stage: Stage) -> dict[str, int]:
     """How the seats of the first course stand."""
     (row,) = stage.world.rows("teams")
     with stage.world.bridge.store.read() as connection:
-        pools = teams.pools_of(connection, row.id, stage.world.now())
+        pools = pooled.pools_of(connection, row.id, stage.world.now())
     (pool,) = [one for one in pools if one.name == "Rules of origin"]
     return {str(state): number for state, number in pool.counts.items()}
 
@@ -141,8 +141,8 @@ def test_every_page_fits_and_can_be_used_without_seeing_it(
     page.wait("document.querySelector('[role=status].good')")
     (row,) = stage.world.rows("teams")
     with stage.world.bridge.store.read() as connection:
-        wanted = teams.Wanted(states=frozenset({SeatState.INVITED}))
-        seat = teams.seats_page(connection, row.id, wanted, stage.world.now(), most=1)[0].seat.id
+        wanted = pooled.Wanted(states=frozenset({SeatState.INVITED}))
+        seat = pooled.seats_page(connection, row.id, wanted, stage.world.now(), most=1)[0].seat.id
     for path in ("seats", f"seats/{seat}", f"seats/{seat}/give-back", f"seats/{seat}/reassign"):
         page.go(home + path)
         fits(page, axe)

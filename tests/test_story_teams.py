@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from bridge.desk import Actor
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered
-from bridge.store import models, teams
+from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
-from bridge.store.teams import Pool, SeatRow, Wanted
+from bridge.store.models import access
+from bridge.store.pooled import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
 from tests.test_story_refunds import line_of
@@ -55,12 +55,12 @@ def owner(world: World) -> Actor:
 
 def pools(world: World) -> list[Pool]:
     with world.bridge.store.read() as connection:
-        return teams.pools_of(connection, owner(world).team.id, world.now())
+        return pooled.pools_of(connection, owner(world).team.id, world.now())
 
 
 def seats(world: World, **wanted: Any) -> list[SeatRow]:
     with world.bridge.store.read() as connection:
-        return teams.seats_page(connection, owner(world).team.id, Wanted(**wanted), world.now(), most=100)
+        return pooled.seats_page(connection, owner(world).team.id, Wanted(**wanted), world.now(), most=100)
 
 
 def counts(world: World) -> dict[str, int]:
@@ -130,20 +130,6 @@ def test_the_orders_note_follows_while_somebody_is_still_asked(world: World, bos
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert "1 × open seat" in world.told(number)
-
-
-def test_what_one_has_completed_is_not_the_others(world: World, boss: int, inbox: Inbox) -> None:
-    buys(world, boss, world.sell(world.course("ONE")), 3)
-    give(world, ADA, BO)
-    for address in (ADA, BO):
-        accepts(world, inbox, address, consents=True)
-    with world.bridge.store.begin() as connection:
-        ada = seats(world, search=ADA)[0].seat.person
-        connection.execute(update(models.access).where(models.access.c.person_id == ada).values(completed=True))
-    assert {row.email: row.state for row in seats(world) if row.email} == {
-        ADA: SeatState.COMPLETED,
-        BO: SeatState.TAKEN,
-    }
 
 
 def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:
@@ -379,6 +365,26 @@ def test_accepted_twice_at_once_is_accepted_once(world: World, boss: int, inbox:
 
     with ThreadPoolExecutor(8) as many:
         assert sorted(many.map(accept, range(20))) == [False] * 19 + [True]
+
+
+# --- how they get on --------------------------------------------------------------------------------------------------
+
+
+def test_whoever_completes_is_shown_as_done_and_nobody_else(world: World, boss: int, inbox: Inbox) -> None:
+    """And only as far as they let their team see it."""
+    course = world.course("ONE")
+    buys(world, boss, world.sell(course), 3)
+    give(world, ADA, BO)
+    for address in (ADA, BO):
+        accepts(world, inbox, address, consents=True)
+    ada = next(row.seat.person for row in seats(world) if row.email == ADA)
+    with world.bridge.store.begin() as connection:
+        connection.execute(access.update().where(access.c.person_id == ada).values(completed=True))
+    assert {row.email: row.state for row in seats(world) if row.email} == {
+        ADA: SeatState.COMPLETED,
+        BO: SeatState.TAKEN,
+    }
+    assert [row.email for row in seats(world, states=frozenset({SeatState.COMPLETED}))] == [ADA]
 
 
 # --- training credits ------------------------------------------------------------------------------------------------

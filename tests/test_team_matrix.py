@@ -22,9 +22,9 @@ from bridge.desk import Actor
 from bridge.domain.identity import Contact, Identity
 from bridge.domain.seats import Why
 from bridge.domain.teams import LEAST, Action, TeamRole, may
-from bridge.store import models, people, teams
+from bridge.store import models, people, pooled, teams
 from bridge.store.batches import Invitee
-from bridge.store.teams import Pool
+from bridge.store.pooled import Pool
 from bridge.web.teams.door import ACTION
 from tests.test_mail import Server
 from tests.test_story_letters import mail
@@ -150,7 +150,7 @@ def company(world: World, address: str) -> tuple[Company, Visitor]:
     world.look(world.shop.place_order([(product, 250)], customer_id=customer, email=address, company="Corp"))
     with world.bridge.store.read() as connection:
         ((team, role),) = teams.teams_of(connection, owner.person)
-        (pool,) = teams.pools_of(connection, team.id, world.now())
+        (pool,) = pooled.pools_of(connection, team.id, world.now())
     assert role is TeamRole.OWNER
     return Company(Actor(team, role, f"person {owner.person}", owner.person), pool), owner
 

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from werkzeug.test import Client, TestResponse
 
 from bridge.domain.seats import SeatState
-from bridge.store import batches, models, teams
+from bridge.store import batches, models, pooled, teams
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import claims, launch, signed
@@ -82,11 +82,11 @@ def pool_of(world: World) -> str:
     return pools(world)[0].key
 
 
-def pools_of(world: World, manager: Manager) -> list[teams.Pool]:
+def pools_of(world: World, manager: Manager) -> list[pooled.Pool]:
     with world.bridge.store.read() as connection:
         team = teams.find_team(connection, manager.home.removeprefix("/team/"))
         assert team is not None
-        return teams.pools_of(connection, team.id, world.now())
+        return pooled.pools_of(connection, team.id, world.now())
 
 
 def seat_of(world: World, address: str) -> int:

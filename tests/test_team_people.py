@@ -262,6 +262,30 @@ def test_whoever_was_signed_in_before_is_not_any_more(world: World, seats: int, 
     assert other.get("/learn").status_code == 303, "the former visit has ended"
 
 
+def test_an_invitation_is_not_mailed_to_what_somebody_typed_into_an_account_of_the_shop(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    """Eve was invited, registers, and then has the shop write another's address into her account. A click of that one
+    would make Eve the owner of the address, and the one who clicks would be signed in as Eve.
+    """
+    give(world, EVE)
+    boss, eve, victim = owner(world), world.shop.add_customer(EVE), "victim@else.test"
+    launch(world, signed(claims(world, eve, email=EVE, email_verified=True)))
+    world.settle()
+    world.shop.change_customer(eve, {"email": victim})
+    order = world.shop.place_order([(world.sell(world.course("OWN")), 2)], customer_id=eve, email=victim, company="Eve")
+    world.look(order)
+    (seat,) = [row for row in world.rows("seats") if row.person_id is not None]
+    assert person(world, victim) == seat.person_id, "the ledger has the address that was typed"
+    first = invitation(inbox, EVE)
+    inbox.mails.clear()
+    world.bridge.desk.resend(boss, seat.id)
+    world.settle()
+    assert victim not in [str(one["To"]) for one in inbox.mails if "/team/invitation#" in str(one)]
+    assert "not proven the address" in world.parked()[f"invitation {seat.id}"]
+    assert answers(world, first, "accept").status_code == 403, "what was mailed to an address she gave up"
+
+
 def test_twenty_clicks_at_once_accept_once(world: World, seats: int, inbox: Inbox) -> None:
     give(world, ADA)
     secret = invitation(inbox, ADA)

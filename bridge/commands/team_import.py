@@ -29,7 +29,8 @@ from bridge.domain.seats import Why
 from bridge.errors import Refused
 from bridge.store import batches
 from bridge.store.batches import Invitee, Result
-from bridge.store.teams import Pool, Team
+from bridge.store.pooled import Pool
+from bridge.store.teams import Team
 from bridge.wiring import Bridge
 
 #: So often it is looked how far a worker is, in seconds.

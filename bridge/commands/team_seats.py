@@ -25,10 +25,11 @@ from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import NotFound
 from bridge.health import NO_WORKER, is_worked
-from bridge.store import teams
+from bridge.store import placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.db import utc_now
-from bridge.store.teams import SeatRow, Team, Wanted
+from bridge.store.pooled import SeatRow, Wanted
+from bridge.store.teams import Team
 from bridge.wiring import Bridge
 
 #: So many seats are read at once.
@@ -121,10 +122,10 @@ def _stop_at(why: Why, what: str) -> None:
 def _team_with(bridge: Bridge, seat: int) -> tuple[Team, SeatRow]:
     """The team whose a seat is, and the seat. Raises NotFound in words."""
     with bridge.store.read() as connection:
-        team_id = teams.team_of_seat(connection, seat)
+        team_id = placing.team_of_seat(connection, seat)
         if team_id is None:
             raise NotFound(f"seat {seat} is no seat of a team: `bridge seats list team TEAM` shows which are")
-        row = teams.find_seat(connection, team_id, seat, utc_now())
+        row = pooled.find_seat(connection, team_id, seat, utc_now())
         assert row is not None, "it is the team's"
         return teams.get_team(connection, team_id), row
 
@@ -141,7 +142,7 @@ def list_of_team(
         pool = find_pool(connection, team, pool_key).key if pool_key else ""
         wanted = Wanted(pool, frozenset(map(SeatState, states)), search.strip())
         rows: list[SeatRow] = []
-        while page := teams.seats_page(connection, team.id, wanted, utc_now(), most=PAGE, after=len(rows)):
+        while page := pooled.seats_page(connection, team.id, wanted, utc_now(), most=PAGE, after=len(rows)):
             rows += page
     if json_:
         as_json({"team": team.id, "key": team.key, "seats": [_as_dict(row) for row in rows]})

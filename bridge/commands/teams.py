@@ -12,10 +12,11 @@ from bridge.commands.common import as_json, as_table, json_option, out, with_bri
 from bridge.domain.notes import day
 from bridge.domain.seats import SeatState
 from bridge.errors import NotFound, Refused
-from bridge.store import batches
+from bridge.store import batches, placing, pooled
 from bridge.store import teams as store
 from bridge.store.db import utc_now
-from bridge.store.teams import Pool, Team
+from bridge.store.pooled import Pool
+from bridge.store.teams import Team
 from bridge.wiring import Bridge
 
 #: As many teams are listed.
@@ -47,7 +48,7 @@ def find_team(connection: Connection, word: str) -> Team:
 
 def find_pool(connection: Connection, team: Team, word: str) -> Pool:
     """The team's pool whose key begins like this; "" is the one it has. Raises Refused in words."""
-    pools = store.pools_of(connection, team.id, utc_now())
+    pools = pooled.pools_of(connection, team.id, utc_now())
     found = [pool for pool in pools if pool.key.startswith(word.strip().lower())]
     if len(found) == 1:
         return found[0]
@@ -120,9 +121,9 @@ def _shown(connection: Connection, team: Team) -> dict[str, Any]:
     ]
     orders = [
         {"order": one.order, "subscription": one.subscription, "name": one.name, "units": one.units}
-        for one in store.orders_of_team(connection, team.id)
+        for one in placing.orders_of_team(connection, team.id)
     ]
-    pools = [_pool(pool) for pool in store.pools_of(connection, team.id, utc_now())]
+    pools = [_pool(pool) for pool in pooled.pools_of(connection, team.id, utc_now())]
     lists = [_list(connection, one) for one in batches.batches_of(connection, team.id, LISTS)]
     return {**_team(team), "members": members, "pools": pools, "orders": orders, "lists": lists}
 

@@ -40,8 +40,12 @@ def normal_email(address: str) -> str:
 
 
 def is_email(address: str) -> bool:
-    """Whether mail could be sent there: one @, a dotted host, nothing that could mean something else."""
-    return len(address) <= 100 and _ADDRESS.fullmatch(address) is not None
+    """Whether mail could be sent there: one @, a dotted host, nothing that could mean something else.
+
+    Nor anything that is not seen: with such signs, or those that turn the order of writing around, one address is taken
+    for another, and a null byte can't be written down on PostgreSQL.
+    """
+    return len(address) <= 100 and address.isprintable() and _ADDRESS.fullmatch(address) is not None
 
 
 def identity_of(customer_id: int, email: str) -> Identity:

@@ -89,7 +89,7 @@ def _normal(bare: str) -> str:
 
 
 def _can_be_mailed(address: str) -> bool:
-    return is_email(address) and address.isprintable()
+    return is_email(address)
 
 
 def _bare(text: str) -> str:

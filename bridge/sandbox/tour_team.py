@@ -62,7 +62,8 @@ class TeamTour(Looking):
     def team_bought(self) -> str:
         """A company's buyer registers in the shop, buys ten seats, and goes by the plugin to the pages of the team."""
         who = {"first_name": "Bea", "last_name": "Boss", "email": BUYER, "account": "yes"}
-        form = {"product": self._sold(COURSE), "quantity": BOUGHT, "payment": "card", "company": COMPANY}
+        form: dict[str, str | int] = {"product": self._sold(COURSE), "quantity": BOUGHT}
+        form |= {"payment": "card", "company": COMPANY}
         ordered = self._buyer.send(f"{self._town.shop_url}/buy", **form, **who)
         self._order = max(self._shop.orders)
         note = self._note(self._order, f"{BOUGHT} × open seat")

@@ -124,8 +124,9 @@ class Walker:
         headers = {"Origin": f"{parts.scheme}://{parts.netloc}"}
         files = {name: (f"{name}.csv", value) for name, value in fields.items() if isinstance(value, bytes)}
         data = {name: value for name, value in fields.items() if name not in files}
-        named = {"headers": headers, "timeout": PATIENCE, "allow_redirects": onward}
-        return self._session.post(url, data, files=files or None, **named)
+        return self._session.post(
+            url, data, files=files or None, headers=headers, timeout=PATIENCE, allow_redirects=onward
+        )
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" for none."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
 from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
 from bridge.store.db import Store
@@ -57,6 +57,9 @@ _PERSON = select(
     accounts.c.linked,
 ).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
+
+#: A person's whole name, "" for none.
+WHOLE_NAME = func.trim(persons.c.first_name + literal(" ") + persons.c.last_name)
 
 _BY_ID = _PERSON.where(persons.c.id == bindparam("person"))
 _BY_CUSTOMER = _PERSON.where(persons.c.customer_id == bindparam("customer"))

@@ -125,6 +125,11 @@ def end_visits_of_customer(connection: Connection, customer_id: int, shop_sessio
     return _end(connection, theirs if shop_session is None else theirs & (visits.c.shop_session == shop_session))
 
 
+def is_sid(connection: Connection, sid: str) -> bool:
+    """Whether Totara knows a session by this."""
+    return connection.execute(select(visits.c.name).where(visits.c.sid == sid)).first() is not None
+
+
 def end_visits_by_sid(connection: Connection, sid: str) -> list[int | None]:
     """End the sessions that Totara knows by this; whose they were."""
     return _end(connection, visits.c.sid == sid)

@@ -24,6 +24,8 @@ from bridge.web.dates import day
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Seconds between two looks while a browser is kept waiting.
 _PAUSE = 0.1
+#: Why a form is refused that has not the word which its visitor's forms have.
+FOREIGN_FORM = "a form that was not given to this visitor"
 #: Bytes that a form may have.
 MOST_BYTES = 16 * 1024
 
@@ -33,7 +35,10 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     blueprint = Blueprint("entrance", __name__, template_folder="templates")
     browser = Browser(sign_on)
 
-    def refused() -> Response:
+    def refused(why: str = "") -> Response:
+        """The page that tells nothing; ``why`` is for the audit log, if it is not written down yet."""
+        if why:
+            sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
     @blueprint.before_request
@@ -95,7 +100,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         """Back from Totara's plugin, with the nonce of the browser's session there."""
         nonce = request.args.get("nonce", "")
         if not _NONCE.fullmatch(nonce):
-            return refused()
+            return refused("it is no nonce of Totara's plugin")
         visit = browser.visit()
         if visit is None:
             return browser.to_sign_in()
@@ -134,7 +139,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         visit, team, gives = _by_our_form(), request.form.get("team", ""), request.form.get("gives")
         person = sign_on.person_id(visit) if visit is not None else None
         if person is None or gives not in ("yes", "no"):
-            return refused()
+            return refused(FOREIGN_FORM)
         if not sharing.decide(person, team, gives == "yes"):
             sign_on.refused("no team that could see how they get on", person=person)
             return browser.page("team/nothing", HTTPStatus.NOT_FOUND)
@@ -145,11 +150,11 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         """To one of them."""
         visit = _by_our_form()
         if visit is None:
-            return refused()
+            return refused(FOREIGN_FORM)
         try:
             target = read_target(request.form.get("target"))
         except ValueError:
-            return refused()
+            return refused("a target that is not of the list")
         sign_on.go_to(visit, target)
         return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
 
@@ -158,7 +163,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         """The end of the visit here."""
         visit = _by_our_form()
         if visit is None:
-            return refused()
+            return refused(FOREIGN_FORM)
         sign_on.leave(visit)
         return browser.signed_out(signed_out(sign_on.site_url))
 

@@ -30,6 +30,10 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
         answer.headers["Referrer-Policy"] = "same-origin"
         return answer
 
+    def refused() -> Response:
+        sign_on.refused("a form of another page than ours")
+        return browser.page("refused", HTTPStatus.FORBIDDEN)
+
     def is_ours() -> bool:
         return request.headers.get("Origin") == origin_of(sign_on.bridge_url)
 
@@ -53,9 +57,9 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
     def ask() -> Response:
         """Somebody asks. The answer is the same for every address, and so is the time that it takes."""
         if not is_ours() or not links.there:
-            return browser.page("refused", HTTPStatus.FORBIDDEN)
+            return refused()
         try:
-            taken_on = links.ask(request.form.get("address", ""), language_asked_for())
+            taken_on = links.ask(request.form.get("address", ""), language_asked_for(), request.remote_addr or "")
         except ValueError:
             return page("link", HTTPStatus.UNPROCESSABLE_ENTITY, wrong=True)
         return page("link_sent") if taken_on else page("later", HTTPStatus.TOO_MANY_REQUESTS)
@@ -69,7 +73,7 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
     def sign_in() -> Response:
         """The click."""
         if not is_ours():
-            return browser.page("refused", HTTPStatus.FORBIDDEN)
+            return refused()
         given = request.form.get("link", "").strip()
         try:
             secret = links.open(urlsplit(given).fragment or given, browser.secret())

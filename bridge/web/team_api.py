@@ -17,7 +17,7 @@ from bridge.domain.seats import Why
 from bridge.domain.teams import Action
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.machines import Machine, Machines, TooOften
-from bridge.store import audit, batches, people, teams
+from bridge.store import audit, batches, people, pooled
 from bridge.store.batches import Batch, Result
 from bridge.store.db import Store
 from bridge.store.signon import digest
@@ -29,6 +29,7 @@ from bridge.web.team_shapes import (
     PageAsked,
     PersonIn,
     SeatsAsked,
+    SeatsSearched,
     entry_as_json,
     list_as_json,
     persons_in,
@@ -92,18 +93,26 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
         """The team, and its pools."""
         query_as(NothingAsked)
         with store.read() as connection:
-            pools = teams.pools_of(connection, actor().team.id, now())
+            pools = pooled.pools_of(connection, actor().team.id, now())
         return answer(team_as_json(actor().team, actor().role, pools))
 
     @blueprint.get("/seats")
     @needs(Action.SEE)
     def seats() -> Response:
         """Seats, piece by piece."""
-        asked = query_as(SeatsAsked)
+        return _seats(query_as(SeatsAsked))
+
+    @blueprint.post("/seats/search")
+    @needs(Action.SEE)
+    def search() -> Response:
+        """Seats of whoever is searched for, piece by piece."""
+        return _seats(body_as(SeatsSearched))
+
+    def _seats(asked: SeatsAsked) -> Response:
         place = cursors().read_seat(asked.wanted, asked.cursor) if asked.cursor else None
         most = asked.limit + 1
         with store.read() as connection:
-            found = teams.seats_behind(connection, actor().team.id, asked.wanted, now(), most=most, place=place)
+            found = pooled.seats_behind(connection, actor().team.id, asked.wanted, now(), most=most, place=place)
         page = found[: asked.limit]
         onward = cursors().write_seat(asked.wanted, page[-1][1]) if len(found) == most else None
         return answer({"seats": [seat_as_json(row) for row, _ in page], "next": onward})
@@ -117,7 +126,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
 
     def _seat(seat: int) -> Response:
         with store.read() as connection:
-            found = teams.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
+            found = pooled.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
         if found is None:
             raise nothing("seat")
         return answer(seat_as_json(found))
@@ -159,7 +168,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
     def _prepared(wanted: GiveIn, key: str) -> tuple[Batch, int]:
         """The list, kept under its key, and its length. Raises Wrong where another was kept under it before."""
         with store.read() as connection:
-            pool = teams.find_pool(connection, actor().team.id, wanted.pool, now())
+            pool = pooled.find_pool(connection, actor().team.id, wanted.pool, now())
         if pool is None:
             raise nothing("pool")
         if not pool.may_give(wanted.item):
@@ -222,7 +231,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
         """Give the seat to somebody else. Whoever has it already keeps it, so that asking twice is asking once."""
         to = body_as(PersonIn).as_invitee()
         with store.read() as connection:
-            found = teams.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
+            found = pooled.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
         if found is not None and to.email and found.email == to.email:
             return answer(seat_as_json(found))
         return _done(seat, lambda who, number: desk.reassign(who, number, to))

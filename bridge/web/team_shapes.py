@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -22,7 +23,8 @@ from bridge.domain.teams import TeamRole
 from bridge.domain.texts import one_language
 from bridge.store.audit import BRIDGE
 from bridge.store.batches import Batch, Invitee, Result
-from bridge.store.teams import Place, Pool, SeatRow, Team, Wanted
+from bridge.store.pooled import Place, Pool, SeatRow, Wanted
+from bridge.store.teams import Team
 from bridge.web.strict_json import Asked, Strict, Wrong
 
 # --- taken -----------------------------------------------------------------------------------------------------------
@@ -111,7 +113,6 @@ class SeatsAsked(PageAsked):
 
     pool: str = Field(default="", pattern=_POOL)
     state: Annotated[str, Field(max_length=100), AfterValidator(_states)] = ""
-    search: Annotated[str, Field(max_length=100), AfterValidator(_search)] = ""
     sort: Literal[
         "seat", "-seat", "name", "-name", "email", "-email", "state", "-state", "since", "-since"
     ] = "seat"  # fmt: skip
@@ -120,7 +121,18 @@ class SeatsAsked(PageAsked):
     def wanted(self) -> Wanted:
         """As the store takes it."""
         states = frozenset(SeatState(word) for word in self.state.split(",") if word)
-        return Wanted(self.pool, states, self.search, self.sort)
+        return Wanted(self.pool, states, "", self.sort)
+
+
+class SeatsSearched(SeatsAsked):
+    """The same, of people whose name or address has this in it: in a body, since addresses get into logs."""
+
+    search: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_search)]
+
+    @property
+    def wanted(self) -> Wanted:
+        """As the store takes it."""
+        return replace(super().wanted, search=self.search)
 
 
 # --- given -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from flask import request
 
 from bridge.domain.offers import Item, read_item
 from bridge.domain.rosters import Problem, Roster, Row, Unreadable, read_file, read_typed, row_of
-from bridge.store.teams import Pool
+from bridge.store.pooled import Pool
 from bridge.web.browser import words_asked_for
 from bridge.web.words import LANGUAGES
 

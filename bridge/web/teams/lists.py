@@ -23,8 +23,8 @@ from bridge.rosters_out import Cell, as_csv
 from bridge.store import batches
 from bridge.store.batches import Batch, Invitee, Misfit, Result
 from bridge.store.db import Store
+from bridge.store.pooled import Pool
 from bridge.store.signon import Visit, new_secret
-from bridge.store.teams import Pool
 from bridge.web.browser import strict, words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.forms import Wrong, one_person, picked_of, several_people

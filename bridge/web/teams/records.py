@@ -14,10 +14,10 @@ from bridge.desk import Actor
 from bridge.domain.teams import Action
 from bridge.domain.texts import plain
 from bridge.errors import BridgeError
-from bridge.store import audit, teams
+from bridge.store import audit, placing
 from bridge.store.db import Store
+from bridge.store.placing import Bought
 from bridge.store.signon import Visit
-from bridge.store.teams import Bought
 from bridge.web.browser import words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.telling import told
@@ -83,7 +83,7 @@ def add_records(blueprint: Blueprint, door: Door, store: Store, billings: Billin
     def orders(*, actor: Actor, visit: Visit) -> Response:
         """What was bought, by which orders. Only the team's own are ever asked for."""
         with store.read() as connection:
-            bought = teams.orders_of_team(connection, actor.team.id, most=MOST_ORDERS + 1, before=_before())
+            bought = placing.orders_of_team(connection, actor.team.id, most=MOST_ORDERS + 1, before=_before())
         shown = bought[:MOST_ORDERS]
         earlier = shown[-1].id if len(bought) > MOST_ORDERS else None
         shop, language = billings.of(shown), words_asked_for()["language"]

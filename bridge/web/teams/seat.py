@@ -15,11 +15,11 @@ from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import Refused, Unavailable
 from bridge.naming import Names
-from bridge.store import audit, teams
+from bridge.store import audit, placing, pooled
 from bridge.store.batches import Invitee
 from bridge.store.db import Store
+from bridge.store.pooled import SeatRow
 from bridge.store.signon import Visit
-from bridge.store.teams import SeatRow
 from bridge.web.browser import language_asked_for, strict, words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.forms import Wrong, languages, one_person
@@ -37,7 +37,7 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
 
     def find(actor: Actor, seat: int) -> SeatRow:
         with store.read() as connection:
-            row = teams.find_seat(connection, actor.team.id, seat, now())
+            row = pooled.find_seat(connection, actor.team.id, seat, now())
         if row is None:
             raise door.missing(actor, "seat")
         return row
@@ -45,7 +45,7 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
     def page(actor: Actor, visit: Visit, row: SeatRow, status: int = HTTPStatus.OK, **values: Any) -> Response:
         words = words_asked_for()
         with store.read() as connection:
-            pool = teams.pool_of_seat(connection, row.seat.id)
+            pool = placing.pool_of_seat(connection, row.seat.id)
             history = told(connection, actor, audit.of_seat(connection, actor.team.id, row.seat.id), words)
         item = row.seat.picked
         picked = names.of([item], language_asked_for())[item] if item else ""

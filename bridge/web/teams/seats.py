@@ -17,10 +17,10 @@ from bridge.domain.seats import SeatState
 from bridge.domain.teams import Action
 from bridge.naming import Names
 from bridge.rosters_out import Cell, as_csv, as_xlsx
-from bridge.store import batches, teams
+from bridge.store import batches, pooled
 from bridge.store.db import Store
+from bridge.store.pooled import Pool, SeatRow, Wanted
 from bridge.store.signon import Visit, new_secret
-from bridge.store.teams import Pool, SeatRow, Wanted
 from bridge.web.browser import language_asked_for, strict, words_asked_for
 from bridge.web.teams.door import Door
 from bridge.web.teams.forms import languages
@@ -45,9 +45,9 @@ class Pools:
         """The team's pool of this key; else whoever asks is told that there is none."""
         now = self._now()
         with self._store.read() as connection:
-            pool = teams.find_pool(connection, actor.team.id, key, now)
+            pool = pooled.find_pool(connection, actor.team.id, key, now)
             if pool is not None:
-                return teams.with_completed(connection, actor.team.id, [pool], now)[0]
+                return pooled.with_completed(connection, actor.team.id, [pool], now)[0]
         raise self._door.missing(actor, "pool")
 
     def names(self, *pools: Pool) -> dict[Item, str]:
@@ -84,9 +84,9 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         waiting = Wanted(states=frozenset({SeatState.APPROVAL}), sort="since")
         team, moment = actor.team.id, now()
         with store.read() as connection:
-            own = teams.with_completed(connection, team, teams.pools_of(connection, team, moment), moment)
-            waits = teams.seats_page(connection, team, waiting, moment, most=MOST_APPROVALS)
-            many = teams.count_seats(connection, team, waiting, moment) if len(waits) == MOST_APPROVALS else len(waits)
+            own = pooled.with_completed(connection, team, pooled.pools_of(connection, team, moment), moment)
+            waits = pooled.seats_page(connection, team, waiting, moment, most=MOST_APPROVALS)
+            many = pooled.count_seats(connection, team, waiting, moment) if len(waits) == MOST_APPROVALS else len(waits)
             running = [batch for batch in batches.batches_of(connection, team, 5) if batch.done is None]
         told: dict[str, Any] = {
             "pools": own,
@@ -146,7 +146,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         moment = now()
         with store.read() as connection:
             after = 0
-            while rows := teams.seats_page(connection, actor.team.id, wanted, moment, most=CHUNK, after=after):
+            while rows := pooled.seats_page(connection, actor.team.id, wanted, moment, most=CHUNK, after=after):
                 yield from rows
                 after += len(rows)
 

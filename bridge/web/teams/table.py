@@ -17,10 +17,10 @@ from werkzeug.wrappers import Response
 
 from bridge.desk import Actor
 from bridge.domain.seats import SeatState
-from bridge.store import teams
+from bridge.store import pooled
 from bridge.store.db import Store
+from bridge.store.pooled import SeatRow, Wanted
 from bridge.store.signon import Visit, digest
-from bridge.store.teams import SeatRow, Wanted
 from bridge.web.browser import Browser
 
 #: Rows on a page, and signs of what may be searched for.
@@ -82,9 +82,9 @@ def wanted_by(given: Mapping[str, str], pool: str) -> Wanted:
 def table_of(store: Store, actor: Actor, wanted: Wanted, now: datetime) -> Table:
     """The page of seats that the address asks for; the last one, if there are not so many."""
     with store.read() as connection:
-        total = teams.count_seats(connection, actor.team.id, wanted, now)
+        total = pooled.count_seats(connection, actor.team.id, wanted, now)
         page, pages = page_asked_for(total)
-        rows = teams.seats_page(connection, actor.team.id, wanted, now, most=PAGE, after=(page - 1) * PAGE)
+        rows = pooled.seats_page(connection, actor.team.id, wanted, now, most=PAGE, after=(page - 1) * PAGE)
     return Table(rows, wanted, total, page, pages)
 
 

@@ -1,0 +1,188 @@
+"""Seats that change hands: given, taken, given back, one row at a time.
+
+That a seat is given once is the database's affair: a seat is a row, and it is changed only while it is as it was seen.
+Functions take the caller's connection, so that what belongs together commits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    case,
+    select,
+    update,
+)
+
+from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.purchases import Role
+from bridge.domain.seats import SeatState, Wait
+from bridge.store.ledger import Source, given_by_seat
+from bridge.store.models import purchase_items, purchases, seats
+from bridge.store.pooled import OF_TEAM, state_in_sql
+
+
+def team_of_seat(connection: Connection, seat_id: int) -> int | None:
+    """Whose a seat is to give away."""
+    query = select(purchases.c.team_id).select_from(OF_TEAM).where(seats.c.id == seat_id)
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[int, str]]:
+    """The team and the pool of each purchase of an order or a subscription that is part of one."""
+    p = purchases.c
+    mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
+    rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
+    return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
+
+
+def pool_of_seat(connection: Connection, seat_id: int) -> str:
+    """The pool that a seat is of."""
+    return str(connection.execute(select(purchases.c.pool).select_from(OF_TEAM).where(seats.c.id == seat_id)).scalar())
+
+
+def offer_of_seat(connection: Connection, seat_id: int) -> Offer:
+    """What a seat was sold with."""
+    return offer_from_json(
+        connection.execute(select(purchases.c.offer).select_from(OF_TEAM).where(seats.c.id == seat_id)).scalar_one()
+    )
+
+
+def sold_as(connection: Connection, seat_id: int) -> str:
+    """What the shop called it when it was sold."""
+    return str(connection.execute(select(purchases.c.name).select_from(OF_TEAM).where(seats.c.id == seat_id)).scalar())
+
+
+def waiting_for_yes(connection: Connection, team_id: int) -> list[tuple[int, int]]:
+    """Seats that were accepted and wait for a yes, and whose they are."""
+    query = select(seats.c.id, seats.c.person_id).select_from(OF_TEAM)
+    mine = (purchases.c.team_id == team_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    return [(int(seat), int(person)) for seat, person in connection.execute(query.where(*mine))]
+
+
+def hold_pool(connection: Connection, team_id: int, pool: str) -> None:
+    """Let nobody else give, take back or end seats of a pool before the transaction has ended.
+
+    On PostgreSQL by the rows of its purchases, which whoever looks at their orders holds too; SQLite's writers take
+    turns anyway.
+    """
+    mine = (purchases.c.team_id == team_id, purchases.c.pool == pool)
+    query = select(purchases.c.id).where(*mine).order_by(purchases.c.id)
+    connection.execute(query.with_for_update()).all()
+
+
+def hold_seat(connection: Connection, seat_id: int) -> None:
+    """The same for one seat's purchase."""
+    of = select(seats.c.purchase_id).where(seats.c.id == seat_id).scalar_subquery()
+    connection.execute(select(purchases.c.id).where(purchases.c.id == of).with_for_update()).all()
+
+
+def open_seats(connection: Connection, team_id: int, pool: str, now: datetime, *, most: int, times: int) -> list[int]:
+    """Seats of a pool that may be given now, those whose last day is nearest first, then the oldest.
+
+    ``times``: none that was given so often already; 0 for no limit.
+    """
+    where: list[ColumnElement[bool]] = [purchases.c.team_id == team_id, purchases.c.pool == pool]
+    where.append(state_in_sql(now) == SeatState.OPEN.value)
+    if times:
+        where.append(seats.c.times < times)
+    order = (purchases.c.assign_until.asc().nulls_last(), purchases.c.id, seats.c.unit)
+    query = select(seats.c.id).select_from(OF_TEAM).where(*where).order_by(*order).limit(most)
+    return [int(one) for (one,) in connection.execute(query)]
+
+
+def has_one(
+    connection: Connection, team_id: int, pool: str, person_ids: Collection[int], picked: Item | None
+) -> set[int]:
+    """Those of these persons who have a seat of the pool, or were asked to take one; where each seat gives what was
+    picked for it, one that gives this."""
+    mine: list[ColumnElement[bool]] = [purchases.c.team_id == team_id, purchases.c.pool == pool]
+    mine.append(seats.c.ended_at.is_(None))
+    if picked is not None:
+        mine += [seats.c.item_kind == picked.kind, seats.c.item_id == picked.id]
+    query = select(seats.c.person_id).select_from(OF_TEAM).where(*mine, seats.c.person_id.in_(sorted(person_ids)))
+    return {int(one) for (one,) in connection.execute(query)}
+
+
+def ask_seat(connection: Connection, seat_id: int, person_id: int, until: datetime, picked: Item | None) -> bool:
+    """Ask somebody to take an open seat; False if it is not open any more."""
+    still = (seats.c.id == seat_id, seats.c.person_id.is_(None), seats.c.ended_at.is_(None))
+    chosen = {"item_kind": picked.kind, "item_id": picked.id} if picked else {}
+    values = {"person_id": person_id, "role": Role.ASSIGNED, "waits": Wait.ANSWER, "answer_until": until, **chosen}
+    asked = update(seats).where(*still).values(times=seats.c.times + 1, taken_at=None, **values)
+    return connection.execute(asked).rowcount == 1
+
+
+def ask_again(connection: Connection, seat_id: int, until: datetime) -> bool:
+    """Prolong an invitation; False if the seat does not wait for an answer any more."""
+    still = (seats.c.id == seat_id, seats.c.waits == Wait.ANSWER, seats.c.ended_at.is_(None))
+    return connection.execute(update(seats).where(*still).values(answer_until=until)).rowcount == 1
+
+
+def take_seat(connection: Connection, seat_id: int, person_id: int, waits: Wait | None, now: datetime) -> bool:
+    """Whoever was asked takes the seat; with ``waits`` it then waits for a yes. False if they may not any more."""
+    still = (
+        seats.c.id == seat_id,
+        seats.c.person_id == person_id,
+        seats.c.waits == Wait.ANSWER,
+        seats.c.answer_until > now,
+        seats.c.ended_at.is_(None),
+    )
+    values = {"waits": waits, "taken_at": now.replace(microsecond=0), "answer_until": None}
+    return connection.execute(update(seats).where(*still).values(values)).rowcount == 1
+
+
+def approve_seat(connection: Connection, seat_id: int) -> int | None:
+    """Say yes to an acceptance; whose it is, None if none waits for it."""
+    still = (seats.c.id == seat_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    done = update(seats).where(*still).values(waits=None).returning(seats.c.person_id)
+    found = connection.execute(done).scalar()
+    return None if found is None else int(found)
+
+
+def free_seat(connection: Connection, seat_id: int, person_id: int) -> bool:
+    """Make a seat open again; False if somebody else has it by now, or nobody."""
+    still = (seats.c.id == seat_id, seats.c.person_id == person_id, seats.c.ended_at.is_(None))
+    nobody = {"person_id": None, "role": None, "waits": None, "answer_until": None, "taken_at": None}
+    # An end that an operator set (without days having begun) stays; days that ran are for the next one to begin anew.
+    until = case((seats.c.begun_at.is_(None), seats.c.until), else_=None)
+    clean = {"item_kind": None, "item_id": None, "begun_at": None, "until": until}
+    return connection.execute(update(seats).where(*still).values({**nobody, **clean})).rowcount == 1
+
+
+def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
+    """What a seat gives."""
+    query = select(purchase_items.c.kind, purchase_items.c.item_id).select_from(
+        OF_TEAM.join(purchase_items, given_by_seat())
+    )
+    rows = connection.execute(
+        query.where(seats.c.id == seat_id).order_by(purchase_items.c.kind, purchase_items.c.item_id)
+    )
+    return [Item(Kind(kind), number) for kind, number in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a team's pools were bought by: of an order or a subscription what it was called, and its units paid for."""
+
+    id: int
+    order: int | None
+    subscription: int | None
+    name: str
+    units: int
+
+
+def orders_of_team(
+    connection: Connection, team_id: int, *, most: int | None = None, before: int | None = None
+) -> list[Bought]:
+    """A team's purchases, so many, the newest first; ``before`` the one with this id."""
+    p = purchases.c
+    query = select(p.id, p.order_id, p.subscription_id, p.name, p.paid).where(p.team_id == team_id)
+    if before is not None:
+        query = query.where(p.id < before)
+    return [Bought(*row) for row in connection.execute(query.order_by(p.id.desc()).limit(most))]

@@ -1,0 +1,335 @@
+"""Pools of seats as their team sees them: how many stand how, and page by page who has them. Only read here.
+
+Functions take the caller's connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+)
+
+from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.seats import SeatState, TeamSeat, Wait
+from bridge.store.ledger import given_by_seat
+from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
+from bridge.store.people import WHOLE_NAME
+
+# --- pools -----------------------------------------------------------------------------------------------------------
+
+#: Somebody's name and language for a team's eyes: not before they have answered, since whoever types an address would
+#: learn from them who is behind it.
+_UNANSWERED = and_(seats.c.waits.is_not(None), seats.c.waits == Wait.ANSWER)
+_SHOWN_NAME = case((_UNANSWERED, ""), else_=WHOLE_NAME)
+_SHOWN_LANGUAGE = case((_UNANSWERED, ""), else_=persons.c.language)
+OF_TEAM = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Alike seats of a team. ``counts`` has how many of them stand how; ended ones are not among them.
+
+    ``give_by`` is when the first of the open ones can't be given any more, None if all can for ever.
+    """
+
+    key: str
+    name: str
+    offer: Offer
+    counts: Mapping[SeatState, int]
+    give_by: datetime | None = None
+
+    @property
+    def total(self) -> int:
+        """The seats that are paid for."""
+        return sum(self.counts.values())
+
+    @property
+    def open(self) -> int:
+        """The seats that may be given now."""
+        return self.counts.get(SeatState.OPEN, 0)
+
+    def may_give(self, picked: Item | None) -> bool:
+        """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
+        return picked in self.offer.items if self.offer.pick else picked is None
+
+
+def state_in_sql(now: datetime) -> ColumnElement[str]:
+    """How a seat stands, as :func:`bridge.domain.seats.state_of` has it; what is completed is taken."""
+    over = or_(purchases.c.until <= now, purchases.c.grace_until <= now, seats.c.until <= now)
+    return case(
+        (seats.c.ended_at.is_not(None), SeatState.ENDED.value),
+        (or_(purchases.c.held.is_not(None), over), SeatState.HELD.value),
+        (and_(seats.c.person_id.is_(None), purchases.c.assign_until <= now), SeatState.CLOSED.value),
+        (seats.c.person_id.is_(None), SeatState.OPEN.value),
+        (seats.c.waits == Wait.APPROVAL, SeatState.APPROVAL.value),
+        (and_(seats.c.waits == Wait.ANSWER, seats.c.answer_until <= now), SeatState.LAPSED.value),
+        (seats.c.waits == Wait.ANSWER, SeatState.INVITED.value),
+        else_=SeatState.TAKEN.value,
+    )
+
+
+def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
+    """All pools of a team, by the names under which they were sold."""
+    state = state_in_sql(now).label("state")
+    query = (
+        select(purchases.c.pool, state, func.count(), func.max(purchases.c.id), func.min(purchases.c.assign_until))
+        .select_from(OF_TEAM)
+        .where(purchases.c.team_id == team_id)
+        .group_by(purchases.c.pool, state)
+    )
+    counts: dict[str, dict[SeatState, int]] = {}
+    newest: dict[str, int] = {}
+    give_by: dict[str, datetime | None] = {}
+    for pool, word, number, purchase, until in connection.execute(query):
+        newest[pool] = max(purchase, newest.get(pool, 0))
+        if word != SeatState.ENDED:
+            counts.setdefault(pool, {})[SeatState(word)] = number
+        if word == SeatState.OPEN:
+            give_by[pool] = until
+    sold = select(purchases.c.pool, purchases.c.name, purchases.c.offer).where(purchases.c.id.in_(newest.values()))
+    found = [
+        Pool(pool, name, offer_from_json(offer), counts.get(pool, {}), give_by.get(pool))
+        for pool, name, offer in connection.execute(sold)
+    ]
+    return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
+
+
+def with_completed(connection: Connection, team_id: int, pools: Sequence[Pool], now: datetime) -> list[Pool]:
+    """The pools with those who have completed counted apart from those who have not, as far as the team may see it."""
+    query = (
+        select(purchases.c.pool, func.count())
+        .select_from(OF_TEAM)
+        .where(purchases.c.team_id == team_id, state_in_sql(now) == SeatState.TAKEN.value, _seen_completed())
+    )
+    seen = {pool: int(number) for pool, number in connection.execute(query.group_by(purchases.c.pool))}
+    return [_apart(pool, seen.get(pool.key, 0)) for pool in pools]
+
+
+def _apart(pool: Pool, completed: int) -> Pool:
+    if not completed:
+        return pool
+    taken = pool.counts.get(SeatState.TAKEN, 0) - completed
+    return replace(pool, counts={**pool.counts, SeatState.TAKEN: taken, SeatState.COMPLETED: completed})
+
+
+def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
+    """One pool of a team."""
+    return next((pool for pool in pools_of(connection, team_id, now) if pool.key == key), None)
+
+
+# --- seats -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRow:
+    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on."""
+
+    seat: TeamSeat
+    state: SeatState
+    email: str
+    name: str
+    language: str
+    order: int | None
+    subscription: int | None
+    shows: bool
+    pool: str
+    sold_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which seats of a team, and in which order: ``sort`` is seat, name, email, state or since, "-" before it turns it.
+
+    ``search`` is part of a name or an address, in any case.
+    """
+
+    pool: str = ""
+    states: frozenset[SeatState] = frozenset()
+    search: str = ""
+    sort: str = "seat"
+    person: int | None = None
+
+
+_CONSENT = exists().where(
+    consents.c.team_id == purchases.c.team_id,
+    consents.c.person_id == seats.c.person_id,
+    consents.c.withdrawn_at.is_(None),
+)
+#: Whether the team may see how whoever has the seat gets on.
+_SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
+_SORTS: Mapping[str, ColumnElement[Any]] = {
+    "seat": seats.c.id,
+    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
+    "email": persons.c.email,
+    "since": seats.c.taken_at,
+}
+
+
+def _completed() -> ColumnElement[bool]:
+    """Whether whoever has the seat has completed all that it gives."""
+    same = and_(
+        access.c.person_id == seats.c.person_id,
+        access.c.kind == purchase_items.c.kind,
+        access.c.item_id == purchase_items.c.item_id,
+        access.c.completed.is_(True),
+    )
+    # Without the word, the inner query would have seats of its own: everybody's.
+    has = exists().where(same).correlate(seats, purchase_items)
+    lacking = select(purchase_items.c.item_id).where(given_by_seat(), not_(has))
+    return and_(seats.c.person_id.is_not(None), not_(lacking.correlate(seats, purchases).exists()))
+
+
+def _seen_completed() -> ColumnElement[bool]:
+    """Whether the team may see of a seat that whoever has it has completed it."""
+    return and_(or_(_CONSENT, purchases.c.offer["report"].as_boolean().is_(True)), _completed())
+
+
+def _seats(now: datetime) -> Select[Any]:
+    s, p = seats.c, purchases.c
+    return (
+        select(
+            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
+            p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
+            state_in_sql(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
+            p.name.label("sold_as"),
+            persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
+            _CONSENT.label("consents"), _completed().label("completed"),
+        )
+        .select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
+    )  # fmt: skip
+
+
+def _row(row: Any) -> SeatRow:
+    ends = [moment for moment in (row.until, row.paid_until, row.grace_until) if moment is not None]
+    shows = bool(row.consents) or offer_from_json(row.offer).report
+    completed = bool(row.completed) if shows and row.waits is None and row.person_id is not None else None
+    seat = TeamSeat(
+        row.id,
+        row.purchase_id,
+        row.unit,
+        row.person_id,
+        row.ended_at is None,
+        Wait(row.waits) if row.waits else None,
+        row.answer_until,
+        row.times,
+        row.taken_at,
+        row.assign_until,
+        min(ends, default=None),
+        row.held is not None,
+        completed,
+        Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,
+    )
+    state = SeatState(row.state)
+    state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
+    told = (row.email or "", row.name or "", row.language or "")
+    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
+
+
+def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [purchases.c.team_id == team_id]
+    if wanted.pool:
+        where.append(purchases.c.pool == wanted.pool)
+    if wanted.person is not None:
+        where.append(seats.c.person_id == wanted.person)
+    if wanted.states:
+        where.append(_stands(wanted.states, now))
+    else:
+        where.append(seats.c.ended_at.is_(None))
+    if wanted.search:
+        part = f"%{as_part(wanted.search.lower())}%"
+        where.append(
+            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
+        )
+    return where
+
+
+def _stands(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
+    """Whether a seat stands in one of these ways, as the team is shown it."""
+    state, done = state_in_sql(now), and_(_SHOWS, _completed())
+    taken = state == SeatState.TAKEN.value
+    found: list[ColumnElement[bool]] = [state.in_([one.value for one in states if one is not SeatState.TAKEN])]
+    if SeatState.TAKEN in states:
+        found.append(and_(taken, not_(done)))
+    if SeatState.COMPLETED in states:
+        found.append(and_(taken, done))
+    return or_(*found)
+
+
+def as_part(text: str) -> str:
+    """A text as a part of a pattern of LIKE, none of its signs meaning more than itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def count_seats(connection: Connection, team_id: int, wanted: Wanted, now: datetime) -> int:
+    """How many seats match."""
+    query = select(func.count()).select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
+    return int(connection.execute(query.where(*_matching(team_id, wanted, now))).scalar_one())
+
+
+def seats_page(
+    connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
+) -> list[SeatRow]:
+    """Seats that match, so many, leaving out the first ``after``."""
+    query = _sorted(team_id, wanted, now)
+    return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in an order a seat stands: by what it is sorted, and its id."""
+
+    value: Any
+    seat: int
+
+
+def seats_behind(
+    connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, place: Place | None = None
+) -> list[tuple[SeatRow, Place]]:
+    """Seats that match, so many, that come behind a place. Whatever is given or bought between two pages, no seat that
+    stays where it is comes twice or is left out.
+    """
+    column = _sorted_by(wanted, now)
+    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    if place is not None:
+        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+
+
+def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
+    """Nulls come last, whichever way it is sorted; among equals the id decides."""
+    if place.value is None:
+        return and_(column.is_(None), seats.c.id > place.seat)
+    further = column < place.value if turned else column > place.value
+    return or_(further, and_(column == place.value, seats.c.id > place.seat), column.is_(None))
+
+
+def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
+    word = wanted.sort.removeprefix("-")
+    return state_in_sql(now) if word == "state" else _SORTS.get(word, seats.c.id)
+
+
+def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    column = _sorted_by(wanted, now)
+    order = column.desc() if wanted.sort.startswith("-") else column.asc()
+    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+
+
+def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:
+    """One seat of a team."""
+    row = connection.execute(_seats(now).where(purchases.c.team_id == team_id, seats.c.id == seat_id)).first()
+    return _row(row) if row else None
