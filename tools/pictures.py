@@ -24,10 +24,10 @@ from bridge.desk import Actor
 from bridge.domain.teams import TeamRole
 from bridge.mailed_links import LINK_LIFE
 from bridge.sandbox.server import Served
-from bridge.store import people, signon, teams
+from bridge.store import people, pooled, signon, teams
 from bridge.store.batches import Invitee
 from bridge.store.db import Store, migrate
-from bridge.store.teams import Pool
+from bridge.store.pooled import Pool
 from bridge.ways_in import WaysIn
 from bridge.wiring import Bridge
 from tests.browser import Browser, Page, find_chromium
@@ -180,7 +180,7 @@ class Company:
     def pool(self, name: str) -> Pool:
         """The pool of what was sold by this name."""
         with self._stage.bridge.store.read() as connection:
-            pools = teams.pools_of(connection, self.team.id, self._stage.world.now())
+            pools = pooled.pools_of(connection, self.team.id, self._stage.world.now())
         return next(pool for pool in pools if pool.name == name)
 
     def _people(self) -> None:
@@ -208,7 +208,7 @@ class Company:
         given = bridge.desk.give(self.actor, self.pool("Classifying goods"), [Invitee(1, email, first, last)])
         (_, seat) = given[1]
         with bridge.store.begin() as connection:
-            found = teams.find_seat(connection, self.team.id, seat or 0, self._stage.world.now())
+            found = pooled.find_seat(connection, self.team.id, seat or 0, self._stage.world.now())
             assert found is not None and found.seat.person is not None, f"{email} was not asked"
             until = self._stage.world.now() + timedelta(days=14)
             signon.keep_link(connection, secret, found.seat.person, email, until, seat_id=seat)
