@@ -5,8 +5,9 @@ with a team's seats is done here, and written into the audit log with who did it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,9 +16,9 @@ from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
 from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
-from bridge.errors import Refused
-from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE
-from bridge.store import audit, batches, learning, people, placing, pooled, signon, team_tokens, teams
+from bridge.errors import Refused, Unavailable
+from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
+from bridge.store import audit, batches, learning, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.pooled import Pool, SeatRow
@@ -31,6 +32,8 @@ from bridge.worker import Done
 CHUNK, CHUNKS = 100, 10
 #: Letters that invite one person to one seat, as long as their links work.
 MOST_LETTERS = 5
+#: How often Totara is asked how far those are whom a team looks at.
+LOOK_EVERY = timedelta(minutes=15)
 #: Tokens that a team can have.
 MOST_TOKENS = 20
 #: Who can help manage a team, with those who were asked to.
@@ -348,6 +351,17 @@ class Desk:
             self._note(connection, actor.team.id, "acceptance approved", actor.name, now, person, seat_id)
         self._store.bell.ring()
         return Why.GIVEN
+
+    def look_how_far(self, rows: Sequence[SeatRow]) -> None:
+        """Have Totara asked how far those people are whom a team may see, if that was not done of late: for its next
+        look, since nobody waits for Totara.
+        """
+        seen = [row.seat.person for row in rows if row.shows and row.state is SeatState.TAKEN and row.seat.person]
+        with self._store.read() as connection:
+            old = progress.old_among(connection, seen, self._now() - LOOK_EVERY) if seen else []
+        for person in old:
+            with suppress(Unavailable):
+                self._work.mark_recurring(PROGRESS, str(person), 0)
 
     def exported(self, actor: Actor, number: int) -> None:
         """Write down that somebody took a list of so many seats along."""

@@ -387,6 +387,25 @@ def test_whoever_completes_is_shown_as_done_and_nobody_else(world: World, boss: 
     assert [row.email for row in seats(world, states=frozenset({SeatState.COMPLETED}))] == [ADA]
 
 
+def test_a_teams_look_has_totara_asked_for_the_next_one(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE", lessons=["Test"])
+    buys(world, boss, world.sell(course), 3)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA, consents=True)
+    accepts(world, inbox, BO)
+    for address in (ADA, BO):
+        world.totara.complete(world.user(address), course)
+    for _ in range(2):
+        world.bridge.desk.look_how_far(seats(world))
+    assert [row.key for row in world.rows("work") if row.kind == "progress" and row.due_at] == [
+        str(row.seat.person) for row in seats(world) if row.email == ADA
+    ], "of whoever shares it, and once"
+    world.settle()
+    world.bridge.desk.look_how_far(seats(world))
+    assert not [row for row in world.rows("work") if row.kind == "progress" and row.due_at]
+    assert {row.email: row.state.value for row in seats(world) if row.email} == {ADA: "completed", BO: "taken"}
+
+
 # --- training credits ------------------------------------------------------------------------------------------------
 
 

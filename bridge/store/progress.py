@@ -53,6 +53,14 @@ def is_old(connection: Connection, person_id: int, before: datetime) -> bool:
     return connection.execute(query, {"person": person_id}).first() is not None
 
 
+def old_among(connection: Connection, person_ids: Collection[int], before: datetime) -> list[int]:
+    """Those of these persons of whom something that Totara can be asked about was not asked for since then."""
+    old = or_(access.c.looked_at.is_(None), access.c.looked_at < before)
+    mine = (access.c.person_id.in_(sorted(person_ids)), _READABLE, access.c.verified_at.is_not(None), old)
+    query = select(access.c.person_id).where(*mine).distinct().order_by(access.c.person_id)
+    return [int(person) for (person,) in connection.execute(query)]
+
+
 def record(
     connection: Connection, person_id: int, asked: Collection[Item], moved: Mapping[Item, Learnt], now: datetime
 ) -> None:

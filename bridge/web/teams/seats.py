@@ -61,10 +61,12 @@ class Pools:
         """
         search = searched(self._door.browser, actor, visit, pool.key)
         wanted = replace(wanted_by(request.args, pool.key), search=search)
+        table = table_of(self._store, actor, wanted, self._now())
+        self._door.desk.look_how_far(table.rows)
         shown: dict[str, Any] = {
             "pool": pool,
             "names": self.names(pool),
-            "table": table_of(self._store, actor, wanted, self._now()),
+            "table": table,
             "states": STATES,
             "languages": languages(),
             "word": new_secret(),
@@ -114,6 +116,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         """All seats of the team."""
         wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, visit, ""))
         table = table_of(store, actor, wanted, now())
+        door.desk.look_how_far(table.rows)
         return door.page("seats", actor, visit, table=table, states=STATES, pool=None)
 
     @blueprint.post("/<key>/seats/find")
