@@ -351,6 +351,26 @@ def test_two_lists_of_thirty_into_thirty_seats_at_once_give_thirty(world: World,
     assert counts(world) == {"invited": 30}
 
 
+def test_seats_given_while_others_are_refunded_are_never_more_than_are_paid_for(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    order = buys(world, boss, world.sell(world.course("ONE")), 20)
+    actor, (pool,) = owner(world), pools(world)
+    rows = [Invitee(n, f"x{n}@corp.test") for n in range(20)]
+    world.shop.refund(order, lines={line_of(world, order): 12})
+    world.owe("order", order)
+    with ThreadPoolExecutor(2) as both:
+        given = both.submit(world.new_bridge().desk.give, actor, pool, rows)
+        both.submit(world.settle).result()
+        asked = [seat for why, seat in given.result().values() if why is Why.GIVEN]
+    world.look(order)
+    assert sum(counts(world).values()) == 8
+    live = [row.seat.id for row in seats(world) if row.seat.person is not None]
+    assert set(live) <= set(asked)
+    gone = next(row for row in world.rows("seats") if row.ended_at is not None)
+    assert gone.ended_why == "fewer units are paid for"
+
+
 def test_accepted_twice_at_once_is_accepted_once(world: World, boss: int, inbox: Inbox) -> None:
     buys(world, boss, world.sell(world.course("ONE")), 2)
     give(world, ADA)
