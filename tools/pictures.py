@@ -1,4 +1,5 @@
-"""Pictures of the bridge's own pages for docs/sign-on.md: ``PYTHONPATH=. python tools/pictures.py docs/pictures``.
+"""Pictures of the bridge's own pages for docs/sign-on.md and docs/teams.md:
+``PYTHONPATH=. python tools/pictures.py docs/pictures``.
 
 A bridge with the embedded shop and the embedded Totara, and a headless Chromium that comes by the shop. What is shown
 is what those visitors really get.
@@ -13,15 +14,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 
+from bridge.desk import Actor
+from bridge.domain.teams import TeamRole
 from bridge.mailed_links import LINK_LIFE
 from bridge.sandbox.server import Served
-from bridge.store import people, signon
+from bridge.store import people, pooled, signon, teams
+from bridge.store.batches import Invitee
 from bridge.store.db import Store, migrate
+from bridge.store.pooled import Pool
 from bridge.ways_in import WaysIn
 from bridge.wiring import Bridge
 from tests.browser import Browser, Page, find_chromium
@@ -29,6 +35,22 @@ from tests.world import World
 
 SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105
 MIA, OFFICER, GUEST = "mia@example.org", "officer@example.org", "gil@example.org"
+BOSS, COMPANY = "bea@harbour.example", "Harbour & Sons"
+#: Whom the company asks to take a place. The first so many have answered; from one of them on, a yes is waited for.
+PEOPLE = (
+    ("Ada", "Anchor"), ("Ben", "Beam"), ("Cleo", "Quai"), ("Dov", "Dock"), ("Ela", "Estuary"), ("Fay", "Ferry"),
+    ("Gus", "Gull"), ("Hal", "Haven"), ("Iris", "Isle"), ("Jon", "Jetty"),
+)  # fmt: skip
+AT_ONCE, ANSWERED = 5, 7
+#: A list as somebody pastes it from a spreadsheet, with what goes wrong in such lists.
+LIST = """E-mail;First name;Last name;Language
+kim@harbour.example;Kim;Keel;en
+lou@harbour.example;Lou;Lagune;fr
+mia@@harbour.example;Mia;Mast;en
+noa@harbour.example;Noa;Nord;es
+kim@harbour.example;Kim;Keel;en
+;Ole;Oar;en
+"""
 #: Width and height of the window: a desk's, and a phone's.
 WINDOWS = {"desktop": (900, 420), "phone": (375, 560)}
 
@@ -139,6 +161,83 @@ def _officer(stage: Stage) -> tuple[int, int]:
     return customer, course
 
 
+class Company:
+    """A company that bought twelve places in one course and twenty in another, and how far it is with them."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        shop, world = stage.world.shop, stage.world
+        self.boss = shop.add_customer(BOSS, first_name="Bea", last_name="Boss")
+        for name, seats in (("Rules of origin in practice", 20), ("Classifying goods", 12)):
+            self.course, product = stage.course(name)
+            world.look(shop.place_order([(product, seats)], customer_id=self.boss, email=BOSS, company=COMPANY))
+        (row,) = world.rows("teams")
+        with stage.bridge.store.read() as connection:
+            self.team = teams.get_team(connection, row.id)
+        self.actor = Actor(self.team, TeamRole.OWNER, f"person {row.buyer_id}", row.buyer_id)
+        self._people()
+
+    def pool(self, name: str) -> Pool:
+        """The pool of what was sold by this name."""
+        with self._stage.bridge.store.read() as connection:
+            pools = pooled.pools_of(connection, self.team.id, self._stage.world.now())
+        return next(pool for pool in pools if pool.name == name)
+
+    def _people(self) -> None:
+        """Five have their places, two wait for a yes, three have not answered; a colleague helps."""
+        bridge, world = self._stage.bridge, self._stage.world
+        for number, (first, last) in enumerate(PEOPLE):
+            if number == AT_ONCE:
+                bridge.desk.configure(self.actor, name=COMPANY, approval=True)
+            secret = self.asked(first, last)
+            if number < ANSWERED:
+                consents = number % 2 == 0
+                bridge.invitations.accept(secret, first_name=first, last_name=last, consents=consents)
+                world.settle()
+        world.totara.complete(world.user(f"{PEOPLE[0][0].lower()}@harbour.example"), self.course)
+        with bridge.store.read() as connection:
+            ada = people.reached_by(connection, f"{PEOPLE[0][0].lower()}@harbour.example")
+        assert ada is not None
+        world.owe("progress", ada.id)  # as when she looks at her list of courses
+        world.settle()
+        bridge.desk.invite_member(self.actor, Invitee(1, "max@harbour.example", "Max", "Mole"), TeamRole.MANAGER)
+
+    def asked(self, first: str, last: str) -> str:
+        """Somebody is asked to take a place; the secret of the letter."""
+        bridge, secret, email = self._stage.bridge, signon.new_secret(), f"{first.lower()}@harbour.example"
+        given = bridge.desk.give(self.actor, self.pool("Classifying goods"), [Invitee(1, email, first, last)])
+        (_, seat) = given[1]
+        with bridge.store.begin() as connection:
+            found = pooled.find_seat(connection, self.team.id, seat or 0, self._stage.world.now())
+            assert found is not None and found.seat.person is not None, f"{email} was not asked"
+            until = self._stage.world.now() + timedelta(days=14)
+            signon.keep_link(connection, secret, found.seat.person, email, until, seat_id=seat)
+        return secret
+
+
+def team_pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+    """The pages of a team, as its owner sees them, and the one of whoever is invited."""
+    company, page = Company(stage), page_of()
+    stage.comes(page, stage.token(company.boss, BOSS, "team"))
+    page.wait("location.pathname.startsWith('/team/')")
+    home = page.url
+    yield "team-overview", page
+    page.go(f"{home}pools/{company.pool('Classifying goods').key}")
+    yield "team-pool", page
+    page.go(f"{home}pools/{company.pool('Rules of origin in practice').key}")
+    page.fill("#many-people", LIST)
+    page.click("form[action$='/upload'] button")
+    page.wait("location.pathname.includes('/lists/') && document.querySelector('table')")
+    yield "team-list", page
+    page.go(f"{home}settings")
+    yield "team-settings", page
+    page = page_of()
+    page.go(f"{stage.url}/team/invitation#{company.asked('Ina', 'Inlet')}")
+    page.click("#open button")
+    page.wait("document.querySelector('[name=consents]')")
+    yield "team-invitation", page
+
+
 def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
     """Each page by its name, shown in a new window. The page that looks comes first: later all is done."""
     customer, course = _officer(stage)
@@ -161,6 +260,7 @@ def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, P
     yield shown("my-courses", stage.token(mia, MIA, "courses"))
     yield shown("refused", "no.token.at-all", settled=False)
     yield shown("going-on", stage.token(mia, MIA, "courses"), f"/sso/totara?nonce={'0' * 32}")
+    yield from team_pictures(stage, page_of)
 
 
 def _links(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
