@@ -23,7 +23,7 @@ import responses
 from prometheus_client import generate_latest
 from werkzeug.wrappers import Request, Response
 
-from bridge.domain.purchases import Buyer
+from bridge.domain.purchases import FOR_WHOM_META, Buyer
 from bridge.errors import NotFound, Refused, Unauthorized, Unavailable
 from bridge.http import Breaker, Wire
 from bridge.sandbox.server import Served
@@ -537,6 +537,27 @@ def test_refusals_do_not_open_it(wire: responses.RequestsMock) -> None:
         with pytest.raises(NotFound):
             one.get_order(1)
     assert len(wire.calls) == 10
+
+
+def test_an_order_of_a_company_is_read_as_it_was_recorded(wire: responses.RequestsMock) -> None:
+    """Three seats for a team; two of them were refunded, by the line, one after the other."""
+    wire.get(f"{HTTPS}{API}orders/316", json=sample("order-of-a-company")["body"])
+    order = client().get_order(316)
+    (line,) = order.lines
+    assert (order.buyer.company, order.buyer.customer_id, order.refunds) == ("Harbour & Daughters Ltd", 31, 2)
+    assert (line.quantity, line.meta[FOR_WHOM_META]) == (3, "team"), "the quantity stays what was bought"
+
+
+def test_whom_orders_were_billed_to_is_read_as_it_was_recorded(wire: responses.RequestsMock) -> None:
+    """The number that the shop's purchase-order plugin kept comes along; what the shop does not have is left out."""
+    wire.get(f"{HTTPS}{API}orders", json=sample("billed")["body"])
+    told = client().billed("orders", [316, 326, 999999])
+    assert query(wire.calls[0])["_fields"] == [sample("billed")["params"]["_fields"]]
+    assert set(told) == {316, 326}
+    assert told[316].address == ("Tess Keeper", "Quay 7", "1000 Brussels", "BE")
+    assert told[316].date == datetime(2026, 11, 24, 11, 50, 45, tzinfo=UTC)
+    assert {one.company for one in told.values()} == {"Harbour & Daughters Ltd"}
+    assert (told[316].meta.get("_po_number"), told[326].meta.get("_po_number")) == ("PO-2026-0042", None)
 
 
 # --- what is never written down --------------------------------------------------------------------------------------
