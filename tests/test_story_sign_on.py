@@ -493,6 +493,7 @@ def test_every_attack_is_refused_with_the_same_page_and_written_down(
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_that_is_none_of_the_list_is_refused(world: World, nia: int, page: str, target: str) -> None:
     is_refused(world, launch(world, signed(claims(world, nia, target=target))), page)
+    assert len(refusals(world)) == 2, "the one of the page to compare with, and this one"
 
 
 @pytest.mark.usefixtures("untouched")
@@ -508,6 +509,12 @@ def test_a_bit_that_is_flipped_anywhere_is_noticed(world: World, nia: int) -> No
             flipped = token[:at] + alphabet[alphabet.index(sign) ^ (1 << bit)] + token[at + 1 :]
             with pytest.raises(Exception, match="it"):
                 tokens.tokens.launch(flipped)
+    for part in range(3):  # and as a browser hands it over: one sign of each part
+        parts = token.split(".")
+        parts[part] = parts[part][:5] + ("A" if parts[part][5] != "A" else "B") + parts[part][6:]
+        answer = launch(world, ".".join(parts))
+        assert (answer.status_code, len(refusals(world))) == (403, part + 1)
+    assert (world.rows("visits"), world.rows("persons")) == ([], [])
 
 
 @pytest.mark.usefixtures("untouched")
