@@ -151,9 +151,10 @@ def test_an_order_tells_whose_its_seats_are_and_who_was_asked(world: World, brid
     done(bridge_command, "seats", "assign", "1", "--email", ADA)
     listed = done(bridge_command, "seats", "list", str(order))
     assert "of team 1, pool " in listed
-    assert "seat that somebody was asked to take" in listed
     (purchase,) = json.loads(done(bridge_command, "seats", "list", str(order), "--json"))["purchases"]
     assert purchase["team"] == 1
+    said = [seat["said"] for seat in purchase["seats"]]
+    assert said.count("seat that somebody was asked to take") == 1, "a table may break it, on a narrow terminal"
 
 
 # --- give ------------------------------------------------------------------------------------------------------------
