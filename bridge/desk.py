@@ -28,6 +28,8 @@ from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.worker import Done
 
+#: How the key of an invitation to manage begins; team and person follow.
+MEMBER = "member"
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
 #: Letters that invite one person to one seat, as long as their links work.
@@ -111,11 +113,9 @@ class Desk:
         """Owe the giving of a list; False if it was confirmed before, or is none of the team's. A reason is told in
         the team's history once, for the whole list.
         """
-        actor.must(Action.GIVE)
         now = self._now()
         with self._store.begin() as connection:
-            batch = batches.find_batch(connection, batch_id, actor.team.id)
-            if batch is None or not batches.begin_batch(connection, batch_id, now):
+            if self._confirmed(connection, actor, batch_id, now) is None:
                 return False
             self._work.mark(connection, BATCH, [batch_id])
             if why:
@@ -126,21 +126,23 @@ class Desk:
 
     def confirm_now(self, actor: Actor, batch_id: int) -> bool:
         """Give seats to a short list at once, in one transaction; False as for :meth:`confirm`."""
-        actor.must(Action.GIVE)
         now = self._now()
         with self._store.begin() as connection:
-            batch = batches.find_batch(connection, batch_id, actor.team.id)
-            if batch is None or not batches.begin_batch(connection, batch_id, now):
+            batch = self._confirmed(connection, actor, batch_id, now)
+            if batch is None:
                 return False
-            rows = batches.waiting_rows(connection, batch_id, CHUNK)
-            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
-            batches.record_results(connection, batch_id, results)
-            if len(rows) < CHUNK:
+            if self._give_some(connection, batch) < CHUNK:
                 batches.end_batch(connection, batch_id, now)
             else:
                 self._work.mark(connection, BATCH, [batch_id])
         self._store.bell.ring()
         return True
+
+    def _confirmed(self, connection: Connection, actor: Actor, batch_id: int, now: datetime) -> Batch | None:
+        """The team's list, confirmed now; None if it was before, or is another's."""
+        actor.must(Action.GIVE)
+        batch = batches.find_batch(connection, batch_id, actor.team.id)
+        return batch if batch is not None and batches.begin_batch(connection, batch_id, now) else None
 
     def settle_batch(self, claim: Claim) -> Done | None:
         """The worker's part: give seats to a list, some rows at a time, each time in one transaction."""
@@ -149,17 +151,19 @@ class Desk:
         if batch is None or batch.begun is None or batch.done is not None:
             return None
         for _ in range(CHUNKS):
-            if not self._give_some(batch):
+            with self._store.begin() as connection:
+                rows = self._give_some(connection, batch)
+            if not rows:
                 return Done(lambda connection: batches.end_batch(connection, batch.id, self._now()))
             self._store.bell.ring()
         return Done(lambda connection: None, again_at=self._now())
 
-    def _give_some(self, batch: Batch) -> int:
-        with self._store.begin() as connection:
-            rows = batches.waiting_rows(connection, batch.id, CHUNK)
-            if rows:
-                results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
-                batches.record_results(connection, batch.id, results)
+    def _give_some(self, connection: Connection, batch: Batch) -> int:
+        """Give seats to the next rows of a list; how many there were."""
+        rows = batches.waiting_rows(connection, batch.id, CHUNK)
+        if rows:
+            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
+            batches.record_results(connection, batch.id, results)
         return len(rows)
 
     def give(
@@ -402,7 +406,7 @@ class Desk:
             new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
             asked = new or teams.role_in(connection, actor.team.id, person) is None
             if asked:
-                self._work.mark(connection, INVITATION, [f"member:{actor.team.id}:{person}"])
+                self._work.mark(connection, INVITATION, [f"{MEMBER}:{actor.team.id}:{person}"])
                 self._note(connection, actor.team.id, "member invited", actor.name, now, person, facts={"role": role})
         self._store.bell.ring()
         return asked

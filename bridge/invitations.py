@@ -5,15 +5,15 @@ The letter's link proves the address, as any link does that was mailed: whoever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from bridge.desk import waits_for
-from bridge.domain.enrolments import wanted
+from bridge.desk import MEMBER, waits_for
+from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.offers import Item, Offer
@@ -35,9 +35,6 @@ from bridge.ways_in import WaysIn
 from bridge.who import prove
 from bridge.worker import Done
 
-#: How the key of an invitation to manage begins; team and person follow.
-MEMBER = "member"
-
 
 class Answer(StrEnum):
     """What came of an answer."""
@@ -56,7 +53,7 @@ class Invitation:
     team: Team
     person: Person
     email: str
-    names: tuple[str, ...] = ()
+    name: str = ""  # what the seat gives, as it was sold
     items: tuple[Item, ...] = ()
     seat: int | None = None
     role: TeamRole | None = None
@@ -109,10 +106,9 @@ class Invitations:
                 return None
             team = teams.get_team(connection, team_id)
             person = people.get_person(connection, row.seat.person)
-            names = _names(connection, row, person)
         if person is None:
             return None
-        lines = tuple(CourseLine(name) for name in names)
+        lines = (CourseLine(_name(row, person)),)
         return self._mail(person, Letter.INVITATION, team, row.seat.answer_until or now, lines, seat_id=seat_id)
 
     def _ask_member(self, team_id: int, person_id: int) -> Done | None:
@@ -144,7 +140,7 @@ class Invitations:
         message = Message(
             kind=kind,
             to_address=address,
-            name=f"{person.first_name} {person.last_name}".strip(),
+            name=person.name,
             language=person.language,
             courses=courses,
             start_url=self._ways.invited(secret),
@@ -187,7 +183,7 @@ class Invitations:
             teams.get_team(connection, team_id),
             person,
             email,
-            tuple(_names(connection, row, person)),
+            _name(row, person),
             tuple(placing.items_of_seat(connection, seat_id)),
             seat_id,
             reports=placing.offer_of_seat(connection, seat_id).report,
@@ -301,17 +297,16 @@ def _address_of(connection: Connection, person: Person) -> str:
 def _end_of(offer: Offer, now: datetime) -> datetime | None:
     """When access by a seat would end that is taken now; None for never."""
     counted = now + timedelta(days=offer.days_from_first) if offer.days_from_first else None
-    return min((moment for moment in (counted, offer.ends) if moment is not None), default=None)
+    return lasting((counted, offer.ends))
 
 
 def _lasts(there: datetime | None, until: datetime | None) -> bool:
     return there is None or (until is not None and there >= until)
 
 
-def _names(connection: Connection, row: SeatRow, person: Person | None) -> Sequence[str]:
+def _name(row: SeatRow, person: Person | None) -> str:
     """What a seat gives, as it was sold."""
-    name = placing.sold_as(connection, row.seat.id)
-    return [plain(name, person.language if person else "") or name]
+    return plain(row.sold_as, person.language if person else "") or row.sold_as
 
 
 def _target_of(invitation: Invitation, answer: Answer) -> str:

@@ -129,7 +129,7 @@ class MailedLinks:
         message = Message(
             kind=Letter.LINK,
             to_address=request.email,
-            name=f"{person.first_name} {person.last_name}".strip(),
+            name=person.name,
             language=person.language or request.language,
             courses=(),
             start_url=self._ways.opened(secret),

@@ -114,7 +114,7 @@ class Telling:
         message = Message(
             kind=about[0].kind,
             to_address=person.email,
-            name=" ".join(f"{person.first_name} {person.last_name}".split()),
+            name=person.name,
             language=person.language,
             courses=tuple(CourseLine(names[fact.item], self._page(fact.item), fact.until) for fact in about),
             reason=about[0].reason,

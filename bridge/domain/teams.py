@@ -62,10 +62,6 @@ def may(role: TeamRole, action: Action) -> bool:
     return role.rank >= LEAST[action].rank
 
 
-#: What a team is called whose buyer told no company.
-UNNAMED = ""
-
-
 def team_name(company: str) -> str:
     """A name as it is kept: one line, and no more than 200 signs. "" for none: pages then say "Your team"."""
     return re.sub(r"\s+", " ", one_line(company)).strip()[:200]

@@ -30,8 +30,8 @@ def sample(kind: Letter, *, to_address: str = "learner@example.org", language: s
     """One letter of this kind, about two courses, or with a link."""
     if kind in WITH_LINK:
         courses = () if kind in WITHOUT_COURSES else _COURSES[:1]
-        team = {} if kind is Letter.LINK else {"team": "Harbour & Sons", "answer_until": _COURSES[0].until}
-        return Message(kind, to_address, "Marie", language, courses, start_url=_LINK, **team)  # type: ignore[arg-type]
+        bare = Message(kind, to_address, "Marie", language, courses, start_url=_LINK)
+        return bare if kind is Letter.LINK else replace(bare, team="Harbour & Sons", answer_until=_COURSES[0].until)
     reason = next(iter(REASONS[kind]), None)
     return Message(kind, to_address, "Marie", language, _COURSES, reason, ("1041",))
 

@@ -37,6 +37,11 @@ class Person:
     linked: bool | None = None
 
     @property
+    def name(self) -> str:
+        """The whole name, "" for none."""
+        return " ".join(f"{self.first_name} {self.last_name}".split())
+
+    @property
     def party(self) -> Party:
         """What matters of the person when two may be one."""
         merged = self.merged_into is not None

@@ -53,11 +53,6 @@ def offer_of_seat(connection: Connection, seat_id: int) -> Offer:
     )
 
 
-def sold_as(connection: Connection, seat_id: int) -> str:
-    """What the shop called it when it was sold."""
-    return str(connection.execute(select(purchases.c.name).select_from(OF_TEAM).where(seats.c.id == seat_id)).scalar())
-
-
 def waiting_for_yes(connection: Connection, team_id: int) -> list[tuple[int, int]]:
     """Seats that were accepted and wait for a yes, and whose they are."""
     query = select(seats.c.id, seats.c.person_id).select_from(OF_TEAM)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from bridge.domain.enrolments import lasting
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.ledger import given_by_seat
@@ -215,7 +216,6 @@ def _seats(now: datetime) -> Select[Any]:
 
 
 def _row(row: Any) -> SeatRow:
-    ends = [moment for moment in (row.until, row.paid_until, row.grace_until) if moment is not None]
     shows = bool(row.consents) or offer_from_json(row.offer).report
     completed = bool(row.completed) if shows and row.waits is None and row.person_id is not None else None
     seat = TeamSeat(
@@ -229,7 +229,7 @@ def _row(row: Any) -> SeatRow:
         row.times,
         row.taken_at,
         row.assign_until,
-        min(ends, default=None),
+        lasting((row.until, row.paid_until, row.grace_until)),
         row.held is not None,
         completed,
         Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,

@@ -6,7 +6,6 @@ Functions take the caller's connection, so that what belongs together commits to
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,9 +23,9 @@ from sqlalchemy import (
 from bridge.domain.offers import Offer
 from bridge.domain.teams import TeamRole, team_name
 from bridge.store.db import Store
-from bridge.store.models import consents, persons, purchases, seats, team_members, teams
+from bridge.store.models import consents, persons, purchases, team_members, teams
 from bridge.store.people import WHOLE_NAME
-from bridge.store.pooled import OF_TEAM, as_part
+from bridge.store.pooled import as_part
 
 # --- teams and their members -----------------------------------------------------------------------------------------
 
@@ -211,10 +210,3 @@ def consents_of(connection: Connection, person_id: int) -> list[tuple[Team, date
     query = _TEAM.add_columns(consents.c.given_at).join(consents, consents.c.team_id == teams.c.id)
     mine = (consents.c.person_id == person_id, consents.c.withdrawn_at.is_(None))
     return [(Team(*row[:-1]), row[-1]) for row in connection.execute(query.where(*mine).order_by(teams.c.id))]
-
-
-def teams_seating(connection: Connection, person_id: int) -> Sequence[int]:
-    """The teams on whose seats a person sits, or was asked to."""
-    query = select(purchases.c.team_id).select_from(OF_TEAM).distinct()
-    mine = (seats.c.person_id == person_id, seats.c.ended_at.is_(None), purchases.c.team_id.is_not(None))
-    return sorted(int(one) for (one,) in connection.execute(query.where(*mine)))

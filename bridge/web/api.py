@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 import bridge
 from bridge.errors import BadSignature, Unavailable
@@ -17,6 +17,7 @@ from bridge.often import Often
 from bridge.sso import SignOn
 from bridge.store.work import Work
 from bridge.web.browser import words_asked_for
+from bridge.web.strict_json import answer
 
 #: Questions about one customer that one process answers within a minute.
 MOST_A_MINUTE = 60
@@ -28,7 +29,7 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
     often = Often(MOST_A_MINUTE)
 
     def problem(status: HTTPStatus, code: str, message: str) -> Response:
-        return _answer({"error": {"code": code, "message": message}}, status)
+        return answer({"error": {"code": code, "message": message}}, status)
 
     @blueprint.errorhandler(BadSignature)
     def unsigned(err: BadSignature) -> Response:
@@ -49,7 +50,7 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
     def status() -> Response:
         if sign_on.tokens.reads(token()) != 0:
             return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for a customer.")
-        return _answer({"bridge": bridge.__version__, "ok": True})
+        return answer({"bridge": bridge.__version__, "ok": True})
 
     @blueprint.get("/customers/<int:customer>/courses")
     def courses(customer: int) -> Response:
@@ -60,30 +61,22 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         words = words_asked_for()
         found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
         seen = {"teams": sign_on.teams_of(customer), "checked_at": _moment(datetime.now(UTC))}
-        return _answer({"customer": customer, "courses": found, **seen})
+        return answer({"customer": customer, "courses": found, **seen})
 
     @blueprint.post("/customers/<int:customer>/sign-out")
     def sign_out(customer: int) -> Response:
         named, shop_session = sign_on.tokens.signed_out(token())
         if named != customer or not 0 < customer < 2**63:
             return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
-        return _answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
+        return answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
 
     @blueprint.post("/pokes")
     def poke() -> Response:
         order = sign_on.tokens.poked(token())
         work.mark_due(ORDER, order)
-        return _answer({"order": order}, HTTPStatus.ACCEPTED)
+        return answer({"order": order}, HTTPStatus.ACCEPTED)
 
     return blueprint
-
-
-def _answer(body: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
-    answer = jsonify(body)
-    answer.status_code = status
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
 
 
 def _as_json(course: MyCourse, words: Mapping[str, str], site_url: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from flask import Response, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.sso import SignOn, origin_of
@@ -101,6 +101,15 @@ class Browser:
         html = render_template(f"{name}.html.j2", words=words, nonce=nonce, shop=self._sign_on.shop_url, **values)
         answer = Response(html, status, mimetype="text/html")
         return strict(answer, nonce=nonce, posts_to=posts_to)
+
+
+def takes_no_more(blueprint: Blueprint, most: int) -> None:
+    """Let nobody send more than so many bytes to the pages of a blueprint."""
+
+    @blueprint.before_request
+    def _small() -> None:
+        request.max_content_length = most
+        request.max_form_memory_size = most
 
 
 def words_asked_for() -> Words:

@@ -18,7 +18,7 @@ from bridge.keys import SigningKeys
 from bridge.sharing import Sharing
 from bridge.sso import Barred, SignOn, State
 from bridge.store.signon import Visit
-from bridge.web.browser import Browser, strict
+from bridge.web.browser import Browser, strict, takes_no_more
 from bridge.web.dates import day
 
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -41,10 +41,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
-    @blueprint.before_request
-    def _small() -> None:
-        request.max_content_length = MOST_BYTES
-        request.max_form_memory_size = MOST_BYTES
+    takes_no_more(blueprint, MOST_BYTES)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:

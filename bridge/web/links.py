@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from bridge.errors import BadSignature, Unavailable
 from bridge.mailed_links import MailedLinks
 from bridge.sso import SignOn, origin_of
-from bridge.web.browser import Browser, language_asked_for, strict
+from bridge.web.browser import Browser, language_asked_for, strict, takes_no_more
 
 #: Bytes that a form may have.
 MOST_BYTES = 4 * 1024
@@ -37,10 +37,7 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
     def is_ours() -> bool:
         return request.headers.get("Origin") == origin_of(sign_on.bridge_url)
 
-    @blueprint.before_request
-    def _small() -> None:
-        request.max_content_length = MOST_BYTES
-        request.max_form_memory_size = MOST_BYTES
+    takes_no_more(blueprint, MOST_BYTES)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:

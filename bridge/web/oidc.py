@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.errors import Refused, Unavailable
 from bridge.oidc import Provider, Wrong
-from bridge.web.browser import Browser, strict
+from bridge.web.browser import Browser, strict, takes_no_more
 from bridge.web.entrance import MOST_BYTES
 
 
@@ -22,10 +22,7 @@ def oidc(provider: Provider) -> Blueprint:
     blueprint = Blueprint("oidc", __name__, template_folder="templates")
     browser = Browser(provider.sign_on)
 
-    @blueprint.before_request
-    def _small() -> None:
-        request.max_content_length = MOST_BYTES
-        request.max_form_memory_size = MOST_BYTES
+    takes_no_more(blueprint, MOST_BYTES)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> AnyResponse:
