@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
-from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_give_back
+from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
@@ -298,10 +298,8 @@ class Desk:
         """Why somebody else can't be asked to take a seat that is taken back."""
         if not is_email(to.email):
             return Why.NO_ADDRESS
-        if self.rules.most_times and row.seat.times >= self.rules.most_times:
-            return Why.TOO_OFTEN
-        if row.seat.assign_until is not None and row.seat.assign_until <= now:
-            return Why.NOT_OPEN
+        if why := may_ask(replace(row.seat, person=None, waits=None), self.rules, now):
+            return why
         pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
         has = placing.has_one(connection, actor.team.id, pool, [person], row.seat.picked)

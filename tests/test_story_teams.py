@@ -16,7 +16,7 @@ from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered
 from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
-from bridge.store.models import access
+from bridge.store.models import access, purchases
 from bridge.store.pooled import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
@@ -280,6 +280,15 @@ def test_a_seat_is_given_to_another_before_anybody_began(world: World, boss: int
     assert accepts(world, inbox, BO).answer is Answer.TAKEN
     assert sorted(world.access().values()) == ["active", "suspended"]
     assert counts(world) == {"open": 1, "taken": 1}
+
+
+def test_a_seat_that_rests_is_given_to_nobody_else_meanwhile(world: World, boss: int, inbox: Inbox) -> None:
+    """They would be told of nothing, and could not answer."""
+    seat = taken(world, boss, inbox)
+    with world.bridge.store.begin() as connection:
+        connection.execute(purchases.update().values(held="a dispute"))
+    assert world.bridge.desk.reassign(owner(world), seat, Invitee(1, BO, "Bo", "Byte")) is Why.NOT_OPEN
+    assert [row.email for row in seats(world) if row.email] == [ADA]
 
 
 def test_nobody_who_learns_is_thrown_out(world: World, boss: int, inbox: Inbox) -> None:
