@@ -33,7 +33,7 @@ from bridge.wiring import Bridge
 from tests.browser import Browser, Page, find_chromium
 from tests.world import World
 
-SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105
+SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105  of a shop that lives as long as a picture takes
 MIA, OFFICER, GUEST = "mia@example.org", "officer@example.org", "gil@example.org"
 BOSS, COMPANY = "bea@harbour.example", "Harbour & Sons"
 #: Whom the company asks to take a place. The first so many have answered; from one of them on, a yes is waited for.
@@ -297,7 +297,7 @@ def take(folder: Path, windows: Mapping[str, tuple[int, int]] = WINDOWS) -> None
         raise SystemExit("there is no chromium on this machine")
     for window, (width, height) in windows.items():
         with stage_of() as stage, Browser(program) as browser:
-            for name, page in pictures(stage, lambda: browser.page(width, height)):  # noqa: B023
+            for name, page in pictures(stage, lambda: browser.page(width, height)):  # noqa: B023  used up before the next browser
                 time.sleep(0.2)
                 page.screenshot(folder / f"{name}-{window}.png")
 
