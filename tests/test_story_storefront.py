@@ -437,14 +437,14 @@ def test_the_shopper_does_not_wait_for_a_bridge_that_does_not_answer(
     else:
         bridge.feels(how)
     # The plugin's own limit is 40 ms; the best of ten, for the machine may be busy with something else.
-    took = [1.0]
-    while min(took) >= 0.05 and len(took) <= 10:
+    took: list[float] = []
+    while len(took) < 3 or (min(took) >= 0.05 and len(took) < 10):
         shop.inside("delete_transient( 'academy_bridge_poke_rests' ); wp_unschedule_hook( 'academy_bridge_poke' );")
         took.append(pay(shop))
         assert left_to_cron(shop)
     assert min(took) < 0.05, took
     assert min(pay(shop) for _ in range(3)) < 0.05, "and it rests: nothing is sent for a minute"
-    assert len(bridge.got) == (0 if how == "down" else 3)
+    assert len(bridge.got) == (0 if how == "down" else len(took))
 
 
 def test_where_php_can_end_the_answer_the_bridge_has_time_and_the_shopper_none_to_lose(
@@ -546,8 +546,8 @@ def test_whoever_signs_out_does_not_wait_for_a_bridge_that_does_not_answer(
 ) -> None:
     """With an order to tell of in the same request, too. WP-Cron tells it later."""
     bridge.feels(mood)
-    took = [1.0]
-    while min(took) >= 0.05 and len(took) <= 10:
+    took: list[float] = []
+    while len(took) < 3 or (min(took) >= 0.05 and len(took) < 10):
         shop.inside("delete_transient( 'academy_bridge_poke_rests' );")
         with signed_in(shop, "boris") as session, signed_in(shop, "boris"):
             bridge.feels(mood)
@@ -561,7 +561,7 @@ def test_whoever_signs_out_does_not_wait_for_a_bridge_that_does_not_answer(
         " $left = array_merge( $left, array_column( $at['academy_bridge_sign_out'] ?? array(), 'args' ) ); }"
         "echo wp_json_encode( $left );"
     )
-    assert [args[0] for args in left] == [shop.users["boris"]] * 3
+    assert [args[0] for args in left] == [shop.users["boris"]] * len(took)
     bridge.released.set()
     bridge.feels("well")
     shop.inside("do_action_ref_array( 'academy_bridge_sign_out', json_decode( $argv[1] ) );", json.dumps(left[0]))
