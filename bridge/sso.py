@@ -36,7 +36,7 @@ from bridge.store.signon import Visit, new_secret
 from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
 from bridge.ways_in import WaysIn
-from bridge.who import prove
+from bridge.who import prove, shop_tells
 
 log = structlog.get_logger()
 
@@ -164,6 +164,7 @@ class SignOn:
         bought with that address as a guest is theirs; all others only once they have bought something.
         """
         who = Identity(launch.customer_id, None)
+        shop_tells(self._store, connection, launch.customer_id, launch.email, now)
         if not launch.email_verified:
             person = people.find_person(connection, who)
             return person.id if person else None
