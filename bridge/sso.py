@@ -203,14 +203,27 @@ class SignOn:
             audit.note(connection, SIGNED_OUT, "by the visitor", self._now(), person_id=visit.person_id)
 
     def signed_out_by_shop(self, customer_id: int, shop_session: str | None) -> int:
-        """End the visits that began with a login which the shop has ended, all of the customer's for None; how many."""
+        """End the visits that began with a login which the shop has ended, all of the customer's for None; how many.
+
+        All are also those that began with a link which was mailed to them, and links that were not opened yet.
+        """
         with self._store.begin() as connection:
             ended = signon.end_visits_of_customer(connection, customer_id, shop_session)
+            if shop_session is None:
+                ended += self._end_links(connection, customer_id)
             if ended:
                 facts = {"customer": customer_id, "visits": len(ended)}
                 whose = next((one for one in ended if one is not None), None)
                 audit.note(connection, SIGNED_OUT, "by the shop", self._now(), person_id=whose, facts=facts)
         return len(ended)
+
+    def _end_links(self, connection: Connection, customer_id: int) -> list[int | None]:
+        person = people.find_person(connection, Identity(customer_id, None), hold=True)
+        if person is None:
+            return []
+        everybody = people.ids_of(connection, person.id)
+        signon.forget_ways_in(connection, everybody)
+        return signon.end_link_visits(connection, everybody)
 
     def signed_out_by_totara(self, sid: str) -> None:
         """End the visit that Totara was told to end by this, if there is one."""
