@@ -26,15 +26,16 @@ from bridge.domain.purchases import (
     plan_seats,
     seat_counts,
 )
+from bridge.domain.seats import Begun
 from bridge.domain.switching import carried
 from bridge.kinds import LEARNER, NOTE
 from bridge.settings import Orders as OrderSettings
+from bridge.starting import Starting
 from bridge.store import audit, ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Work
 from bridge.switches import Elsewhere, Switches
-from bridge.totara_client import TotaraClient
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ class Bookkeeping:
     """Plans which seats come and go, and writes that down together with what pays for them."""
 
     def __init__(
-        self, settings: OrderSettings, store: Store, work: Work, totara: TotaraClient, switches: Switches
+        self, settings: OrderSettings, store: Store, work: Work, starting: Starting, switches: Switches
     ) -> None:
         self._settings = settings
         self._store = store
         self._work = work
-        self._totara = totara
+        self._starting = starting
         self._switches = switches
 
     def planned(self, look: Look) -> tuple[Look, SeatPlan]:
@@ -94,15 +95,9 @@ class Bookkeeping:
         among = [seat.id for choice in plan.undecided for seat in choice.among]
         with self._store.read() as connection:
             sitting = people.persons_of_seats(connection, among)
-        look = replace(look, idle=frozenset(seat for seat, one in sitting.items() if not self._began(one.totara_id)))
+        begun = {seat: self._starting.begun(one.id, seat) for seat, one in sitting.items()}
+        look = replace(look, idle=frozenset(seat for seat, said in begun.items() if said is Begun.NO))
         return look, self._plan(look, seats, {})
-
-    def _began(self, totara_id: int | None) -> bool:
-        """Whether somebody may have begun to learn: whoever never signed in has not."""
-        if totara_id is None:
-            return False
-        account = self._totara.find_account(totara_id)
-        return account is not None and account.seen is not False
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
         told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]

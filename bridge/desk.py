@@ -14,18 +14,18 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
-from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
+from bridge.domain.seats import LEARNING, Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
-from bridge.store import audit, batches, learning, people, placing, pooled, progress, signon, team_tokens, teams
+from bridge.starting import Starting
+from bridge.store import audit, batches, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.pooled import Pool, SeatRow
 from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
-from bridge.totara_client import TotaraClient
 from bridge.worker import Done
 
 #: How the key of an invitation to manage begins; team and person follow.
@@ -72,13 +72,13 @@ class Desk:
         self,
         store: Store,
         work: Work,
-        totara: TotaraClient,
+        starting: Starting,
         rules: SeatRules,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._work = work
-        self._totara = totara
+        self._starting = starting
         self.rules = rules
         self._now = now
 
@@ -328,16 +328,7 @@ class Desk:
         """Whether somebody has begun to learn on a seat. Asks Totara where the ledger can't tell."""
         if row.seat.person is None or row.seat.waits is not None:
             return Begun.NO
-        with self._store.read() as connection:
-            person = people.get_person(connection, row.seat.person)
-            held = learning.held_by(connection, row.seat.person)
-            items = placing.items_of_seat(connection, row.seat.id)
-        if any(item in held and held[item].completed for item in items):
-            return Begun.YES
-        if person is None or person.totara_id is None:
-            return Begun.NO
-        account = self._totara.find_account(person.totara_id)
-        return Begun.NO if account is None or account.seen is False else Begun.UNKNOWN
+        return self._starting.begun(row.seat.person, row.seat.id)
 
     def approve(self, actor: Actor, seat_id: int) -> Why:
         """Say yes to somebody who accepted: now they are given access."""
@@ -358,7 +349,7 @@ class Desk:
         """Have Totara asked how far those people are whom a team may see, if that was not done of late: for its next
         look, since nobody waits for Totara.
         """
-        seen = [row.seat.person for row in rows if row.shows and row.state is SeatState.TAKEN and row.seat.person]
+        seen = [row.seat.person for row in rows if row.shows and row.state in LEARNING and row.seat.person]
         with self._store.read() as connection:
             old = progress.old_among(connection, seen, self._now() - LOOK_EVERY) if seen else []
         for person in old:

@@ -28,6 +28,7 @@ from bridge.kinds import NOTE, ORDER, SUBSCRIPTION
 from bridge.offering import Offering, key_of
 from bridge.settings import Orders as OrderSettings
 from bridge.settings import Settings
+from bridge.starting import Starting
 from bridge.store import ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Source
@@ -82,7 +83,7 @@ class Orders:
         self._now = now
         self._offering = Offering(store, shop, offers)
         self._switches = Switches(store, work, shop)
-        self._books = Bookkeeping(settings.orders, store, work, totara, self._switches)
+        self._books = Bookkeeping(settings.orders, store, work, Starting(store, totara), self._switches)
         self._buyers = Buyers(store, shop, settings.orders.gift_meta)
 
     # --- an order --------------------------------------------------------------------------------------------------

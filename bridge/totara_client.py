@@ -601,7 +601,8 @@ class TotaraClient:
         )
 
     def insight(self, user_id: int) -> Insight:
-        """What kind of account it is: an administrator's, staff's, whose tenant's member.
+        """What kind of account it is: an administrator's, staff's, whose tenant's member; and what it has opened, which
+        the plugin tells from its release 1.3 on.
 
         No call of Totara's own tells any of this (measured on 17.3); the bridge's plugin in Totara does, where it is
         installed, its function is in the web service and the service account may call it. Elsewhere nothing is known.
@@ -616,7 +617,8 @@ class TotaraClient:
             raise
         _all(LOOK_AT_ACCOUNT, row, "administrator", "staff", "tenant", "tenant_suspended")
         administrator, staff, suspended = (bool(row[key]) for key in ("administrator", "staff", "tenant_suspended"))
-        return Insight(administrator, staff, str(row["tenant"]), suspended)
+        opened = frozenset(map(int, row["opened"])) if "opened" in row else None
+        return Insight(administrator, staff, str(row["tenant"]), suspended, opened)
 
     def own_username(self) -> str:
         """The service account's username, "" where it is not told, or is not to be found under it."""

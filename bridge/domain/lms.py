@@ -131,12 +131,14 @@ class Account:
 @dataclass(frozen=True, slots=True)
 class Insight:
     """What kind of account it is, as far as the site tells: most tell nothing of this. ``tenant`` is the idnumber of
-    the tenant whose member it is, "" for none's; of no tenant nothing is suspended."""
+    the tenant whose member it is, "" for none's; of no tenant nothing is suspended. ``opened`` are the courses that it
+    has opened, of those that it is enrolled in."""
 
     administrator: bool | None = None
     staff: bool | None = None
     tenant: str | None = None
     tenant_suspended: bool | None = None
+    opened: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,10 @@ class Served:
         return self
 
     def stop(self) -> None:
-        """Answer no more, and free the port."""
-        self._stopping.set()
+        """Answer no more, and free the port. May be called again."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._server.pull_trigger()  # the loop need not wait for its time
         self._thread.join(5)
         self._server.task_dispatcher.shutdown(timeout=1)
 

@@ -250,9 +250,10 @@ access = _table(
     Column("completed", Boolean),
     Column("reference", BigInteger),  # Totara's id of what was made, where ending it needs one
     Column("trouble", Text),
+    Column("opened", Boolean),  # whether they have been inside; NULL: not known
     Column("progress", Integer),  # per cent, as last read; NULL: not known
     Column("certificate", Text),  # where it is given: a path on Totara's site
-    Column("looked_at", Moment),  # when these two were last asked for
+    Column("looked_at", Moment),  # when these three were last asked for
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="per_cent"),
 )
