@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import PHONE, NewPage
+from tests.browser import PHONE, NewPage, fits
 from tools.pictures import GUEST, MIA, Stage, stage_of
 
 
@@ -62,6 +62,7 @@ def test_while_totara_is_away_the_page_says_so_and_goes_on_by_itself(stage: Stag
     page.goto(f"{stage.url}/sso/totara?nonce={'0' * 32}")
     expect(page.get_by_role("heading", level=1)).to_have_text("The learning site does not answer just now")
     expect(page.get_by_role("main")).not_to_contain_text("being prepared")
+    fits(page)
     stage.world.totara.faults.clear()
     expect(page).to_have_url(is_in_totara(stage), timeout=40_000)
 
@@ -78,23 +79,29 @@ def guest(stage: Stage) -> None:
     stage.world.look(stage.world.shop.place_order([(product, 1)], email=GUEST, first_name="Gil"))
 
 
-def test_a_guest_asks_for_a_link_and_opens_it(stage: Stage, page: Page) -> None:
+def test_a_guest_asks_for_a_link_and_opens_it(stage: Stage, new_page: NewPage) -> None:
     """Chromium tells where a form is from only as far as our own policy lets it."""
     guest(stage)
+    page = new_page(viewport=PHONE, is_mobile=True)
     page.goto(f"{stage.url}/sso/link")
+    fits(page)
     page.get_by_label("E-mail address").fill(GUEST)
     page.get_by_role("button", name="Mail me a link").click()
     expect(page.get_by_role("status")).to_contain_text("a link is on its way")
+    fits(page)
     assert [row.email for row in stage.world.rows("link_requests")] == [GUEST]
     link = stage.mailed(GUEST)
     page.goto(link)
     expect(page).to_have_url(link.split("#")[0])  # what is kept of it in the history opens nothing
+    fits(page)
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(f"{stage.url}/learn")
     expect(page.get_by_role("listitem")).to_contain_text("Rules of origin")
+    fits(page)
     page.goto(link)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("used before")
+    fits(page)
 
 
 def test_without_scripts_the_link_is_pasted(stage: Stage, new_page: NewPage) -> None:
