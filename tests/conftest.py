@@ -20,10 +20,16 @@ from bridge.store.models import metadata
 from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, find_binaries
 from tests.test_mail import Inbox, Server
+from tests.thrift import keep_files_in_memory
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
+
+
+def pytest_configure() -> None:
+    """Before anything is made."""
+    keep_files_in_memory()
 
 
 def not_here(message: str) -> NoReturn:
