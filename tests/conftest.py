@@ -18,7 +18,7 @@ from bridge.store.db import Store, migrate
 from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
-from tests.thrift import keep_files_in_memory
+from tests.thrift import keep_files_in_memory, keys_used_again, routes_compiled_once
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -35,6 +35,13 @@ def not_here(message: str) -> NoReturn:
     if NEEDED:
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def thrift() -> Iterator[None]:
+    """What is the same for every test is made once."""
+    with routes_compiled_once(), keys_used_again():
+        yield
 
 
 @pytest.fixture(scope="session")
