@@ -18,7 +18,7 @@ from bridge.store.db import Store, migrate
 from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
-from tests.thrift import keep_files_in_memory, keys_used_again, routes_compiled_once
+from tests.thrift import keep_files_in_memory, keys_used_again, routes_compiled_once, statements_compiled_once
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -40,7 +40,7 @@ def not_here(message: str) -> NoReturn:
 @pytest.fixture(scope="session", autouse=True)
 def thrift() -> Iterator[None]:
     """What is the same for every test is made once."""
-    with routes_compiled_once(), keys_used_again():
+    with routes_compiled_once(), statements_compiled_once(), keys_used_again():
         yield
 
 

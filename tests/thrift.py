@@ -16,15 +16,19 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from sqlalchemy import Engine, create_engine
 from werkzeug.routing import Rule
 
 from bridge import keys
+from bridge.store import db
 from bridge.store.signon import KeptKey
 
 #: What a folder in memory must have free, in bytes: a container's usual 64 MiB would be full at once.
 _ROOM = 2**30
 #: How many keys to sign with a run makes: more than any test asks for.
 _KEYS = 10
+#: How many compiled statements are kept: more than a run has, but for what is written at random.
+_STATEMENTS = 5000
 
 
 def fast_folder() -> str | None:
@@ -44,25 +48,64 @@ def keep_files_in_memory() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
 
 
+#: All that becomes of a route when it is compiled, and that depends on nothing but what it says.
+_COMPILED = ("_parts", "_trace", "_converters", "arguments")
+
+
 @contextmanager
 def routes_compiled_once() -> Iterator[None]:
-    """What builds the addresses of a route is compiled once in a run, not by each application that has the route.
+    """A route is compiled once in a run, not by each application that has it.
 
     An embedded system has dozens of routes, and compiling them is most of the work of making one.
     """
-    compiled: dict[Any, Any] = {}
-    compile_one = Rule._compile_builder
+    done: dict[Any, Rule] = {}
+    compile_one = Rule.compile
 
-    def once(rule: Rule, append_unknown: bool = True) -> Any:
-        if rule.defaults:
-            return compile_one(rule, append_unknown)
-        key = (rule.rule, tuple(rule._trace), append_unknown)  # a builder asks the rule it is bound to for the rest
-        if key not in compiled:
-            compiled[key] = compile_one(rule, append_unknown)
-        return compiled[key]
+    def once(rule: Rule) -> None:
+        if rule.defaults or rule.host or rule.subdomain:
+            compile_one(rule)
+            return
+        key = (rule.rule, rule.merge_slashes, rule.is_leaf, tuple(rule.map.converters.items()))
+        like = done.get(key)
+        if like is None:
+            compile_one(rule)
+            done[key] = rule
+            return
+        for name in _COMPILED:
+            setattr(rule, name, getattr(like, name))
+        for name in ("_build", "_build_unknown"):
+            setattr(rule, name, getattr(like, name).__func__.__get__(rule, None))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", once)
+        patch.setattr(Rule, "compile", once)
+        yield
+
+
+class _Statements(dict[Any, Any]):
+    """SQLAlchemy's statements as they were compiled, whichever engine it was for, as long as it was of this kind."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get((type(key[0]), *key[1:]), default)
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        if len(self) >= _STATEMENTS:
+            self.clear()
+        super().__setitem__((type(key[0]), *key[1:]), compiled)
+
+
+@contextmanager
+def statements_compiled_once() -> Iterator[None]:
+    """An SQL statement is compiled once in a run, not by each store: a bridge has hundreds, and a test has a bridge.
+
+    All stores of a kind have the same dialect with the same options, and the same server.
+    """
+    make, statements = create_engine, _Statements()
+
+    def sharing(url: str, **options: Any) -> Engine:
+        return make(url, **options, execution_options={"compiled_cache": statements})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "create_engine", sharing)
         yield
 
 
