@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,10 +16,10 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.store.db import Store, migrate
+from tests import thrift
 from tests.browser import Browser, find_chromium
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
-from tests.thrift import keep_files_in_memory, keys_used_again, routes_compiled_once, statements_compiled_once
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -27,7 +28,7 @@ NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
 def pytest_configure() -> None:
     """Before anything is made."""
-    keep_files_in_memory()
+    thrift.keep_files_in_memory()
 
 
 def not_here(message: str) -> NoReturn:
@@ -38,9 +39,13 @@ def not_here(message: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def thrift() -> Iterator[None]:
-    """What is the same for every test is made once."""
-    with routes_compiled_once(), statements_compiled_once(), keys_used_again():
+def made_once() -> Iterator[None]:
+    """What is the same for every test."""
+    with ExitStack() as all_of_it:
+        all_of_it.enter_context(thrift.routes_compiled_once())
+        all_of_it.enter_context(thrift.statements_compiled_once())
+        all_of_it.enter_context(thrift.templates_compiled_once())
+        all_of_it.enter_context(thrift.keys_used_again())
         yield
 
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from jinja2 import Environment
 from sqlalchemy import Engine, create_engine
 from werkzeug.routing import Rule
 
@@ -106,6 +107,38 @@ def statements_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "create_engine", sharing)
+        yield
+
+
+def _settings_of(templates: Environment) -> Any:
+    """All by which Jinja compiles one source to different code."""
+    escape = templates.autoescape
+    return (
+        type(templates),
+        escape if isinstance(escape, bool) else getattr(escape, "__func__", escape),
+        (templates.trim_blocks, templates.lstrip_blocks, templates.keep_trailing_newline, templates.newline_sequence),
+        (templates.undefined, templates.is_async, *templates.extensions),
+        (*templates.filters, None, *templates.tests),
+    )
+
+
+@contextmanager
+def templates_compiled_once() -> Iterator[None]:
+    """A template is compiled once in a run, not by each bridge and each embedded system that shows it.
+
+    Each still looks up its own filters when it is shown: none is given what is known when it is compiled.
+    """
+    done: dict[Any, Any] = {}
+    compile_one: Callable[..., Any] = Environment.compile
+
+    def once(templates: Environment, source: Any, name: str | None = None, filename: str | None = None) -> Any:
+        key = (source, name, filename, _settings_of(templates))
+        if key not in done:
+            done[key] = compile_one(templates, source, name, filename)
+        return done[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", once)
         yield
 
 
