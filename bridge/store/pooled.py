@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.ledger import given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
@@ -218,7 +219,7 @@ def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
         select(
-            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
+            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at, s.role,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             state_in_sql(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             p.name.label("sold_as"),
@@ -252,6 +253,7 @@ def _row(row: Any) -> SeatRow:
         progress,
         completed,
         Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,
+        row.role in (None, Role.ASSIGNED),
     )
     state = SeatState(row.state)
     if state is SeatState.TAKEN and begun:
