@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,10 +18,10 @@ from playwright.sync_api import Browser, Page
 from bridge.cli import main
 from bridge.sandbox.town import Town
 from bridge.store.db import Store, migrate
+from tests import thrift
 from tests.browser import DESK, NewPage, find_chromium, is_outside, launched
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
-from tests.thrift import keep_files_in_memory
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -29,7 +30,7 @@ NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
 def pytest_configure() -> None:
     """Before anything is made."""
-    keep_files_in_memory()
+    thrift.keep_files_in_memory()
 
 
 def not_here(message: str) -> NoReturn:
@@ -37,6 +38,17 @@ def not_here(message: str) -> NoReturn:
     if NEEDED:
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What is the same for every test."""
+    with ExitStack() as all_of_it:
+        all_of_it.enter_context(thrift.routes_compiled_once())
+        all_of_it.enter_context(thrift.statements_compiled_once())
+        all_of_it.enter_context(thrift.templates_compiled_once())
+        all_of_it.enter_context(thrift.keys_used_again())
+        yield
 
 
 @pytest.fixture(scope="session")
