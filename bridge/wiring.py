@@ -33,6 +33,7 @@ from bridge.pictures import pictures
 from bridge.settings import Settings, offers_of
 from bridge.sharing import Sharing
 from bridge.sso import SignOn
+from bridge.starting import Starting
 from bridge.store import ledger
 from bridge.store.db import Store, utc_now
 from bridge.store.group import GroupMarker
@@ -279,7 +280,7 @@ class Bridge:
     @cached_property
     def desk(self) -> Desk:
         """What teams do with their seats."""
-        return Desk(self.store, self.work, self.totara, self.settings.teams.rules, self.now)
+        return Desk(self.store, self.work, Starting(self.store, self.totara), self.settings.teams.rules, self.now)
 
     @cached_property
     def invitations(self) -> Invitations:

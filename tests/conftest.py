@@ -12,18 +12,22 @@ from typing import Any, NoReturn
 import pytest
 import responses
 from click.testing import CliRunner, Result
-from sqlalchemy import text
 
 from bridge.cli import main
 from bridge.store.db import Store, migrate
-from bridge.store.models import metadata
 from tests.browser import Browser, find_chromium
-from tests.postgres import Cluster, find_binaries
+from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
+from tests.thrift import keep_files_in_memory
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
 NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
+
+
+def pytest_configure() -> None:
+    """Before anything is made."""
+    keep_files_in_memory()
 
 
 def not_here(message: str) -> NoReturn:
@@ -52,6 +56,14 @@ def postgresql_url(cluster: Cluster) -> str:
     migrate(store)
     store.close()
     return url
+
+
+@pytest.fixture(scope="session")
+def emptier(postgresql_url: str) -> Iterator[Emptier]:
+    """Empties that database."""
+    made = Emptier(postgresql_url)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
@@ -84,13 +96,7 @@ def empty(url: str, request: pytest.FixtureRequest) -> None:
             old.unlink()
         shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
         return
-    store = Store(url.replace("postgresql://", "postgresql+psycopg://"))
-    with store.begin() as connection:
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        # As somebody who owns the database: the audit log refuses it to everybody else.
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-    store.close()
+    request.getfixturevalue("emptier").empty()
 
 
 @pytest.fixture
