@@ -178,7 +178,7 @@ class Who:
         (account,) = found
         with self._store.read() as connection:
             holder = people.holder_of(connection, account.id)
-            proven = people.has_proven(connection, person, person.email)
+            proven = person.email in people.proofs_of(connection, person.id)
         if holder is not None:
             raise Refused(f"{of} Totara user {account.id}, the account of person {holder}: it {TAKEN}")
         ruling = self.ruling(account, proven=proven)

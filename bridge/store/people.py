@@ -349,13 +349,6 @@ def owners_of(connection: Connection, email: str) -> list[int]:
     return owners
 
 
-def has_proven(connection: Connection, person: Person, email: str) -> bool:
-    """Whether an address was proven by a person who still has it."""
-    if email not in proofs_of(connection, person.id):
-        return False
-    return person.customer_id is None or person.id in owners_of(connection, email)
-
-
 def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, str]:
     """The addresses of these persons."""
     query = select(persons.c.id, persons.c.email).where(persons.c.id.in_(sorted(set(person_ids))))
