@@ -12,7 +12,7 @@ from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
-from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
+from bridge.domain.identity import Contact, How, Identity, Party, Proof, clean_name, new_key, standing
 from bridge.store.db import Store
 from bridge.store.models import accounts, orders, persons, proofs, seats
 
@@ -144,8 +144,8 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
     if isinstance(who, int):
         living = hold_person(connection, who)
         return living.id if living else who
-    contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
-    contact |= {"language": who.language[:16]} if who.language else {}
+    contact = {"email": who.email, "first_name": who.first_name, "last_name": who.last_name}
+    contact |= {"language": who.language} if who.language else {}
     identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
     person = find_person(connection, who.identity, hold=True)
     if person is None and who.identity.guest_email and (owner := owner_of(connection, who.identity.guest_email)):
@@ -229,7 +229,7 @@ def without_account(connection: Connection, person_ids: Collection[int]) -> set[
 
 def call_by(connection: Connection, person: Person, first_name: str, last_name: str) -> None:
     """The names by which somebody says they are called, as long as no account was made with others."""
-    first, last = " ".join(first_name.split())[:100], " ".join(last_name.split())[:100]
+    first, last = clean_name(first_name), clean_name(last_name)
     if person.totara_id is None and (first or last):
         mine = persons.c.id == person.id
         connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
