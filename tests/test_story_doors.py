@@ -8,7 +8,7 @@ import pytest
 
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
-from tests.test_story_sign_on import NIA, SECRET, claims, launch, signed
+from tests.test_story_sign_on import NIA, SECRET, claims, launch, refusals, signed
 from tests.test_story_teams import ADA, BOSS, buys, give, invitation
 from tests.test_team_people import answers
 from tests.world import World
@@ -25,6 +25,31 @@ def world(make_world: Callable[..., World], server: Server) -> World:
 def nia(world: World) -> int:
     """A customer of the shop."""
     return world.shop.add_customer(NIA, first_name="Nia", last_name="Noon")
+
+
+# --- what was used once ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [10, 540])
+def test_what_one_node_has_forgotten_is_not_taken_again_by_one_whose_clock_is_behind(
+    world: World, nia: int, ahead: int
+) -> None:
+    token = signed(claims(world, nia))
+    assert launch(world, token).status_code == 303
+    world.clock.advance(seconds=60 + ahead)
+    world.owe("tidy", "all")
+    world.settle()
+    world.clock.advance(seconds=-ahead)
+    assert launch(world, token).status_code == 403
+    assert refusals(world) == ["it was used before"]
+
+
+def test_what_was_used_is_forgotten_in_the_end(world: World, nia: int) -> None:
+    launch(world, signed(claims(world, nia)))
+    world.clock.advance(hours=1)
+    world.owe("tidy", "all")
+    world.settle()
+    assert world.rows("used") == []
 
 
 # --- names that can't be written down --------------------------------------------------------------------------------
