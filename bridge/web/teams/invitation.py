@@ -71,7 +71,7 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             answered = invitations.accept(secret(), **names, consents=consents, before=before)
         except (BadSignature, Refused) as err:
             return over(err)
-        return browser.resumed(browser.signed_in(onward(answered), answered.session))
+        return browser.resumed(browser.signed_in(onward(answered), answered.session, by_link=True))
 
     def onward(answered: Answered) -> Response:
         if answered.answer is Answer.TAKEN:
