@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from sqlalchemy import Connection
 
@@ -34,7 +35,8 @@ LINK_LIFE = timedelta(minutes=15)
 MOST_LINKS = 3
 #: What one process takes on in a minute: for one address, from one client, and in all.
 MOST_OF_ONE, MOST_OF_CLIENT, MOST_OF_ALL = 3, 20, 600
-_THIS_MACHINE = ("127.", "::1")
+#: Bits of an IPv6 address that name the network: within it one client may have as many addresses as it likes.
+_ONE_CLIENT = 64
 #: Letters that are written before the worker looks at other things again.
 AT_ONCE = 50
 
@@ -61,13 +63,13 @@ class MailedLinks:
     def ask(self, address: str, language: str, client: str = "") -> bool:
         """Write down that somebody asks for a link; False if that was asked too often just now.
 
-        ``client`` is the network address that asks; that of a proxy on this machine is everybody's, and not counted.
-        Raises ValueError for what is no address.
+        ``client`` is the network address that asks. That of this machine is a proxy's, if `server.trusted_proxies` does
+        not say to ask it whose request it is: everybody's, and not counted. Raises ValueError for what is no address.
         """
         email = normal_email(address)
         if not is_email(email):
             raise ValueError("it is no address that mail could reach")
-        if not client.startswith(_THIS_MACHINE) and self._often_client(hash(client)):
+        if (whose := _counted(client)) and self._often_client(hash(whose)):
             return False
         if self._often_one(hash(email)) or self._often_all():
             return False
@@ -171,3 +173,16 @@ class MailedLinks:
         signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
         audit.note(connection, "signed in", "by a mailed link", now, person_id=person.id, facts={"target": target})
         return session
+
+
+def _counted(client: str) -> str:
+    """The network by which a client is counted, "" for this machine. Of IPv6 everybody has a whole one of their own."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return "" if address.is_loopback else str(IPv6Network((int(address), _ONE_CLIENT), strict=False))
+        address = address.ipv4_mapped
+    return "" if address.is_loopback else str(address)

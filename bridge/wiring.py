@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.catalogue import CatalogueSync
 from bridge.desk import Desk
@@ -241,6 +242,8 @@ class Bridge:
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
+        if hops := self.settings.server.trusted_proxies:  # of what proxies say, only who asks is of any use here
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=0, x_host=0)  # type: ignore[method-assign]
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
         if self.settings.stripe.webhook_secrets:
             app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from werkzeug.test import Client
 
+from bridge.check import check
+from bridge.mailed_links import MOST_OF_CLIENT
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import NIA, SECRET, claims, launch, refusals, signed
@@ -78,3 +81,63 @@ def test_an_employee_may_type_what_they_like_for_a_name(world: World, inbox: Inb
     went = answers(world, invitation(inbox, ADA), "accept", first_name="A\x00da", last_name="By\u2028te")
     assert went.status_code == 303
     assert ("A da", "By te") in [(row.first_name, row.last_name) for row in world.rows("persons")]
+
+
+# --- who asks, behind a web server -----------------------------------------------------------------------------------
+
+
+def asks(world: World, browser: Client, number: int, at: str, *said: str) -> int:
+    """What somebody gets who asks for a link, from a network address, with what web servers said of others."""
+    given = {"Origin": world.bridge.settings.server.public_url}
+    headers = [*given.items(), *(("X-Forwarded-For", one) for one in said)]
+    data, where = {"address": f"nobody{number}@else.test"}, {"REMOTE_ADDR": at}
+    return browser.post("/sso/link", data=data, headers=headers, environ_overrides=where).status_code
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1", "10.0.0.5", "::1"])
+def test_behind_a_web_server_one_client_who_asks_often_stops_nobody_else(world: World, at: str) -> None:
+    browser = Client(world.new_bridge(server={"trusted_proxies": 1}).web())
+    one = [asks(world, browser, n, at, f"198.51.100.{n}, 203.0.113.9") for n in range(MOST_OF_CLIENT + 2)]
+    assert one == [*[200] * MOST_OF_CLIENT, 429, 429], "whatever the client itself says"
+    assert asks(world, browser, 100, at, "203.0.113.9", "198.51.100.1") == 200
+    assert asks(world, browser, 101, at, "198.51.100.1", "203.0.113.9") == 429, "the last of them is the web server's"
+
+
+def test_behind_two_web_servers_the_outer_one_says_who_asks(world: World) -> None:
+    browser = Client(world.new_bridge(server={"trusted_proxies": 2}).web())
+    told = [asks(world, browser, n, "127.0.0.1", "203.0.113.9, 10.0.0.7") for n in range(MOST_OF_CLIENT + 1)]
+    assert told == [*[200] * MOST_OF_CLIENT, 429]
+    assert asks(world, browser, 100, "127.0.0.1", "203.0.113.10, 10.0.0.7") == 200
+
+
+def test_without_a_web_server_nobody_is_believed_who_says_to_be_somebody_else(world: World) -> None:
+    browser = Client(world.bridge.web())
+    told = [asks(world, browser, n, "192.0.2.7", f"198.51.100.{n}") for n in range(MOST_OF_CLIENT + 1)]
+    assert told == [*[200] * MOST_OF_CLIENT, 429]
+
+
+def test_whoever_has_a_whole_network_is_one_client_all_the_same(world: World) -> None:
+    browser = Client(world.bridge.web())
+    told = [asks(world, browser, n, f"2001:db8::{n:x}:7") for n in range(MOST_OF_CLIENT + 1)]
+    assert told == [*[200] * MOST_OF_CLIENT, 429]
+    assert [asks(world, browser, 100, "2001:db8:0:1::7"), asks(world, browser, 101, "::7")] == [200, 200]
+    mapped = [asks(world, browser, 200 + n, f"::ffff:192.0.2.{n + 1}") for n in range(MOST_OF_CLIENT + 1)]
+    assert set(mapped) == {200}, "these are clients of IPv4, each its own"
+
+
+def test_a_web_server_says_nothing_but_who_asks(world: World) -> None:
+    """What it was asked for by, and how, is in the settings."""
+    browser = Client(world.new_bridge(server={"trusted_proxies": 1}).web())
+    evil = {"X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil"}
+    for path in ("/learn", "/sso/go", "/sso/link"):
+        answer = browser.get(path, headers={"X-Forwarded-For": "203.0.113.9", **evil})
+        assert "evil" not in f"{answer.location} {answer.text}"
+
+
+def test_the_check_tells_that_clients_can_not_be_told_apart_behind_a_web_server(world: World) -> None:
+    def told(**server: object) -> list[str]:
+        found = check(world.new_bridge(server={"public_url": "https://bridge.example", **server}))
+        return [one.mend for one in found if one.what == "proxies"]
+
+    assert told() == ["set server.trusted_proxies to how many of them stand before the bridge"]
+    assert told(trusted_proxies=1) == []
