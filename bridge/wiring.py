@@ -49,6 +49,7 @@ from bridge.web.oidc import oidc
 from bridge.web.team_api import team_api
 from bridge.web.teams import team_pages
 from bridge.web.teams.records import Billings
+from bridge.web.waiting import Waiting
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -61,6 +62,8 @@ SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
 #: Seconds for which a page waits for the shop.
 PATIENCE = 4.0
+#: One of so many of the server's threads may wait until what was bought is settled: deliveries need the others.
+WAITING = 4
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,8 @@ class Bridge:
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
-            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now)))
+            waiting = Waiting(self.settings.server.threads // WAITING)
+            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now), waiting))
             app.register_blueprint(by_link(self.sign_on, self.links))
             app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))

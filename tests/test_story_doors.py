@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
-from werkzeug.test import Client
+from werkzeug.test import Client, TestResponse
 
 from bridge.check import check
 from bridge.mailed_links import MOST_OF_CLIENT
@@ -28,6 +29,48 @@ def world(make_world: Callable[..., World], server: Server) -> World:
 def nia(world: World) -> int:
     """A customer of the shop."""
     return world.shop.add_customer(NIA, first_name="Nia", last_name="Noon")
+
+
+# --- who keeps a thread of the server's waiting -----------------------------------------------------------------------
+
+
+def waits(ask: Callable[[int], TestResponse], asked: int, kept: int, then: Callable[[], object]) -> list[str | None]:
+    """Of so many who ask at once, so many are kept waiting until something is done; where those are sent ``then``."""
+    with ThreadPoolExecutor(asked) as many:
+        started = [many.submit(ask, number) for number in range(asked)]
+        at_once = zip(range(asked - kept), as_completed(started, timeout=15), strict=False)
+        assert {one.result().location for _, one in at_once} == {"/sso/go?again=1"}
+        waiting = [one for one in started if not one.done()]
+        assert len(waiting) == kept
+        then()
+        return [one.result().location for one in waiting]
+
+
+@pytest.mark.parametrize("threads", [8, 3])
+def test_those_who_wait_leave_the_server_most_of_its_threads(world: World, nia: int, threads: int) -> None:
+    bridge = world.new_bridge(sso={"shop_secrets": [SECRET], "wait_seconds": 20}, server={"threads": threads})
+    app, course = bridge.web(), world.course("ONE")
+    world.shop.place_order([(world.sell(course), 1)], customer_id=nia, email=NIA)
+    browsers = [Client(app) for _ in range(10)]
+    for browser in browsers:
+        launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    onward = waits(lambda n: browsers[n].get("/sso/go"), 10, threads // 4, world.settle)
+    assert onward == [f"{world.bridge.settings.totara.url}/auth/bridge/start.php"] * (threads // 4)
+
+
+def test_nobody_waits_twice_at_the_same_time(world: World, nia: int) -> None:
+    app = world.new_bridge(sso={"shop_secrets": [SECRET], "wait_seconds": 20}).web()
+    browser = Client(app)
+
+    def asks(_: int) -> TestResponse:
+        copy, cookie = Client(app), browser.get_cookie("bridge-visit")
+        assert cookie is not None
+        copy.set_cookie("bridge-visit", cookie.value)
+        return copy.get("/sso/go")
+
+    for asked in (6, 2):  # the place is free again afterwards
+        launch(world, signed(claims(world, nia, target="course:7")), browser)
+        waits(asks, asked, 1, world.settle)
 
 
 # --- what was used once ----------------------------------------------------------------------------------------------
