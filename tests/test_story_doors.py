@@ -10,9 +10,10 @@ from werkzeug.test import Client, TestResponse
 
 from bridge.check import check
 from bridge.mailed_links import MOST_OF_CLIENT
+from bridge.web.api import MOST_A_MINUTE
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
-from tests.test_story_sign_on import NIA, SECRET, claims, launch, refusals, signed
+from tests.test_story_sign_on import NIA, SECRET, asked, claims, launch, refusals, signed
 from tests.test_story_teams import ADA, BOSS, buys, give, invitation
 from tests.test_team_people import answers
 from tests.world import World
@@ -68,9 +69,29 @@ def test_nobody_waits_twice_at_the_same_time(world: World, nia: int) -> None:
         copy.set_cookie("bridge-visit", cookie.value)
         return copy.get("/sso/go")
 
-    for asked in (6, 2):  # the place is free again afterwards
+    for many in (6, 2):  # the place is free again afterwards
         launch(world, signed(claims(world, nia, target="course:7")), browser)
-        waits(asks, asked, 1, world.settle)
+        waits(asks, many, 1, world.settle)
+
+
+# --- the shop's hints ------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_shown_again_and_again_has_an_order_looked_at_only_so_often(world: World) -> None:
+    token = signed(claims(world, 0, order=5), typ="poke+jwt")
+    codes = [asked(world, "/pokes", token, "POST").status_code for _ in range(MOST_A_MINUTE + 2)]
+    assert codes == [*[202] * MOST_A_MINUTE, 429, 429]
+    other = signed(claims(world, 0, order=6), typ="poke+jwt")
+    assert asked(world, "/pokes", other, "POST").status_code == 202
+    assert asked(world, "/pokes", token[:-6] + "aaaaaa", "POST").status_code == 401, "the token is looked at first"
+
+
+def test_a_customer_is_signed_out_only_so_often(world: World, nia: int) -> None:
+    codes = [
+        asked(world, f"/customers/{who}/sign-out", signed(claims(world, who), typ="sign-out+jwt"), "POST").status_code
+        for who in [*[nia] * (MOST_A_MINUTE + 1), nia + 1]
+    ]
+    assert codes == [*[200] * MOST_A_MINUTE, 429, 200]
 
 
 # --- what was used once ----------------------------------------------------------------------------------------------
