@@ -23,7 +23,7 @@ from bridge.often import Often
 from bridge.store import audit, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.signon import LinkRequest, new_secret
+from bridge.store.signon import Link, LinkRequest, new_secret
 from bridge.store.work import Claim, Work
 from bridge.ways_in import WaysIn
 from bridge.who import prove
@@ -145,6 +145,14 @@ class MailedLinks:
 
     # --- the browser's part ----------------------------------------------------------------------------------------
 
+    def look(self, secret: str) -> tuple[int, str]:
+        """Whom a link signs in, and the address that it was mailed to, without using it up. Raises BadSignature, as
+        :meth:`open`.
+        """
+        with self._store.read() as connection:
+            person, link = _of(connection, signon.look_at_link(connection, secret, self._now()))
+        return person.id, link.email
+
     def open(self, secret: str, before: str = "") -> str:
         """Sign in whoever opens a link: the secret of a new session. The address is proven by it.
 
@@ -153,16 +161,7 @@ class MailedLinks:
         """
         now = self._now()
         with self._store.begin() as connection:
-            link = signon.take_link(connection, secret, now)
-            person = people.reached_by(connection, link.email) if link else None
-            if (
-                link is None
-                or link.seat_id
-                or link.team_id
-                or person is None
-                or person.id != people.living_id(connection, link.person_id)
-            ):
-                raise BadSignature("no link that was mailed can still be opened by it")
+            person, link = _of(connection, signon.take_link(connection, secret, now))
             session = self._let_in(connection, person, link.email, now, before)
         self._store.bell.ring()
         return session
@@ -173,6 +172,20 @@ class MailedLinks:
         signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
         audit.note(connection, "signed in", "by a mailed link", now, person_id=person.id, facts={"target": target})
         return session
+
+
+def _of(connection: Connection, link: Link | None) -> tuple[Person, Link]:
+    """Whom a link signs in. Raises BadSignature where there is nobody (any more)."""
+    person = people.reached_by(connection, link.email) if link else None
+    if (
+        link is None
+        or link.seat_id
+        or link.team_id
+        or person is None
+        or person.id != people.living_id(connection, link.person_id)
+    ):
+        raise BadSignature("no link that was mailed can still be opened by it")
+    return person, link
 
 
 def _counted(client: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
@@ -132,7 +133,7 @@ def test_whoever_has_half_a_character_in_their_name_is_let_in(world: World, nia:
 
 def test_what_was_paid_for_by_somebody_with_a_null_byte_for_a_name_is_given(world: World) -> None:
     course = world.course("ONE")
-    names = {"first_name": "M\x00ia", "last_name": "\u202eG"}
+    names: dict[str, Any] = {"first_name": "M\x00ia", "last_name": "\u202eG"}
     world.look(world.shop.place_order([(world.sell(course), 1)], email="mia@guest.test", **names))
     assert world.access() == {("mia@guest.test", course): "active"}
     assert [(row.first_name, row.last_name) for row in world.rows("persons")] == [("M ia", "G")]

@@ -276,6 +276,7 @@ def _links(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Pag
     yield "link-sent", page
     page = page_of()
     page.go(stage.mailed(GUEST))
+    page.wait("location.pathname.endsWith('/look') && document.querySelector('button')")
     yield "link-open", page
 
 

@@ -78,6 +78,13 @@ def is_email(address: str) -> bool:
     return len(address) <= 100 and address.isprintable() and _ADDRESS.fullmatch(address) is not None
 
 
+def masked(address: str) -> str:
+    """An address by which only those know it again who know it: "a…@c….example"."""
+    local, _, host = address.rpartition("@")
+    name, _, end = host.rpartition(".")
+    return f"{local[:1]}…@{name[:1]}….{end}"
+
+
 def identity_of(customer_id: int, email: str) -> Identity:
     """The identity of a buyer. A registered customer is the customer id, whatever address the order shows."""
     return Identity(customer_id, None) if customer_id else Identity(None, normal_email(email))
