@@ -110,6 +110,12 @@ def persons_with(connection: Connection, email: str) -> list[Person]:
     return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
 
 
+def customers_with(connection: Connection, email: str) -> list[Person]:
+    """The registered customers to whom the shop has this address, proven or not, and who are nobody else by now."""
+    mine = (persons.c.email == email, persons.c.customer_id.is_not(None), persons.c.merged_into.is_(None))
+    return [Person(*row) for row in connection.execute(_PERSON.where(*mine).order_by(persons.c.id))]
+
+
 def reached_by(connection: Connection, email: str) -> Person | None:
     """Who may sign in by a link that is mailed to this address, if anybody: the customer who has proven it, or whoever
     is known by it alone. What somebody typed into an account of the shop is no reason to write to anybody.
