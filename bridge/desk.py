@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
-from bridge.domain.seats import Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
+from bridge.domain.seats import LEARNING, Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
+from bridge.starting import Starting
 from bridge.store import audit, batches, learning, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
@@ -25,13 +26,14 @@ from bridge.store.pooled import Pool, SeatRow
 from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
-from bridge.totara_client import TotaraClient
 from bridge.worker import Done
 
 #: How the key of an invitation to manage begins; team and person follow.
 MEMBER = "member"
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Seats that a team gives in a day: so many for each that it has, and so many beside. Each is a letter to somebody.
+MOST_ASKED, MOST_BESIDE = 3, 20
 #: Letters that invite one person to one seat, as long as their links work.
 MOST_LETTERS = 5
 #: How often Totara is asked how far those are whom a team looks at.
@@ -72,13 +74,13 @@ class Desk:
         self,
         store: Store,
         work: Work,
-        totara: TotaraClient,
+        starting: Starting,
         rules: SeatRules,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._work = work
-        self._totara = totara
+        self._starting = starting
         self.rules = rules
         self._now = now
 
@@ -193,7 +195,7 @@ class Desk:
         placing.hold_pool(connection, team_id, pool)
         persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
         has = placing.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
-        free = iter(placing.open_seats(connection, team_id, pool, now, most=len(persons), times=self.rules.most_times))
+        free = iter(self._open_seats(connection, team_id, pool, now, len(persons), actor))
         results: dict[int, tuple[Why, int | None]] = {}
         for row in rows:
             person = persons.get(row.number)
@@ -208,6 +210,20 @@ class Desk:
                 self._ask(connection, team_id, seat, person, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
+
+    def _open_seats(
+        self, connection: Connection, team_id: int, pool: str, now: datetime, most: int, actor: str
+    ) -> list[int]:
+        """Seats that may be given: a team's own people give one only so often, and not without end on one day."""
+        if actor.startswith("operator "):
+            return placing.open_seats(connection, team_id, pool, now, most=most, times=0)
+        left = self._left_today(connection, team_id, now)
+        return placing.open_seats(connection, team_id, pool, now, most=min(most, left), times=self.rules.most_times)
+
+    def _left_today(self, connection: Connection, team_id: int, now: datetime) -> int:
+        """How many people the team may still ask today. Taking back and giving writes to strangers, too."""
+        asked = audit.count_since(connection, team_id, "seat given", now - timedelta(days=1))
+        return max(0, MOST_ASKED * pooled.count_live(connection, team_id) + MOST_BESIDE - asked)
 
     def _person(self, connection: Connection, row: Invitee, now: datetime) -> int:
         """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list."""
@@ -298,8 +314,11 @@ class Desk:
         """Why somebody else can't be asked to take a seat that is taken back."""
         if not is_email(to.email):
             return Why.NO_ADDRESS
-        if why := may_ask(replace(row.seat, person=None, waits=None), self.rules, now):
+        rules = replace(self.rules, most_times=0) if actor.operator else self.rules
+        if why := may_ask(replace(row.seat, person=None, waits=None), rules, now):
             return why
+        if not actor.operator and not self._left_today(connection, actor.team.id, now):
+            return Why.TOO_OFTEN
         pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
         has = placing.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
@@ -316,6 +335,7 @@ class Desk:
         facts: Mapping[str, Any],
     ) -> None:
         person = int(row.seat.person or 0)
+        learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now)
         if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
@@ -328,16 +348,7 @@ class Desk:
         """Whether somebody has begun to learn on a seat. Asks Totara where the ledger can't tell."""
         if row.seat.person is None or row.seat.waits is not None:
             return Begun.NO
-        with self._store.read() as connection:
-            person = people.get_person(connection, row.seat.person)
-            held = learning.held_by(connection, row.seat.person)
-            items = placing.items_of_seat(connection, row.seat.id)
-        if any(item in held and held[item].completed for item in items):
-            return Begun.YES
-        if person is None or person.totara_id is None:
-            return Begun.NO
-        account = self._totara.find_account(person.totara_id)
-        return Begun.NO if account is None or account.seen is False else Begun.UNKNOWN
+        return self._starting.begun(row.seat.person, row.seat.id)
 
     def approve(self, actor: Actor, seat_id: int) -> Why:
         """Say yes to somebody who accepted: now they are given access."""
@@ -358,7 +369,7 @@ class Desk:
         """Have Totara asked how far those people are whom a team may see, if that was not done of late: for its next
         look, since nobody waits for Totara.
         """
-        seen = [row.seat.person for row in rows if row.shows and row.state is SeatState.TAKEN and row.seat.person]
+        seen = [row.seat.person for row in rows if row.shows and row.state in LEARNING and row.seat.person]
         with self._store.read() as connection:
             old = progress.old_among(connection, seen, self._now() - LOOK_EVERY) if seen else []
         for person in old:

@@ -28,6 +28,7 @@ from bridge.kinds import NOTE, ORDER, SUBSCRIPTION
 from bridge.offering import Offering, key_of
 from bridge.settings import Orders as OrderSettings
 from bridge.settings import Settings
+from bridge.starting import Starting
 from bridge.store import ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Source
@@ -82,7 +83,7 @@ class Orders:
         self._now = now
         self._offering = Offering(store, shop, offers)
         self._switches = Switches(store, work, shop)
-        self._books = Bookkeeping(settings.orders, store, work, totara, self._switches)
+        self._books = Bookkeeping(settings.orders, store, work, Starting(store, totara), self._switches)
         self._buyers = Buyers(store, shop, settings.orders.gift_meta)
 
     # --- an order --------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Orders:
             except Refused as err:
                 return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
-        look, plan = self._books.planned(look)
+        look, plan = self._books.planned(look, self._now())
         reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
         parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 
@@ -258,10 +259,12 @@ class Orders:
             look, nowhere = self._buyers.addressed(look)
             unresolved += nowhere
             look = replace(look, buyer=self._buyers.who_buys(whose, source, row.person_id if row else None))
-        look, plan = self._books.planned(look)
+        look, plan = self._books.planned(look, self._now())
         if any(seat.person is not None for seat in plan.end):
             moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
-            look, plan = self._books.planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
+            look, plan = (
+                self._books.planned(replace(look, into={**look.into, **moved}), self._now()) if moved else (look, plan)
+            )
         reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
         parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 

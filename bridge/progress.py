@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +45,8 @@ class Progress:
         if person is None or person.totara_id is None or not asked:
             return None
         user_id, now = person.totara_id, self._now()
-        found = {item: self._look(user_id, item, known[item]) for item in asked}
+        opened = self._opened(user_id, [known[item] for item in asked])
+        found = {item: self._look(user_id, item, known[item], opened) for item in asked}
         moved = {item: now_known for item, now_known in found.items() if now_known != known[item]}
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
@@ -56,7 +58,17 @@ class Progress:
 
         return Done(write)
 
-    def _look(self, user_id: int, item: Item, before: Learnt) -> Learnt:
+    def _opened(self, user_id: int, known: Sequence[Learnt]) -> frozenset[int]:
+        """The courses that they have opened; not asked for once they are known to have begun with each."""
+        if all(one.begun for one in known):
+            return frozenset()
+        try:
+            return self._totara.insight(user_id).opened or frozenset()
+        except Refused:
+            return frozenset()
+
+    def _look(self, user_id: int, item: Item, before: Learnt, opened: frozenset[int]) -> Learnt:
+        before = replace(before, opened=True) if item.id in opened else before
         try:
             found = self._totara.completion(user_id, item.id)
         except Refused:
@@ -64,7 +76,7 @@ class Progress:
         if found is None:
             return before
         certificate = self._certificate(item, before) if found.completed else before.certificate
-        return Learnt(found.completed, found.progress, certificate)
+        return Learnt(found.completed, found.progress, certificate, before.opened)
 
     def _certificate(self, item: Item, before: Learnt) -> str | None:
         """Looked for once the course is completed: before, nobody has earned it."""

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -601,7 +602,8 @@ class TotaraClient:
         )
 
     def insight(self, user_id: int) -> Insight:
-        """What kind of account it is: an administrator's, staff's, whose tenant's member.
+        """What kind of account it is: an administrator's, staff's, whose tenant's member; and what it has opened, which
+        the plugin tells from its release 1.3 on.
 
         No call of Totara's own tells any of this (measured on 17.3); the bridge's plugin in Totara does, where it is
         installed, its function is in the web service and the service account may call it. Elsewhere nothing is known.
@@ -616,7 +618,8 @@ class TotaraClient:
             raise
         _all(LOOK_AT_ACCOUNT, row, "administrator", "staff", "tenant", "tenant_suspended")
         administrator, staff, suspended = (bool(row[key]) for key in ("administrator", "staff", "tenant_suspended"))
-        return Insight(administrator, staff, str(row["tenant"]), suspended)
+        opened = frozenset(map(int, row["opened"])) if "opened" in row else None
+        return Insight(administrator, staff, str(row["tenant"]), suspended, opened)
 
     def own_username(self) -> str:
         """The service account's username, "" where it is not told, or is not to be found under it."""
@@ -898,6 +901,6 @@ def _others(rows: Any) -> list[dict[str, Any]]:
 def _account(row: Mapping[str, Any]) -> Account:
     _all("user", row, "id", "username")
     # A last access of 0 is Totara's way to say "never".
-    seen = bool(row["lastaccess"]) if isinstance(row.get("lastaccess"), int) else None
+    seen = datetime.fromtimestamp(row["lastaccess"], UTC) if isinstance(row.get("lastaccess"), int) else None
     email, suspended = row.get("email") or "", bool(row.get("suspended"))
     return Account(int(row["id"]), row["username"], email, row.get("auth"), suspended, seen)

@@ -216,6 +216,7 @@ def with_wrong_token(totara: Totara) -> None:
 def with_the_plugin(totara: Totara) -> None:
     """The bridge's plugin is there, and so are a learner of the whole site and one of the academy's."""
     totara.has_plugin = True
+    totara.visited.add((2, 4))
     totara.next_ids["user"] = 112
     add_learner(totara, "mia", "Mia Member", "academy")
 

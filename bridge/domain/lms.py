@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 #: The front page is a course with this id on every site; it is never a course anybody takes.
 SITE_COURSE = 1
@@ -125,18 +126,20 @@ class Account:
     email: str
     auth: str | None = None
     suspended: bool = False
-    seen: bool | None = None  # whether anybody ever signed in with it
+    seen_at: datetime | None = None  # when somebody was last there with it: in 1970 for never, None where it isn't told
 
 
 @dataclass(frozen=True, slots=True)
 class Insight:
     """What kind of account it is, as far as the site tells: most tell nothing of this. ``tenant`` is the idnumber of
-    the tenant whose member it is, "" for none's; of no tenant nothing is suspended."""
+    the tenant whose member it is, "" for none's; of no tenant nothing is suspended. ``opened`` are the courses that it
+    has opened, of those that it is enrolled in."""
 
     administrator: bool | None = None
     staff: bool | None = None
     tenant: str | None = None
     tenant_suspended: bool | None = None
+    opened: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

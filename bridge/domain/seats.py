@@ -23,9 +23,14 @@ class SeatState(StrEnum):
     LAPSED = "lapsed"  # somebody was asked, and did not answer in time
     APPROVAL = "approval"  # was accepted, and waits for a manager's yes
     TAKEN = "taken"
+    STARTED = "started"
     COMPLETED = "completed"
     HELD = "held"  # rests: a dispute, or what pays for it has run out
     ENDED = "ended"  # is not paid for any more
+
+
+#: How a seat stands on which somebody learns, or may begin to.
+LEARNING = frozenset({SeatState.TAKEN, SeatState.STARTED})
 
 
 class Wait(StrEnum):
@@ -37,8 +42,9 @@ class Wait(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TeamSeat:
-    """A seat of a pool as its team sees it. ``until`` is when what pays for it ends; ``completed`` is None where it is
-    not known, or not the team's to know.
+    """A seat of a pool as its team sees it. ``until`` is when what pays for it ends. Whether whoever has it has begun,
+    their ``progress`` in per cent, and whether they have completed it are None where that is not known, or not the
+    team's to know.
     """
 
     id: int
@@ -53,8 +59,11 @@ class TeamSeat:
     assign_until: datetime | None = None
     until: datetime | None = None
     held: bool = False
+    begun: bool | None = None
+    progress: int | None = None
     completed: bool | None = None
     picked: Item | None = None
+    given: bool = True  # by the team; else it was bought for this person
 
 
 def state_of(seat: TeamSeat, now: datetime) -> SeatState:
@@ -71,7 +80,9 @@ def state_of(seat: TeamSeat, now: datetime) -> SeatState:
     if seat.waits is Wait.ANSWER:
         lapsed = seat.answer_until is not None and seat.answer_until <= now
         return SeatState.LAPSED if lapsed else SeatState.INVITED
-    return SeatState.COMPLETED if seat.completed else SeatState.TAKEN
+    if seat.completed:
+        return SeatState.COMPLETED
+    return SeatState.STARTED if seat.begun else SeatState.TAKEN
 
 
 class Begun(StrEnum):
@@ -94,6 +105,7 @@ class Why(StrEnum):
     MAYBE_BEGUN = "maybe_begun"
     TOO_OFTEN = "too_often"
     ENDED = "ended"
+    BOUGHT_FOR = "bought_for"  # was bought for just this person
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
@@ -128,8 +140,12 @@ def may_give_back(seat: TeamSeat, begun: Begun, rules: SeatRules, now: datetime)
     nobody can tell whether they do, they are taken to.
     """
     state = state_of(seat, now)
-    if seat.person is None or state is SeatState.ENDED:
+    if state is SeatState.ENDED:
+        return Why.ENDED
+    if seat.person is None:
         return Why.NOT_WAITING
+    if not seat.given:  # the order says whose it is, and would seat them again
+        return Why.BOUGHT_FOR
     if seat.waits is not None:
         return None
     if seat.completed:

@@ -81,6 +81,7 @@ class Audiences(Completions):
         self.may_manage_audiences = True  # moodle/cohort:manage
         self.may_assign_programs = True  # totara/program:configureassignments
         self._opened: set[tuple[int, int]] = set()  # user, course: opened as one of a program
+        self.visited: set[tuple[int, int]] = set()  # user, course: opened in whatever way
 
     def _next(self, kind: str) -> int:
         raise NotImplementedError
@@ -227,7 +228,10 @@ class Audiences(Completions):
             if self._by_program(user_id, course_id):
                 self._opened.add((user_id, course_id))
                 self.follow_audiences()
-            return self.enrolled(user_id, course_id, only_active=True)
+            gets_in = self.enrolled(user_id, course_id, only_active=True)
+            if gets_in:
+                self.visited.add((user_id, course_id))
+            return gets_in
 
     def program_complete(self, user_id: int, program_id: int) -> bool:
         """Whether somebody has completed every course of a program."""

@@ -88,6 +88,7 @@ def look_at_account(call: Call, userid: int) -> dict[str, Any]:
         "tenant": tenant.idnumber if tenant else "",
         "tenant_suspended": tenant is not None and tenant.suspended,
         "suspended": user.suspended,
+        "opened": sorted(course for who, course in call.totara.visited if who == userid),
     }
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.ledger import given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
@@ -70,7 +71,7 @@ class Pool:
 
 
 def state_in_sql(now: datetime) -> ColumnElement[str]:
-    """How a seat stands, as :func:`bridge.domain.seats.state_of` has it; what is completed is taken."""
+    """How a seat stands, as :func:`bridge.domain.seats.state_of` has it; what is started or completed is taken."""
     over = or_(purchases.c.until <= now, purchases.c.grace_until <= now, seats.c.until <= now)
     return case(
         (seats.c.ended_at.is_not(None), SeatState.ENDED.value),
@@ -110,22 +111,24 @@ def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
     return sorted(found, key=lambda pool: (pool.name.casefold(), pool.key))
 
 
-def with_completed(connection: Connection, team_id: int, pools: Sequence[Pool], now: datetime) -> list[Pool]:
-    """The pools with those who have completed counted apart from those who have not, as far as the team may see it."""
+def with_learning(connection: Connection, team_id: int, pools: Sequence[Pool], now: datetime) -> list[Pool]:
+    """The pools with those who have started, and who have completed, counted apart, as far as the team may see it."""
+    completed = _completed().label("completed")
     query = (
-        select(purchases.c.pool, func.count())
+        select(purchases.c.pool, completed, func.count())
         .select_from(OF_TEAM)
-        .where(purchases.c.team_id == team_id, state_in_sql(now) == SeatState.TAKEN.value, _seen_completed())
+        .where(purchases.c.team_id == team_id, state_in_sql(now) == SeatState.TAKEN.value, _SHOWS, _begun())
+        .group_by(purchases.c.pool, completed)
     )
-    seen = {pool: int(number) for pool, number in connection.execute(query.group_by(purchases.c.pool))}
-    return [_apart(pool, seen.get(pool.key, 0)) for pool in pools]
+    seen: dict[str, dict[SeatState, int]] = {}
+    for pool, done, number in connection.execute(query):
+        seen.setdefault(pool, {})[SeatState.COMPLETED if done else SeatState.STARTED] = number
+    return [_apart(pool, seen.get(pool.key, {})) for pool in pools]
 
 
-def _apart(pool: Pool, completed: int) -> Pool:
-    if not completed:
-        return pool
-    taken = pool.counts.get(SeatState.TAKEN, 0) - completed
-    return replace(pool, counts={**pool.counts, SeatState.TAKEN: taken, SeatState.COMPLETED: completed})
+def _apart(pool: Pool, seen: Mapping[SeatState, int]) -> Pool:
+    taken = pool.counts.get(SeatState.TAKEN, 0) - sum(seen.values())
+    return replace(pool, counts={**pool.counts, SeatState.TAKEN: taken, **seen}) if seen else pool
 
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
@@ -173,6 +176,12 @@ _CONSENT = exists().where(
 )
 #: Whether the team may see how whoever has the seat gets on.
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
+#: Joins what a seat gives to what is known of whoever has the seat.
+_LEARNT = and_(
+    access.c.person_id == seats.c.person_id,
+    access.c.kind == purchase_items.c.kind,
+    access.c.item_id == purchase_items.c.item_id,
+)
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
     "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
@@ -181,43 +190,52 @@ _SORTS: Mapping[str, ColumnElement[Any]] = {
 }
 
 
+# In the three, without `correlate` the inner query would have seats of its own: everybody's.
+
+
+def _begun() -> ColumnElement[bool]:
+    """Whether whoever has the seat is known to have begun with some of what it gives."""
+    known = or_(access.c.opened.is_(True), access.c.progress > 0, access.c.completed.is_(True))
+    some = select(access.c.item_id).where(given_by_seat(), _LEARNT, known)
+    return some.correlate(seats, purchases).exists()
+
+
 def _completed() -> ColumnElement[bool]:
     """Whether whoever has the seat has completed all that it gives."""
-    same = and_(
-        access.c.person_id == seats.c.person_id,
-        access.c.kind == purchase_items.c.kind,
-        access.c.item_id == purchase_items.c.item_id,
-        access.c.completed.is_(True),
-    )
-    # Without the word, the inner query would have seats of its own: everybody's.
-    has = exists().where(same).correlate(seats, purchase_items)
+    has = exists().where(_LEARNT, access.c.completed.is_(True)).correlate(seats, purchase_items)
     lacking = select(purchase_items.c.item_id).where(given_by_seat(), not_(has))
     return and_(seats.c.person_id.is_not(None), not_(lacking.correlate(seats, purchases).exists()))
 
 
-def _seen_completed() -> ColumnElement[bool]:
-    """Whether the team may see of a seat that whoever has it has completed it."""
-    return and_(or_(_CONSENT, purchases.c.offer["report"].as_boolean().is_(True)), _completed())
+def _progress() -> ColumnElement[float | None]:
+    """How far whoever has the seat is with all that it gives, in per cent; NULL if of some of it that is not known."""
+    known = case((access.c.completed.is_(True), 100), else_=access.c.progress)
+    whole = case((func.count(known) == func.count(), func.avg(known)))
+    given = select(whole).select_from(purchase_items.outerjoin(access, _LEARNT)).where(given_by_seat())
+    return given.correlate(seats, purchases).scalar_subquery()
 
 
 def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
         select(
-            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
+            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at, s.role,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             state_in_sql(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             p.name.label("sold_as"),
             persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
-            _CONSENT.label("consents"), _completed().label("completed"),
+            _SHOWS.label("shows"), _begun().label("begun"), _completed().label("completed"),
+            _progress().label("progress"),
         )
         .select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
     )  # fmt: skip
 
 
 def _row(row: Any) -> SeatRow:
-    shows = bool(row.consents) or offer_from_json(row.offer).report
-    completed = bool(row.completed) if shows and row.waits is None and row.person_id is not None else None
+    shows = bool(row.shows)
+    learning = shows and row.waits is None and row.person_id is not None
+    begun, completed = (bool(row.begun), bool(row.completed)) if learning else (None, None)
+    progress = int(row.progress) if learning and row.progress is not None else None
     seat = TeamSeat(
         row.id,
         row.purchase_id,
@@ -231,11 +249,15 @@ def _row(row: Any) -> SeatRow:
         row.assign_until,
         lasting((row.until, row.paid_until, row.grace_until)),
         row.held is not None,
+        begun,
+        progress,
         completed,
         Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,
+        row.role in (None, Role.ASSIGNED),
     )
     state = SeatState(row.state)
-    state = SeatState.COMPLETED if state is SeatState.TAKEN and completed else state
+    if state is SeatState.TAKEN and begun:
+        state = SeatState.COMPLETED if completed else SeatState.STARTED
     told = (row.email or "", row.name or "", row.language or "")
     return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
 
@@ -260,19 +282,27 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
 
 def _stands(states: Collection[SeatState], now: datetime) -> ColumnElement[bool]:
     """Whether a seat stands in one of these ways, as the team is shown it."""
-    state, done = state_in_sql(now), and_(_SHOWS, _completed())
+    state, begun = state_in_sql(now), and_(_SHOWS, _begun())
     taken = state == SeatState.TAKEN.value
     found: list[ColumnElement[bool]] = [state.in_([one.value for one in states if one is not SeatState.TAKEN])]
     if SeatState.TAKEN in states:
-        found.append(and_(taken, not_(done)))
+        found.append(and_(taken, not_(begun)))
+    if SeatState.STARTED in states:
+        found.append(and_(taken, begun, not_(_completed())))
     if SeatState.COMPLETED in states:
-        found.append(and_(taken, done))
+        found.append(and_(taken, begun, _completed()))
     return or_(*found)
 
 
 def as_part(text: str) -> str:
     """A text as a part of a pattern of LIKE, none of its signs meaning more than itself."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def count_live(connection: Connection, team_id: int) -> int:
+    """How many seats of a team are paid for."""
+    query = select(func.count()).select_from(OF_TEAM).where(purchases.c.team_id == team_id, seats.c.ended_at.is_(None))
+    return int(connection.execute(query).scalar_one())
 
 
 def count_seats(connection: Connection, team_id: int, wanted: Wanted, now: datetime) -> int:
@@ -285,8 +315,8 @@ def seats_page(
     connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
 ) -> list[SeatRow]:
     """Seats that match, so many, leaving out the first ``after``."""
-    query = _sorted(team_id, wanted, now)
-    return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+    found = _found(team_id, wanted, now).limit(most).offset(after)
+    return [_row(row) for row in connection.execute(_sorted(_seats(now).where(seats.c.id.in_(found)), wanted, now))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +334,11 @@ def seats_behind(
     stays where it is comes twice or is left out.
     """
     column = _sorted_by(wanted, now)
-    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    found = _found(team_id, wanted, now)
     if place is not None:
-        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
-    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+        found = found.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    query = _seats(now).add_columns(column.label("place")).where(seats.c.id.in_(found.limit(most)))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(_sorted(query, wanted, now))]
 
 
 def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
@@ -323,10 +354,16 @@ def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
     return state_in_sql(now) if word == "state" else _SORTS.get(word, seats.c.id)
 
 
-def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+def _found(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    """The seats that match, in order, by their ids: what else is shown of them is looked up for those of one page."""
+    of_whom = OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id)
+    return _sorted(select(seats.c.id).select_from(of_whom).where(*_matching(team_id, wanted, now)), wanted, now)
+
+
+def _sorted(query: Select[Any], wanted: Wanted, now: datetime) -> Select[Any]:
     column = _sorted_by(wanted, now)
     order = column.desc() if wanted.sort.startswith("-") else column.asc()
-    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+    return query.order_by(order.nulls_last(), seats.c.id)
 
 
 def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:

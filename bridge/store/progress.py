@@ -16,7 +16,8 @@ from bridge.store.models import access
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """How far somebody is: ``progress`` in per cent, and where the certificate is given, a path on Totara's site.
+    """How far somebody is: ``progress`` in per cent, where the certificate is given, a path on Totara's site, and
+    whether they have ever been inside.
 
     None is what is not known.
     """
@@ -24,12 +25,18 @@ class Learnt:
     completed: bool | None = None
     progress: int | None = None
     certificate: str | None = None
+    opened: bool | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether they are known to have begun."""
+        return bool(self.opened or self.progress or self.completed)
 
 
 _MINE = access.c.person_id == bindparam("person")
-_LEARNT = select(access.c.kind, access.c.item_id, access.c.completed, access.c.progress, access.c.certificate).where(
-    _MINE
-)
+_LEARNT = select(
+    access.c.kind, access.c.item_id, access.c.completed, access.c.progress, access.c.certificate, access.c.opened
+).where(_MINE)
 #: Courses that can be read of: of all else Totara tells nothing, and of an enrolment that is not active neither.
 _READABLE: ColumnElement[bool] = and_(access.c.kind == Kind.COURSE, access.c.state == State.ACTIVE)
 
@@ -69,6 +76,10 @@ def record(
     numbers = sorted(item.id for item in asked)
     connection.execute(update(access).where(*mine, access.c.item_id.in_(numbers)).values(looked_at=now))
     for item, learnt in sorted(moved.items()):
-        values: dict[str, Any] = {"progress": learnt.progress, "certificate": learnt.certificate}
+        values: dict[str, Any] = {
+            "progress": learnt.progress,
+            "certificate": learnt.certificate,
+            "opened": learnt.opened,
+        }
         values |= {} if learnt.completed is None else {"completed": learnt.completed}
         connection.execute(update(access).where(*mine, access.c.item_id == item.id).values(values))

@@ -152,7 +152,8 @@ def team_as_json(team: Team, role: TeamRole, pools: list[Pool]) -> dict[str, Any
 
 
 def _pool_as_json(pool: Pool) -> dict[str, Any]:
-    never = (SeatState.ENDED, SeatState.COMPLETED)  # the first are not of a pool any more; the others not to be counted
+    # The first are not of a pool any more; the others are counted as taken.
+    never = (SeatState.ENDED, SeatState.STARTED, SeatState.COMPLETED)
     return {
         "pool": pool.key,
         "name": one_language(pool.name, "") or pool.name,
@@ -170,7 +171,7 @@ def word_of(item: Item) -> str:
 
 
 def seat_as_json(row: SeatRow) -> dict[str, Any]:
-    """A seat. ``completed`` is null where the team may not see it."""
+    """A seat. How far somebody is is null where the team may not see it."""
     seat = row.seat
     person = {"email": row.email, "name": row.name, "language": row.language}
     return {
@@ -184,6 +185,7 @@ def seat_as_json(row: SeatRow) -> dict[str, Any]:
         "taken_at": moment(seat.taken_at),
         "assign_until": moment(seat.assign_until),
         "until": moment(seat.until),
+        "progress": seat.progress,
         "completed": seat.completed,
     }
 

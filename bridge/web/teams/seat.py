@@ -11,7 +11,7 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.desk import Actor, NotAllowed
-from bridge.domain.seats import SeatState, Why
+from bridge.domain.seats import LEARNING, SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import Refused, Unavailable
 from bridge.naming import Names
@@ -27,9 +27,7 @@ from bridge.web.teams.telling import told
 
 _SEAT = f"<int(max={2**63 - 1}):seat>"
 #: How a seat stands that somebody has, or was asked to take.
-HAD = frozenset(
-    {SeatState.INVITED, SeatState.LAPSED, SeatState.APPROVAL, SeatState.TAKEN, SeatState.COMPLETED, SeatState.HELD}
-)
+HAD = LEARNING | {SeatState.INVITED, SeatState.LAPSED, SeatState.APPROVAL, SeatState.COMPLETED, SeatState.HELD}
 
 
 def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: Callable[[], datetime]) -> None:

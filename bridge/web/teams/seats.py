@@ -47,7 +47,7 @@ class Pools:
         with self._store.read() as connection:
             pool = pooled.find_pool(connection, actor.team.id, key, now)
             if pool is not None:
-                return pooled.with_completed(connection, actor.team.id, [pool], now)[0]
+                return pooled.with_learning(connection, actor.team.id, [pool], now)[0]
         raise self._door.missing(actor, "pool")
 
     def names(self, *pools: Pool) -> dict[Item, str]:
@@ -86,7 +86,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         waiting = Wanted(states=frozenset({SeatState.APPROVAL}), sort="since")
         team, moment = actor.team.id, now()
         with store.read() as connection:
-            own = pooled.with_completed(connection, team, pooled.pools_of(connection, team, moment), moment)
+            own = pooled.with_learning(connection, team, pooled.pools_of(connection, team, moment), moment)
             waits = pooled.seats_page(connection, team, waiting, moment, most=MOST_APPROVALS)
             many = pooled.count_seats(connection, team, waiting, moment) if len(waits) == MOST_APPROVALS else len(waits)
             running = [batch for batch in batches.batches_of(connection, team, 5) if batch.done is None]
@@ -159,8 +159,8 @@ def _is_id(text: str) -> bool:
 
 
 def _header(words: Words) -> list[str]:
-    named = ("seat", "course", "name_of", "address", "language", "status", "since", "answer_by", "order", "completed")
-    return [words[f"team_{one}"] for one in named]
+    named = ("seat", "course", "name_of", "address", "language", "status", "since", "answer_by", "order")
+    return [words[f"team_{one}"] for one in (*named, "learnt", "completed")]
 
 
 def _cells(row: SeatRow, words: Words) -> list[Cell]:
@@ -170,7 +170,8 @@ def _cells(row: SeatRow, words: Words) -> list[Cell]:
     until = seat.answer_until.date().isoformat() if seat.answer_until else None
     completed = None if seat.completed is None else words["team_yes" if seat.completed else "team_no"]
     state = words[f"team_state_{row.state}"]
-    return [seat.id, row.sold_as, row.name, row.email, row.language, state, since, until, row.order, completed]
+    got = (seat.progress, completed)
+    return [seat.id, row.sold_as, row.name, row.email, row.language, state, since, until, row.order, *got]
 
 
 def as_file(content: bytes, name: str, kind: str) -> Response:

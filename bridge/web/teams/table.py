@@ -34,6 +34,7 @@ STATES = (
     SeatState.LAPSED,
     SeatState.APPROVAL,
     SeatState.TAKEN,
+    SeatState.STARTED,
     SeatState.COMPLETED,
     SeatState.HELD,
     SeatState.CLOSED,

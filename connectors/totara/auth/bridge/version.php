@@ -8,7 +8,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $plugin->component = 'auth_bridge';
-$plugin->version   = 2026112402;
+$plugin->version   = 2026112403;
 $plugin->requires  = 2022110800; // Totara 17.
-$plugin->release   = '1.2';
+$plugin->release   = '1.3';
 $plugin->maturity  = MATURITY_STABLE;

@@ -11,7 +11,7 @@ $functions = [
     'auth_bridge_look_at_account' => [
         'classname' => 'auth_bridge\external\look_at_account',
         'methodname' => 'execute',
-        'description' => 'Tells whether an account is an administrator\'s, staff\'s or suspended, and which tenant it is of.',
+        'description' => 'Tells whether an account is an administrator\'s, staff\'s or suspended, which tenant it is of, and which courses it has opened.',
         'type' => 'read',
         'capabilities' => 'auth/bridge:lookataccount',
     ],

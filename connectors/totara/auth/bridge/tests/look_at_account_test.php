@@ -32,6 +32,7 @@ class auth_bridge_look_at_account_testcase extends advanced_testcase {
             'tenant' => '',
             'tenant_suspended' => false,
             'suspended' => false,
+            'opened' => [],
         ];
         $this->assertSame(array_merge($learner, $different), $this->look_at($user));
     }
@@ -68,6 +69,24 @@ class auth_bridge_look_at_account_testcase extends advanced_testcase {
         $DB->set_field('tenant', 'suspended', 1, ['id' => $tenant->id]);
         $this->assert_told(['tenant' => 'academy', 'tenant_suspended' => true], $member);
         $this->assert_told(['suspended' => true], $this->getDataGenerator()->create_user(['suspended' => 1]));
+    }
+
+    public function test_the_courses_that_were_opened_are_told() {
+        $this->become_the_service();
+        $generator = $this->getDataGenerator();
+        [$one, $two, $other] = [$generator->create_course(), $generator->create_course(), $generator->create_course()];
+        [$learner, $another] = [$generator->create_user(), $generator->create_user()];
+        foreach ([[$learner, $two], [$learner, $one], [$learner, $other], [$another, $other]] as [$user, $course]) {
+            $generator->enrol_user($user->id, $course->id, 'student');
+        }
+        $service = $GLOBALS['USER'];
+        foreach ([[$learner, $two], [$learner, $one], [$another, $other]] as [$user, $course]) {
+            $this->setUser($user);
+            user_accesstime_log($course->id);
+        }
+        $this->setUser($service);
+        $this->assert_told(['opened' => [(int) $one->id, (int) $two->id]], $learner);
+        $this->assert_told(['opened' => [(int) $other->id]], $another);
     }
 
     public function test_nothing_is_told_of_who_is_not_there() {

@@ -12,7 +12,8 @@ global $CFG;
 require_once($CFG->libdir . '/externallib.php');
 
 /**
- * What kind of account it is, which no function of Totara's own tells: the bridge links none of the staff's.
+ * What kind of account it is and which courses it has opened, which no function of Totara's own tells: the bridge links
+ * none of the staff's, and takes no seat from whoever has begun to learn.
  */
 final class look_at_account extends \external_api {
     public static function execute_parameters(): \external_function_parameters {
@@ -37,6 +38,10 @@ final class look_at_account extends \external_api {
             'tenant' => $tenant ? $tenant->idnumber : '',
             'tenant_suspended' => $tenant && $tenant->suspended,
             'suspended' => (bool) $user->suspended,
+            'opened' => $DB->get_fieldset_sql(
+                'SELECT courseid FROM {user_lastaccess} WHERE userid = :userid ORDER BY courseid',
+                ['userid' => $user->id]
+            ),
         ];
     }
 
@@ -47,6 +52,10 @@ final class look_at_account extends \external_api {
             'tenant' => new \external_value(PARAM_RAW, 'the identifier of the tenant whose member it is, or nothing'),
             'tenant_suspended' => new \external_value(PARAM_BOOL, 'whether that tenant is suspended'),
             'suspended' => new \external_value(PARAM_BOOL, 'whether the account is suspended'),
+            'opened' => new \external_multiple_structure(
+                new \external_value(PARAM_INT, 'a course'),
+                'the courses that were opened by it, of those that it is still enrolled in'
+            ),
         ]);
     }
 }
