@@ -219,6 +219,10 @@ def test_another_customers_browser_is_not_taken_for_the_one_with_the_address(
     bea, secret = signed_in(world, min(world.shop.customers)), invitation(inbox, ADA)
     page = looks(world, secret, bea)
     assert (MINE.search(page.text), SHOP in page.text, "Somebody else is signed in" in page.text) == (None, True, True)
+    form = re.search(r'name="form" value="([^"]+)"', bea.get("/learn").text)
+    assert form
+    assert answers(world, secret, "accept", bea, mine=form[1]).status_code == 403
+    assert (proven(world), counts(world)) == (set(), {"open": 2, "invited": 1})
 
 
 def test_what_an_operator_took_back_no_letter_proves_again(
