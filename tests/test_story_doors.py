@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from werkzeug.test import Client, TestResponse
 
 from bridge.check import check
@@ -73,6 +74,26 @@ def test_nobody_waits_twice_at_the_same_time(world: World, nia: int) -> None:
     for many in (6, 2):  # the place is free again afterwards
         launch(world, signed(claims(world, nia, target="course:7")), browser)
         waits(asks, many, 1, world.settle)
+
+
+@pytest.mark.parametrize("kind", ["customer", "order", "learner"])
+def test_what_is_done_between_two_questions_is_not_taken_for_nothing(
+    world: World, nia: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is settled while it is asked what is still to be looked at."""
+    course, work = world.course("ONE"), world.bridge.work
+    world.shop.place_order([(world.sell(course), 1)], customer_id=nia, email=NIA)
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser := Client(world.bridge.web()))
+    asks = work.is_due
+
+    def settled_first(connection: Connection, asked_for: str, key: str = "") -> bool:
+        if asked_for == kind:
+            world.settle()
+        return asks(connection, asked_for, key)
+
+    monkeypatch.setattr(work, "is_due", settled_first)
+    answer = browser.get("/sso/go")
+    assert answer.location in ("/sso/go?again=1", f"{world.bridge.settings.totara.url}/auth/bridge/start.php")
 
 
 # --- the shop's hints ------------------------------------------------------------------------------------------------
