@@ -260,7 +260,6 @@ class Bookkeeping:
         own = [gift for gift in look.gives if gift.line.id not in look.recipients]
         before = {one.id for one in look.known}  # a purchase that is new has no seats to move
         of_team = {one.key for one in look.known if one.team is not None}  # who sits there is the team's to say
-        pools = teams.pools_of_buyer(connection, buyer)
         named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
@@ -271,7 +270,7 @@ class Bookkeeping:
                 named.setdefault(purchase, []).extend(persons)
             elif (
                 look.keys[gift.line.id] not in of_team
-                and for_one(gift, own, counts, pools)
+                and for_one(gift, own, counts)
                 and not self._switches.was_others(connection, gift.line, buyer)
             ):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
