@@ -18,6 +18,7 @@ from flask import Flask
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.totara_audiences import Audiences
+from bridge.sandbox.totara_oauth2 import OAuth2
 from bridge.sandbox.totara_sign_on import SignOn
 from bridge.sandbox.totara_things import (
     SYSTEM_CATEGORIES,
@@ -97,6 +98,7 @@ class Totara(Audiences):
         self.next_ids = dict.fromkeys(kinds, 1) | {"course": 2}
         self._furnish()
         self.sign_on = SignOn(self)
+        self.oauth2 = OAuth2(self, self.sign_on)
         self.app = self._make_app()
         self.faults = Faults()
         from bridge.sandbox import totara_graphql, totara_pages, totara_visitors, totara_ws

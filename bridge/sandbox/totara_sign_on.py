@@ -55,7 +55,7 @@ class NotLetIn(Exception):
 class Session:
     """One browser's session. ``nonces`` are the sign-ons it began: until when each is good, and the page that was
     wanted; ``wanted`` is the page to come to after signing in, ``message`` what the login page says once, and ``sid``
-    what ends the visit to the bridge.
+    what ends the visit to the bridge; ``sesskey`` is in what this session's own pages lead to.
     """
 
     user_id: int = 0
@@ -63,6 +63,7 @@ class Session:
     wanted: str = ""
     message: str = ""
     sid: str = ""
+    sesskey: str = field(default_factory=lambda: secrets.token_hex(5))
 
 
 @dataclass(frozen=True)
