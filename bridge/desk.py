@@ -19,7 +19,7 @@ from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
 from bridge.starting import Starting
-from bridge.store import audit, batches, people, placing, pooled, progress, signon, team_tokens, teams
+from bridge.store import audit, batches, ledger, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.pooled import Pool, SeatRow
@@ -339,8 +339,8 @@ class Desk:
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)
         self._work.mark(connection, LEARNER, [person])
-        if row.order is not None:  # nobody sits there any more, by whom it would be found
-            self._work.mark(connection, NOTE, [row.order])
+        # Nobody sits there any more, by whom it would be found.
+        self._work.mark(connection, NOTE, ledger.noted_on(connection, row.order, row.subscription))
         self._note(connection, team_id, "seat taken back", actor, now, person, row.seat.id, why, facts)
 
     def _begun(self, row: SeatRow) -> Begun:

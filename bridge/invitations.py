@@ -24,7 +24,7 @@ from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
 from bridge.kinds import LEARNER, NOTE
 from bridge.mail import Mailer
-from bridge.store import audit, learning, people, placing, pooled, signon, teams
+from bridge.store import audit, learning, ledger, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.pooled import SeatRow
@@ -272,8 +272,8 @@ class Invitations:
         """The seat is open again, and the note on its order says so."""
         row = pooled.find_seat(connection, invitation.team.id, seat_id, now)
         placing.free_seat(connection, seat_id, invitation.person.id)
-        if row is not None and row.order is not None:
-            self._work.mark(connection, NOTE, [row.order])
+        if row is not None:
+            self._work.mark(connection, NOTE, ledger.noted_on(connection, row.order, row.subscription))
 
     def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
         facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}

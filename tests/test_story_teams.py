@@ -115,22 +115,73 @@ def test_whoever_buys_for_themselves_has_no_team(world: World, boss: int) -> Non
     assert world.rows("teams") == []
 
 
+def notes(world: World, order: int) -> int:
+    """How many notes the bridge wrote on an order."""
+    return sum(1 for note in world.shop.notes[order] if "Learning access" in note["note"])
+
+
+def an_hour_later(world: World) -> None:
+    world.clock.advance(hours=1)
+    world.settle()
+
+
 def test_the_orders_note_follows_while_somebody_is_still_asked(world: World, boss: int, inbox: Inbox) -> None:
     """Whoever was asked is owed no look, so that no note waits for one."""
     number = buys(world, boss, world.sell(world.course("ONE")), 4)
     assert give(world, ADA, BO, "cy@corp.test") == [Why.GIVEN] * 3
     accepts(world, inbox, ADA)
+    an_hour_later(world)
     assert "1 × access ready" in world.told(number) and "2 × seat that somebody was asked to take" in world.told(number)
     world.bridge.invitations.decline(invitation(inbox, BO))
-    world.settle()
+    an_hour_later(world)
     assert "2 × open seat" in world.told(number)
     (seat,) = seats(world, search=ADA)
     assert world.bridge.desk.give_back(owner(world), seat.seat.id) is Why.GIVEN
-    world.settle()
+    an_hour_later(world)
     assert "3 × open seat" in world.told(number) and "access ready" not in world.told(number)
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert "1 × open seat" in world.told(number)
+
+
+def test_what_a_team_does_with_its_seats_is_noted_once_in_an_hour(world: World, boss: int, inbox: Inbox) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 8)
+    assert (notes(world, number), "8 × open seat" in world.told(number)) == (1, True)
+    people = [f"p{one}@corp.test" for one in range(6)]
+    give(world, *people)
+    for address in people[:5]:
+        world.clock.advance(minutes=1)
+        accepts(world, inbox, address)
+    world.bridge.invitations.decline(invitation(inbox, people[5]))
+    world.settle()
+    assert notes(world, number) == 1
+    an_hour_later(world)
+    assert notes(world, number) == 2
+    assert "5 × access ready" in world.told(number) and "3 × open seat" in world.told(number)
+    assert "Totara user" not in world.told(number)
+    world.clock.advance(hours=5)
+    (seat, *_) = seats(world, search=people[0])
+    world.bridge.desk.give_back(owner(world), seat.seat.id)
+    world.settle()
+    assert (notes(world, number), "4 × access ready" in world.told(number)) == (3, True)  # the last one is long ago
+
+
+def test_what_a_refund_does_is_noted_at_once_whatever_the_team_did_before(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 4)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    assert notes(world, number) == 1
+    world.shop.refund(number, lines={line_of(world, number): 2})
+    world.look(number)
+    assert notes(world, number) == 2
+    assert "1 × access ready" in world.told(number) and "2 × access ended" in world.told(number)
+    world.shop.set_status(number, "cancelled")
+    world.look(number)
+    assert (notes(world, number), "access ready" in world.told(number)) == (3, False)
+    an_hour_later(world)
+    assert notes(world, number) == 3
 
 
 def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:

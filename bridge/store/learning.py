@@ -233,6 +233,7 @@ class SeatReport:
     starts: datetime | None
     until: datetime | None
     waits: str | None = None
+    team: bool = False  # a team gives it to its people
 
 
 _REPORT: Select[Any] = (
@@ -258,6 +259,7 @@ _REPORT: Select[Any] = (
         access.c.trouble,
         access.c.completed,
         purchases.c.held,
+        purchases.c.team_id.is_not(None).label("team"),
         purchases.c.starts,
         seats.c.until.label("seat_until"),
         purchases.c.until.label("purchase_until"),
@@ -325,6 +327,7 @@ def _seat_report(row: Row[Any]) -> SeatReport:
         starts=row.starts,
         until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
         waits=row.waits,
+        team=bool(row.team),
     )
 
 

@@ -153,6 +153,8 @@ orders = _table(
     Column("completed", JSON(none_as_null=True)),  # of a renewal: what was completed before it; NULL: not read yet
     Column("note_begun", String(16)),  # digest of the note that is being written, set before it is sent
     Column("note_written", String(16)),  # digest of the last note known to be on the order
+    Column("note_lasting", String(8)),  # digest of what of it no team changes
+    Column("note_at", Moment),  # when it was written
 )
 Index("ix_orders_payment", orders.c.payment)
 
