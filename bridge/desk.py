@@ -347,7 +347,7 @@ class Desk:
         facts: Mapping[str, Any],
     ) -> None:
         person = int(row.seat.person or 0)
-        learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now)
+        learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now, team=team_id)
         if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)

@@ -6,7 +6,7 @@ The letter's link proves the address, as any link does that was mailed: whoever 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
 from bridge.kinds import LEARNER, NOTE
 from bridge.mail import Mailer
+from bridge.naming import Names
 from bridge.store import audit, learning, ledger, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
@@ -55,6 +56,8 @@ class Invitation:
     email: str
     name: str = ""  # what the seat gives, as it was sold
     items: tuple[Item, ...] = ()
+    picked: bool = False  # one of several things, for this seat
+    gives: tuple[str, ...] = ()  # what these are called, where the name does not say so
     seat: int | None = None
     role: TeamRole | None = None
     reports: bool = False  # the team sees how they get on, as part of what was bought
@@ -80,6 +83,7 @@ class Invitations:
         mailer: Mailer | None,
         ways: WaysIn,
         rules: SeatRules,
+        names: Names,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -87,6 +91,7 @@ class Invitations:
         self._mailer = mailer
         self._ways = ways
         self._rules = rules
+        self._names = names
         self._now = now
 
     # --- letters ---------------------------------------------------------------------------------------------------
@@ -106,9 +111,13 @@ class Invitations:
                 return None
             team = teams.get_team(connection, team_id)
             person = people.get_person(connection, row.seat.person)
+            items = placing.items_of_seat(connection, seat_id)
         if person is None:
             return None
-        lines = (CourseLine(_name(row, person)),)
+        sold_as = _name(row, person)
+        own = self._names.apart(items, person.language, picked=row.seat.picked is not None)
+        lines = tuple(CourseLine(own[item], sold_as=sold_as) for item in items if item in own)
+        lines = lines or (CourseLine(sold_as),)
         return self._mail(person, Letter.INVITATION, team, row.seat.answer_until or now, lines, seat_id=seat_id)
 
     def _ask_member(self, team_id: int, person_id: int) -> Done | None:
@@ -161,7 +170,9 @@ class Invitations:
     def look(self, secret: str) -> Invitation:
         """What a link invites to, without using it up. Raises BadSignature for one that invites to nothing (more)."""
         with self._store.read() as connection:
-            return self._of(connection, signon.look_at_link(connection, secret, self._now()))
+            found = self._of(connection, signon.look_at_link(connection, secret, self._now()))
+        own = self._names.apart(found.items, found.person.language, picked=found.picked)
+        return replace(found, gives=tuple(own.values()))
 
     def _of(self, connection: Connection, link: Link | None) -> Invitation:
         """Raises BadSignature where there is nothing to answer."""
@@ -185,7 +196,8 @@ class Invitations:
             email,
             _name(row, person),
             tuple(placing.items_of_seat(connection, seat_id)),
-            seat_id,
+            picked=row.seat.picked is not None,
+            seat=seat_id,
             reports=placing.offer_of_seat(connection, seat_id).report,
             until=row.seat.answer_until,
         )

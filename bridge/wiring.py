@@ -257,7 +257,7 @@ class Bridge:
         billings = Billings(shop, self.settings.teams.po_meta)
         zone = self.settings.mail.timezone
         return team_pages(
-            sign_on, self.store, self.desk, self.invitations, Names(self.totara), billings, self.now, timezone=zone
+            sign_on, self.store, self.desk, self.invitations, self.names, billings, self.now, timezone=zone
         )
 
     @cached_property
@@ -270,7 +270,7 @@ class Bridge:
         """Signing in from the shop, where a secret is shared with its plugin."""
         if not self.settings.sso.shop_secrets:
             return None
-        return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.now)
+        return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.names, self.now)
 
     @cached_property
     def links(self) -> MailedLinks | None:
@@ -279,16 +279,26 @@ class Bridge:
         return MailedLinks(self.store, self.work, self.mailer, ways, self.now) if ways.open else None
 
     @cached_property
+    def _quick_totara(self) -> TotaraClient:
+        """Totara, for whoever does not wait for it for long."""
+        return self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
+
+    @cached_property
+    def names(self) -> Names:
+        """What things are called, for pages and letters, which don't wait for a name."""
+        return Names(self._quick_totara)
+
+    @cached_property
     def desk(self) -> Desk:
         """What teams do with their seats. Whoever waits for it does not wait for Totara for long."""
-        totara = self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
-        return Desk(self.store, self.work, Starting(self.store, totara), self.settings.teams.rules, self.now)
+        starting = Starting(self.store, self._quick_totara)
+        return Desk(self.store, self.work, starting, self.settings.teams.rules, self.now)
 
     @cached_property
     def invitations(self) -> Invitations:
         """What teams' people are asked, and what they answer."""
         ways, rules = WaysIn(self.settings), self.settings.teams.rules
-        return Invitations(self.store, self.work, self.mailer, ways, rules, self.now)
+        return Invitations(self.store, self.work, self.mailer, ways, rules, self.names, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

@@ -16,7 +16,7 @@ from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.invitations import Answer, Answered
-from bridge.store import pooled, teams
+from bridge.store import people, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.models import access, purchases
 from bridge.store.pooled import Pool, SeatRow, Wanted
@@ -678,6 +678,56 @@ def test_a_teams_look_has_totara_asked_for_the_next_one(world: World, boss: int,
 # --- training credits ------------------------------------------------------------------------------------------------
 
 
+def test_whoever_is_invited_to_one_of_several_is_told_to_which(
+    world: World, boss: int, inbox: Inbox, offers: Any
+) -> None:
+    courses = [world.course(f"C{n}", name=f"Course number {n}") for n in range(3)]
+    product = world.shop.add_product("Training credit", sku="CREDIT", price="90.00")
+    gives = ", ".join(f'"course:{one}"' for one in courses)
+    offers(f'[[offer]]\nsku = "CREDIT"\ngives = [{gives}]\npick = true\n')
+    buys(world, boss, product, 2)
+    (pool,) = pools(world)
+    give(world, ADA, picked=pool.offer.items[1])
+    assert "* Course number 1 (Training credit)" in text(inbox, -1)
+    assert "to “Course number 1”" in str(inbox.mails[-1]["Subject"])
+    found = world.bridge.invitations.look(invitation(inbox, ADA))
+    assert (found.gives, found.name) == (("Course number 1",), "Training credit")
+    assert accepts(world, inbox, ADA).answer is Answer.TAKEN
+    assert learns_of(world, ADA) == [("Course number 1", "Training credit")]
+
+
+def test_of_a_pool_of_several_courses_each_is_named(world: World, boss: int, inbox: Inbox, offers: Any) -> None:
+    courses = [world.course(f"C{n}", name=f"Course number {n}") for n in range(2)]
+    product = world.shop.add_product("Both courses", sku="BOTH", price="90.00")
+    offers(f'[[offer]]\nsku = "BOTH"\ngives = ["course:{courses[0]}", "course:{courses[1]}"]\nfor = "team"\n')
+    buys(world, boss, product, 2)
+    give(world, ADA)
+    assert "* Course number 0 (Both courses)" in text(inbox, -1) and "* Course number 1 (Both courses)" in text(
+        inbox, -1
+    )
+    accepts(world, inbox, ADA)
+    assert learns_of(world, ADA) == [("Course number 0", "Both courses"), ("Course number 1", "Both courses")]
+
+
+def test_what_one_product_gives_is_called_as_it_was_sold(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE", name="In Totara")
+    buys(world, boss, world.sell(course), 2)
+    give(world, ADA)
+    assert f"* Course {course}\r\n" in text(inbox, -1), "as the shop calls it"
+    accepts(world, inbox, ADA)
+    assert [sold_as for _, sold_as in learns_of(world, ADA)] == [""]
+
+
+def learns_of(world: World, address: str) -> list[tuple[str, str]]:
+    """What somebody's courses are called on their page, and as what they were sold."""
+    sign_on = world.bridge.sign_on
+    assert sign_on is not None
+    person = next(row.id for row in world.rows("persons") if row.email == address)
+    with world.bridge.store.read() as connection:
+        who = people.get_person(connection, person)
+    return [(one.name, one.sold_as) for one in sign_on._listed(lambda _: who, "en")]
+
+
 def test_any_one_of_five_is_picked_when_a_seat_is_given(world: World, boss: int, inbox: Inbox, offers: Any) -> None:
     courses = [world.course(f"C{n}") for n in range(3)]
     product = world.shop.add_product("Training credit", sku="CREDIT", price="90.00")
@@ -691,3 +741,43 @@ def test_any_one_of_five_is_picked_when_a_seat_is_given(world: World, boss: int,
     assert give(world, ADA, picked=picked) == [Why.GIVEN]
     accepts(world, inbox, ADA)
     assert world.access() == {(ADA, picked.id): "active"}
+
+
+# --- letters to whoever sits on a seat that a team gave ---------------------------------------------------------------
+
+
+def test_letters_name_the_team_that_gave_the_place_and_none_of_its_orders(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    ready = text(inbox, -1)
+    assert "the place that Harbour & Sons gave you. Your access is ready" in ready
+    assert "order" not in ready and str(number) not in ready.replace("\r\n", " ").split(" because of ")[-1]
+    (seat,) = seats(world, search=ADA)
+    assert world.bridge.desk.give_back(owner(world), seat.seat.id) is Why.GIVEN
+    world.settle()
+    ended = text(inbox, -1)
+    assert "Harbour & Sons has taken back the place that it gave you." in ended and "order" not in ended
+
+
+def test_when_it_is_not_paid_for_any_more_the_letter_says_so_of_the_place(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    world.shop.set_status(number, "cancelled")
+    world.look(number)
+    ended = text(inbox, -1)
+    assert "The place that Harbour & Sons gave you is not paid for any more." in ended and "order" not in ended
+
+
+def test_while_a_place_waits_for_a_person_nobody_is_thanked_for_an_order(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    world.totara.add_user(ADA, username="officer")
+    accepts(world, inbox, ADA)
+    waits = text(inbox, -1)
+    assert "You have the place that Harbour & Sons gave you. We have not been able" in waits and "order" not in waits

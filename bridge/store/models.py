@@ -258,6 +258,7 @@ access = _table(
     Column(
         "let_go_at", Moment
     ),  # since when it may end, by a person's word: a team that took the seat back, an operator
+    Column("let_go_team", Id),  # the team that took the seat back
     Column("looked_at", Moment),  # when these three were last asked for
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="per_cent"),
