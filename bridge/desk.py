@@ -38,6 +38,7 @@ from bridge.store.pooled import Pool, SeatRow
 from bridge.store.team_tokens import TeamToken
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
+from bridge.team_letters import OWNER
 from bridge.worker import Done
 
 #: How the key of an invitation to manage begins; team and person follow.
@@ -276,7 +277,7 @@ class Desk:
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
             if signon.count_invitations(connection, seat_id, now) >= MOST_LETTERS:
-                return Why.TOO_OFTEN
+                return Why.WRITTEN_OFTEN
             placing.ask_again(connection, seat_id, self.rules.answer_until(now))
             self._work.mark(connection, INVITATION, [seat_id])
             self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)
@@ -471,7 +472,9 @@ class Desk:
             teams.hold_team(connection, actor.team.id)
             done = teams.hand_over(connection, actor.team.id, actor.person, heir)
             if done:
+                self._work.mark(connection, INVITATION, [f"{OWNER}:{actor.team.id}:{heir}"])
                 self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+        self._store.bell.ring()
         return done
 
     # --- tokens for machines ---------------------------------------------------------------------------------------

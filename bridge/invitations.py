@@ -17,12 +17,12 @@ from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.offers import Item, Offer
-from bridge.domain.seats import SeatRules, SeatState
+from bridge.domain.seats import SeatRules, SeatState, Wait
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
 from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
-from bridge.kinds import LEARNER, NOTE
+from bridge.kinds import INVITATION, LEARNER, NOTE
 from bridge.mail import Mailer
 from bridge.naming import Names
 from bridge.store import audit, learning, ledger, people, placing, pooled, signon, teams
@@ -32,6 +32,7 @@ from bridge.store.pooled import SeatRow
 from bridge.store.signon import Link, new_secret
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
+from bridge.team_letters import APPROVAL, OWNER, TeamLetters
 from bridge.ways_in import WaysIn
 from bridge.who import prove
 from bridge.worker import Done
@@ -45,6 +46,10 @@ class Answer(StrEnum):
     HAS_IT = "has_it"  # has all of it already: the seat stays free for somebody else
     DECLINED = "declined"
     MANAGES = "manages"
+
+
+class Resting(BadSignature):
+    """What pays for the place is being settled: the invitation works again after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,19 @@ class Invitations:
         self._rules = rules
         self._names = names
         self._now = now
+        self._team_letters = TeamLetters(store, mailer, ways, now)
 
     # --- letters ---------------------------------------------------------------------------------------------------
 
     def settle(self, claim: Claim) -> Done | None:
         """Write to whoever was asked. Whoever answered meanwhile, or was asked no more, is not written to."""
-        if claim.key.startswith(f"{MEMBER}:"):
-            return self._ask_member(*map(int, claim.key.split(":")[1:]))
+        about, *numbers = claim.key.split(":")
+        if about == MEMBER:
+            return self._ask_member(*map(int, numbers))
+        if about == APPROVAL:
+            return self._team_letters.ask_yes(int(numbers[0]))
+        if about == OWNER:
+            return self._team_letters.tell_owner(*map(int, numbers), hints=claim.hints)
         return self._ask_learner(int(claim.key))
 
     def _ask_learner(self, seat_id: int) -> Done | None:
@@ -188,7 +199,10 @@ class Invitations:
     def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
         team_id = placing.team_of_seat(connection, seat_id)
         row = pooled.find_seat(connection, team_id, seat_id, self._now()) if team_id is not None else None
-        if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person != person.id:
+        mine = row is not None and row.seat.person == person.id and row.seat.waits is Wait.ANSWER
+        if mine and row is not None and row.state is SeatState.HELD:
+            raise Resting("the seat rests until what pays for it is settled")
+        if team_id is None or row is None or row.state is not SeatState.INVITED or not mine:
             raise BadSignature("the seat was given to somebody else, or is not paid for any more")
         return Invitation(
             teams.get_team(connection, team_id),
@@ -257,6 +271,8 @@ class Invitations:
             self._note(connection, invitation, "consent given", now)
         self._note(connection, invitation, "invitation accepted", now)
         self._work.mark(connection, LEARNER, [person.id])
+        if waits:
+            self._work.mark(connection, INVITATION, [f"{APPROVAL}:{team.id}"])
         return Answer.WAITS if waits else Answer.TAKEN
 
     def _has_all(self, connection: Connection, invitation: Invitation, now: datetime) -> bool:

@@ -264,7 +264,7 @@ def test_nobody_is_flooded_with_invitations(world: World, boss: int, inbox: Inbo
     for _ in range(6):
         found.append(world.bridge.desk.resend(owner(world), row.seat.id))
         world.settle()
-    assert found == [Why.GIVEN] * 4 + [Why.TOO_OFTEN] * 2
+    assert found == [Why.GIVEN] * 4 + [Why.WRITTEN_OFTEN] * 2
     assert len([one for one in inbox.mails if ADA in str(one["To"])]) == 5
 
 
@@ -781,3 +781,60 @@ def test_while_a_place_waits_for_a_person_nobody_is_thanked_for_an_order(world: 
     accepts(world, inbox, ADA)
     waits = text(inbox, -1)
     assert "You have the place that Harbour & Sons gave you. We have not been able" in waits and "order" not in waits
+
+
+def mailed_to(inbox: Inbox, address: str, subject: str) -> int:
+    """How many letters with these words in their subject somebody has."""
+    return sum(address in str(one["To"]) and subject in str(one["Subject"]) for one in inbox.mails)
+
+
+def test_whoever_may_say_yes_is_written_to_once_a_day_while_somebody_waits(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    waits = "somebody waits for your yes"
+    buys(world, boss, world.sell(world.course("ONE")), 4)
+    desk, actor = world.bridge.desk, owner(world)
+    for address, role in (("mia@corp.test", TeamRole.MANAGER), ("vic@corp.test", TeamRole.VIEWER)):
+        desk.invite_member(actor, Invitee(1, address), role)
+        world.settle()
+        accepts(world, inbox, address)
+    desk.configure(actor, name="Harbour & Sons", approval=True)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    assert [mailed_to(inbox, one, waits) for one in (BOSS, "mia@corp.test", "vic@corp.test")] == [1, 1, 0]
+    assert "/team/" in text(inbox, -1) or "target=team" in text(inbox, -1)
+    accepts(world, inbox, BO)
+    assert mailed_to(inbox, BOSS, waits) == 1
+    world.clock.advance(hours=25)
+    world.settle()
+    assert mailed_to(inbox, BOSS, waits) == 2
+    for row in seats(world, states=frozenset({SeatState.APPROVAL})):
+        desk.approve(actor, row.seat.id)
+    for _ in range(2):
+        world.clock.advance(hours=25)
+        world.settle()
+    assert mailed_to(inbox, BOSS, waits) == 2
+
+
+def test_nobody_is_reminded_for_ever_of_somebody_who_waits(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    world.bridge.desk.configure(owner(world), name="Harbour & Sons", approval=True)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    for _ in range(12):
+        world.clock.advance(hours=25)
+        world.settle()
+    assert 2 <= mailed_to(inbox, BOSS, "somebody waits for your yes") <= 8
+
+
+def test_whoever_is_handed_a_team_is_told(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    desk, actor = world.bridge.desk, owner(world)
+    desk.invite_member(actor, Invitee(1, "mia@corp.test"), TeamRole.MANAGER)
+    world.settle()
+    accepts(world, inbox, "mia@corp.test")
+    (mia,) = [row.person_id for row in world.rows("team_members") if row.role == "manager"]
+    assert desk.hand_over(actor, mia)
+    world.settle()
+    assert mailed_to(inbox, "mia@corp.test", "Harbour & Sons is yours to manage now") == 1
+    assert "/team/" in text(inbox, -1)

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from bridge.domain.seats import Why
 from bridge.domain.teams import TeamRole
+from bridge.store import teams
+from bridge.store.models import purchases
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import claims, launch, signed
@@ -173,6 +176,37 @@ def test_whoever_waits_for_a_yes_is_told_so(world: World, seats: int, inbox: Inb
     page = answers(world, invitation(inbox, ADA), "accept")
     assert "It waits for your company’s yes" in page.text
     assert counts(world) == {"open": 2, "approval": 1}
+
+
+def test_until_the_company_said_yes_their_courses_say_what_is_waited_for(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    with world.bridge.store.begin() as connection:
+        teams.set_team(connection, owner(world).team.id, approval=True)
+    give(world, ADA)
+    secret = invitation(inbox, ADA)
+    assert "has to confirm it before you can begin" in answers(world, secret, "look").text
+    one = browser(world)
+    answers(world, secret, "accept", by=one)
+    page = one.get("/learn").text
+    assert "Your company has to confirm a place for you first" in page and "There are no courses for you" not in page
+    (seat,) = seats_of(world, search=ADA)
+    assert world.bridge.desk.approve(owner(world), seat.seat.id) is Why.GIVEN
+    world.settle()
+    assert "has to confirm" not in one.get("/learn").text
+
+
+def test_an_invitation_to_a_place_that_rests_is_kept(world: World, seats: int, inbox: Inbox) -> None:
+    give(world, ADA)
+    secret = invitation(inbox, ADA)
+    with world.bridge.store.begin() as connection:
+        connection.execute(purchases.update().values(held="the payment is in dispute"))
+    for step in ("look", "accept", "decline"):
+        page = answers(world, secret, step)
+        assert (page.status_code, "This place rests for the moment" in page.text) == (409, True), step
+    with world.bridge.store.begin() as connection:
+        connection.execute(purchases.update().values(held=None))
+    assert answers(world, secret, "look").status_code == 200
 
 
 def test_whoever_has_the_course_is_told_that_nothing_was_wasted(world: World, seats: int, inbox: Inbox) -> None:

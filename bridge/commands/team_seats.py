@@ -45,6 +45,7 @@ SAID = {
     Why.BEGUN: "whoever has it has completed what it gives",
     Why.MAYBE_BEGUN: "whoever has it has been in Totara, and may have begun",
     Why.TOO_OFTEN: "it was given as often as one seat may be",
+    Why.WRITTEN_OFTEN: "as many letters went out as do for one invitation",
     Why.ENDED: "it is not paid for any more",
     Why.BOUGHT_FOR: "it was bought for just this person: change whom the line of the order is for",
     Why.NOT_OF_TEAM: "it is none of the team's",

@@ -20,6 +20,8 @@ class Letter(StrEnum):
     LINK = "link"  # one that signs in, for whoever asked for it
     INVITATION = "invitation"  # to take a seat that somebody's company bought
     MANAGE = "manage"  # to help manage a team's seats
+    APPROVAL = "approval"  # somebody waits for the yes of those who manage a team
+    OWNER = "owner"  # a team was handed over to them
 
 
 class Reason(StrEnum):
@@ -54,17 +56,19 @@ REASONS: Mapping[Letter, tuple[Reason, ...]] = {
     Letter.LINK: (),
     Letter.INVITATION: (),
     Letter.MANAGE: (),
+    Letter.APPROVAL: (),
+    Letter.OWNER: (),
 }
 
 #: The letters that have to have a link, and those that are about no course.
-WITH_LINK = frozenset({Letter.LINK, Letter.INVITATION, Letter.MANAGE})
-WITHOUT_COURSES = frozenset({Letter.LINK, Letter.MANAGE})
+WITH_LINK = frozenset({Letter.LINK, Letter.INVITATION, Letter.MANAGE, Letter.APPROVAL, Letter.OWNER})
+WITHOUT_COURSES = frozenset({Letter.LINK, Letter.MANAGE, Letter.APPROVAL, Letter.OWNER})
 
 
 @dataclass(frozen=True, slots=True)
 class CourseLine:
-    """One course in a letter: its name as plain text, its page in Totara ("" for none), when access ends, and as what it
-    was sold where that is something else.
+    """One course in a letter: its name as plain text, its page in Totara ("" for none), when access ends, and as what
+    it was sold where that is something else.
     """
 
     name: str

@@ -104,6 +104,7 @@ class Why(StrEnum):
     BEGUN = "begun"
     MAYBE_BEGUN = "maybe_begun"
     TOO_OFTEN = "too_often"
+    WRITTEN_OFTEN = "written_often"  # got as many letters as go out for one invitation
     ENDED = "ended"
     BOUGHT_FOR = "bought_for"  # was bought for just this person
     NOT_OF_TEAM = "not_of_team"

@@ -96,6 +96,21 @@ def waiting_for_yes(connection: Connection, team_id: int) -> list[tuple[int, int
     return [(int(seat), int(person)) for seat, person in connection.execute(query.where(*mine))]
 
 
+def yes_awaited_since(connection: Connection, team_id: int) -> datetime | None:
+    """When the last of those accepted who wait for a team's yes; None if nobody does."""
+    mine = (purchases.c.team_id == team_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    pays = purchases.c.held.is_(None)
+    query = select(func.max(seats.c.taken_at, type_=seats.c.taken_at.type)).select_from(OF_TEAM).where(*mine, pays)
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def waits_for_yes(connection: Connection, person_id: int) -> bool:
+    """Whether somebody accepted a seat that waits for a yes."""
+    mine = (seats.c.person_id == person_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    return connection.execute(select(seats.c.id).where(*mine).limit(1)).first() is not None
+
+
 def hold_pool(connection: Connection, team_id: int, pool: str) -> None:
     """Let nobody else give, take back or end seats of a pool before the transaction has ended.
 

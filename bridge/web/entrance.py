@@ -135,6 +135,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             "day": day,
         }
         shown["shares"] = sharing.of(person) if person is not None else ()
+        shown["waits"] = person is not None and sharing.waits(person)
         shown["manages"] = sharing.manages(person) if person is not None else ()
         return browser.page("learn", posts_to=site, **shown)
 

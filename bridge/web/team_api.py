@@ -263,6 +263,7 @@ _WORDS: Mapping[Why, str] = {
     Why.BEGUN: "Whoever has the seat has begun to learn.",
     Why.MAYBE_BEGUN: "Whoever has the seat may have begun to learn.",
     Why.TOO_OFTEN: "The seat was given as often as it can be.",
+    Why.WRITTEN_OFTEN: "As many letters went out as do for one invitation.",
     Why.ENDED: "The seat is not paid for any more.",
     Why.BOUGHT_FOR: "The seat was bought for just this person, which the order says.",
     Why.NO_ADDRESS: "No mail can be sent to this address.",

@@ -15,7 +15,7 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.errors import BadSignature, Refused
-from bridge.invitations import Answer, Answered, Invitation, Invitations
+from bridge.invitations import Answer, Answered, Invitation, Invitations, Resting
 from bridge.sso import SignOn, origin_of
 from bridge.web.browser import Browser, language_asked_for, strict
 
@@ -41,7 +41,11 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             return given
 
     def over(err: Exception) -> Response:
-        """What is told of every invitation that can't be answered, whatever the reason."""
+        """What is told of every invitation that can't be answered, whatever the reason; of one that only rests, that it
+        does.
+        """
+        if isinstance(err, Resting):
+            return page("invitation_rests", HTTPStatus.CONFLICT)
         sign_on.refused(f"an invitation: {err}")
         return page("invitation_over", HTTPStatus.FORBIDDEN)
 
