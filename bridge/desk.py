@@ -239,10 +239,14 @@ class Desk:
         return max(0, MOST_ASKED * pooled.count_live(connection, team_id) + MOST_BESIDE - asked)
 
     def _person(self, connection: Connection, row: Invitee, now: datetime) -> int:
-        """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list."""
+        """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list, but
+        what lists alone say of them: how they are called, and their language.
+        """
         guest = Identity(None, row.email)
         known = people.find_person(connection, guest, hold=True)
         if known is not None:
+            if not people.is_known_otherwise(connection, known):
+                people.call_anew(connection, known, row.first_name, row.last_name, row.language)
             return known.id
         contact = Contact(guest, row.email, row.first_name, row.last_name, row.language)
         return people.ensure_person(self._store, connection, contact, now)

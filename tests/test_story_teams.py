@@ -838,3 +838,44 @@ def test_whoever_is_handed_a_team_is_told(world: World, boss: int, inbox: Inbox)
     world.settle()
     assert mailed_to(inbox, "mia@corp.test", "Harbour & Sons is yours to manage now") == 1
     assert "/team/" in text(inbox, -1)
+
+
+def test_a_letter_that_nobody_takes_is_seen_on_the_seat(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    give(world, ADA)
+    assert [row.undelivered for row in seats(world, search=ADA)] == [True]
+    del inbox.answers["RCPT"]
+    give(world, BO)
+    assert [row.undelivered for row in seats(world, search=BO)] == [False]
+    (ada,) = seats(world, search=ADA)
+    assert world.bridge.desk.reassign(owner(world), ada.seat.id, Invitee(1, "ada@corp2.test")) is Why.GIVEN
+    world.settle()
+    assert [row.undelivered for row in seats(world)] == [False, False]
+
+
+def test_a_newer_list_corrects_the_name_of_whoever_is_known_by_lists_alone(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 3)
+    desk, actor = world.bridge.desk, owner(world)
+
+    def named(first: str, language: str) -> tuple[str, str]:
+        desk.give(actor, pools(world)[0], [Invitee(1, ADA, first, "Byte", language)])
+        world.settle()
+        (row,) = [row for row in world.rows("persons") if row.email == ADA]
+        return row.first_name, row.language
+
+    assert named("Adda", "en") == ("Adda", "en")
+    assert named("Ada", "fr") == ("Ada", "fr")
+    accepts(world, inbox, ADA)
+    assert named("Eve", "es") == ("Ada", "fr")
+
+
+def test_who_bought_for_themselves_is_called_as_they_said(world: World, boss: int) -> None:
+    other = world.sell(world.course("TWO"))
+    buys(world, boss, world.sell(world.course("ONE")), 3)
+    world.totara.add_user(ADA, username="officer")  # so that none is made for her
+    world.look(world.shop.place_order([(other, 1)], email=ADA, first_name="Ada", last_name="Byte"))
+    world.bridge.desk.give(owner(world), pools(world)[0], [Invitee(1, ADA, "Eve", "Else", "")])
+    assert [row.first_name for row in world.rows("persons") if row.email == ADA] == ["Ada"]

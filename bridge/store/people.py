@@ -13,8 +13,9 @@ from itertools import groupby
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
 from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
+from bridge.domain.purchases import Role
 from bridge.store.db import Store
-from bridge.store.models import accounts, orders, persons, proofs, seats
+from bridge.store.models import accounts, orders, persons, proofs, seats, subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,25 @@ def call_by(connection: Connection, person: Person, first_name: str, last_name: 
     if person.totara_id is None and (first or last):
         mine = persons.c.id == person.id
         connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
+
+
+def is_known_otherwise(connection: Connection, person: Person) -> bool:
+    """Whether more is known of somebody than what lists of teams say: they have an account here or in the shop, have
+    proven an address, have bought something, or were given it by somebody who bought it for them.
+    """
+    if person.customer_id is not None or person.totara_id is not None or proofs_of(connection, person.id):
+        return True
+    named = select(seats.c.id).where(seats.c.person_id == person.id, seats.c.role != Role.ASSIGNED).limit(1)
+    bought = [select(table.c.id).where(table.c.person_id == person.id).limit(1) for table in (orders, subscriptions)]
+    return any(connection.execute(query).first() is not None for query in (named, *bought))
+
+
+def call_anew(connection: Connection, person: Person, first_name: str, last_name: str, language: str) -> None:
+    """Somebody's name and language, as far as they are told now."""
+    values = {"first_name": first_name[:100], "last_name": last_name[:100]} if first_name or last_name else {}
+    values |= {"language": language[:16]} if language else {}
+    if values:
+        connection.execute(update(persons).where(persons.c.id == person.id).values(**values))
 
 
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:

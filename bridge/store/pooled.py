@@ -14,8 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    String,
     and_,
     case,
+    cast,
     exists,
     false,
     func,
@@ -29,7 +31,7 @@ from bridge.domain.offers import Item, Kind, Offer, offer_from_json
 from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.ledger import given_by_seat
-from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
+from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, work
 from bridge.store.people import WHOLE_NAME
 
 # --- pools -----------------------------------------------------------------------------------------------------------
@@ -141,7 +143,9 @@ def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class SeatRow:
-    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on."""
+    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on;
+    ``undelivered`` that the invitation could not be delivered.
+    """
 
     seat: TeamSeat
     state: SeatState
@@ -153,6 +157,7 @@ class SeatRow:
     shows: bool
     pool: str
     sold_as: str = ""
+    undelivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,14 @@ _CONSENT = exists().where(
 )
 #: Whether the team may see how whoever has the seat gets on.
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
+#: How the letters that invite are called among what is owed.
+_LETTER = "invitation"
+#: Whether the letter that invites to a seat waits for a person: nobody takes it.
+_LETTER_PARKED = (
+    exists()
+    .where(work.c.kind == _LETTER, work.c.key == cast(seats.c.id, String), work.c.parked_at.is_not(None))
+    .correlate(seats)
+)
 #: Joins what a seat gives to what is known of whoever has the seat.
 _LEARNT = and_(
     access.c.person_id == seats.c.person_id,
@@ -225,7 +238,7 @@ def _seats(now: datetime) -> Select[Any]:
             p.name.label("sold_as"),
             persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _SHOWS.label("shows"), _begun().label("begun"), _completed().label("completed"),
-            _progress().label("progress"),
+            _progress().label("progress"), and_(_UNANSWERED, _LETTER_PARKED).label("undelivered"),
         )
         .select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
     )  # fmt: skip
@@ -259,7 +272,9 @@ def _row(row: Any) -> SeatRow:
     if state is SeatState.TAKEN and begun:
         state = SeatState.COMPLETED if completed else SeatState.STARTED
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
+    return SeatRow(
+        seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as, bool(row.undelivered)
+    )
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:

@@ -182,6 +182,7 @@ def seat_as_json(row: SeatRow) -> dict[str, Any]:
         "picked": word_of(seat.picked) if seat.picked else None,
         "times": seat.times,
         "answer_until": moment(seat.answer_until),
+        "undelivered": row.undelivered,
         "taken_at": moment(seat.taken_at),
         "assign_until": moment(seat.assign_until),
         "until": moment(seat.until),
