@@ -179,15 +179,18 @@ class Bookkeeping:
         ids: Mapping[Hashable, int],
         now: datetime,
     ) -> None:
-        """Put what has seats for others into the pools of the buyer's team, each purchase once."""
+        """Put what has seats for others into the pools of the buyer's team, each purchase once. An order or a
+        subscription that has given something to a team gives the rest there too, whoever left the team since.
+        """
         if buyer is None or not look.stands.gives:
             return
         counts = seat_counts(look.gives, look.units)
-        there = {one.key for one in look.known if one.team is not None}
+        there = {one.key: one.team for one in look.known if one.team is not None}
+        team = next(iter(there.values()), None)
         for gift in look.gives:
             key = look.keys[gift.line.id]
             if key not in there and counts[gift.line.id] > len(takers.get(gift.line.id, ())):
-                teams.add_to_pool(self._store, connection, ids[key], gift.offer, buyer, look.company, now)
+                teams.add_to_pool(self._store, connection, ids[key], gift.offer, buyer, look.company, now, team)
 
     def _state(self, look: Look, offer: Offer, known: Purchase | None, now: datetime) -> dict[str, Any]:
         """From when until when the purchase pays, and whether it rests."""

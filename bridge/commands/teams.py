@@ -110,7 +110,8 @@ def teams_show(bridge: Bridge, team: str, json_: bool) -> None:
     name = f" ({shown['name']})" if shown["name"] else ""
     click.echo(click.style(f"Team {shown['team']}{name}", bold=True))
     yes = "wait for a manager's yes" if shown["approval"] else "give access at once"
-    click.echo(f"  key {shown['key']}, since {day(shown['since'])}, of person {shown['buyer']}; acceptances {yes}")
+    buyer = f"of person {shown['buyer']}" if shown["buyer"] else "its buyer has left"
+    click.echo(f"  key {shown['key']}, since {day(shown['since'])}, {buyer}; acceptances {yes}")
     _print(shown)
 
 
