@@ -92,6 +92,13 @@ def _buys_for(connection: Connection, person_id: int) -> int | None:
     return int(owned[0]) if len(owned) == 1 else None
 
 
+def team_of_line(connection: Connection, line_id: int) -> int | None:
+    """The team that a subscription's line gives to, or gave."""
+    its = (purchases.c.line_id == line_id, purchases.c.subscription_id.is_not(None), purchases.c.team_id.is_not(None))
+    found = connection.execute(select(purchases.c.team_id).where(*its).limit(1)).scalar() if line_id else None
+    return None if found is None else int(found)
+
+
 def add_to_pool(
     store: Store,
     connection: Connection,
