@@ -49,6 +49,7 @@ SAID = {
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
     Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",
+    Why.STOPPED: "whoever confirmed the list may not give seats any more",
 }
 PROBLEMS = {
     Problem.NO_ADDRESS: "has no address",

@@ -37,6 +37,11 @@ class Held:
     trouble: str | None = None
     since: datetime | None = None
 
+    @property
+    def reached(self) -> bool:
+        """Whether the learner gets in, as far as is known."""
+        return self.state is State.ACTIVE and self.verified
+
 
 @dataclass(frozen=True, slots=True)
 class Right:

@@ -97,7 +97,8 @@ def _move_rows(connection: Connection, table: Table, of: int, to: int, keys: tup
 
 
 def _move_teams(connection: Connection, of: int, to: int) -> dict[str, list[int]]:
-    """Move the parts in teams, what teams may see, and for which team is bought; the teams by what was moved as a whole.
+    """Move the parts in teams, what teams may see, and for which team is bought: what was moved as a whole, and of
+    which teams.
 
     Of two parts in one team the one that may more stays, so that a team has its owner still. Of two words on what a
     team may see, a withdrawn one does. Teams are never joined: where both had bought for one, what is bought from now

@@ -11,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_COLUMNS = "id, key, buyer_id, name, approval, made_at"
 
 
 def upgrade() -> None:
@@ -33,7 +32,7 @@ def _teams_anew() -> None:
     until the end of the transaction they may point at nothing.
     """
     op.execute("PRAGMA defer_foreign_keys = ON")
-    op.execute(f"CREATE TABLE kept_teams AS SELECT {_COLUMNS} FROM teams")
+    op.execute("CREATE TABLE kept_teams AS SELECT id, key, buyer_id, name, approval, made_at FROM teams")
     op.drop_table("teams")
     op.create_table(
         "teams",
@@ -48,5 +47,8 @@ def _teams_anew() -> None:
         sa.UniqueConstraint("buyer_id", name=op.f("uq_teams_buyer_id")),
         sa.UniqueConstraint("key", name=op.f("uq_teams_key")),
     )
-    op.execute(f"INSERT INTO teams ({_COLUMNS}) SELECT {_COLUMNS} FROM kept_teams")
+    op.execute(
+        "INSERT INTO teams (id, key, buyer_id, name, approval, made_at) "
+        "SELECT id, key, buyer_id, name, approval, made_at FROM kept_teams"
+    )
     op.drop_table("kept_teams")
