@@ -32,6 +32,8 @@ from bridge.worker import Done
 MEMBER = "member"
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Seats that a team gives in a day: so many for each that it has, and so many beside. Each is a letter to somebody.
+MOST_ASKED, MOST_BESIDE = 3, 20
 #: Letters that invite one person to one seat, or to help manage one team, as long as their links work.
 MOST_LETTERS = 5
 #: How often Totara is asked how far those are whom a team looks at.
@@ -206,7 +208,7 @@ class Desk:
         placing.hold_pool(connection, team_id, pool)
         persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
         has = placing.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
-        free = iter(placing.open_seats(connection, team_id, pool, now, most=len(persons), times=self.rules.most_times))
+        free = iter(self._open_seats(connection, team_id, pool, now, len(persons), actor))
         results: dict[int, tuple[Why, int | None]] = {}
         for row in rows:
             person = persons.get(row.number)
@@ -221,6 +223,20 @@ class Desk:
                 self._ask(connection, team_id, seat, person, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
+
+    def _open_seats(
+        self, connection: Connection, team_id: int, pool: str, now: datetime, most: int, actor: str
+    ) -> list[int]:
+        """Seats that may be given: a team's own people give one only so often, and not without end on one day."""
+        if actor.startswith("operator "):
+            return placing.open_seats(connection, team_id, pool, now, most=most, times=0)
+        left = self._left_today(connection, team_id, now)
+        return placing.open_seats(connection, team_id, pool, now, most=min(most, left), times=self.rules.most_times)
+
+    def _left_today(self, connection: Connection, team_id: int, now: datetime) -> int:
+        """How many people the team may still ask today. Taking back and giving writes to strangers, too."""
+        asked = audit.count_since(connection, team_id, "seat given", now - timedelta(days=1))
+        return max(0, MOST_ASKED * pooled.count_live(connection, team_id) + MOST_BESIDE - asked)
 
     def _person(self, connection: Connection, row: Invitee, now: datetime) -> int:
         """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list."""
@@ -313,8 +329,11 @@ class Desk:
         """Why somebody else can't be asked to take a seat that is taken back."""
         if not is_email(to.email):
             return Why.NO_ADDRESS
-        if why := may_ask(replace(row.seat, person=None, waits=None), self.rules, now):
+        rules = replace(self.rules, most_times=0) if actor.operator else self.rules
+        if why := may_ask(replace(row.seat, person=None, waits=None), rules, now):
             return why
+        if not actor.operator and not self._left_today(connection, actor.team.id, now):
+            return Why.TOO_OFTEN
         pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
         has = placing.has_one(connection, actor.team.id, pool, [person], row.seat.picked)

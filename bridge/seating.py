@@ -147,9 +147,9 @@ def carry_out(
     facts = {"seats": list(decision.end), "cut_short": list(decision.cut_short), "persons": sorted(touched)}
     told = {name: numbers for name, numbers in facts.items() if numbers}
     order, subscription = (source.id, None) if source.kind == "order" else (None, source.id)
-    audit.note(
-        connection, "seats decided", why, now, actor=by, order_id=order, subscription_id=subscription, facts=told
-    )
+    of: dict[str, Any] = {"order_id": order, "subscription_id": subscription}
+    of["team_id"] = placing.team_of_source(connection, source)
+    audit.note(connection, "seats decided", why, now, actor=by, facts=told, **of)
     for person in sorted(touched):
         audit.note(connection, "seat taken", why, now, actor=by, person_id=person, facts={"of": str(source)})
     work.mark(connection, LEARNER, sorted(touched))

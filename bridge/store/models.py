@@ -225,7 +225,7 @@ seats = _table(
     Column("ended_why", Text),
     Column("waits", String(16)),  # it gives nothing yet: for the invited person's answer, or for approval
     Column("answer_until", Moment),  # until when the invitation may be answered
-    Column("times", Integer, nullable=False, server_default=text("0")),  # how often somebody was asked to take it
+    Column("times", Integer, nullable=False, server_default=text("0")),  # how often somebody took it
     Column("taken_at", Moment),  # when whoever was asked took it
     Column("item_kind", String(16)),  # of a purchase that picks: what was picked
     Column("item_id", BigInteger),

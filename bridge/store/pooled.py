@@ -297,6 +297,12 @@ def as_part(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+def count_live(connection: Connection, team_id: int) -> int:
+    """How many seats of a team are paid for."""
+    query = select(func.count()).select_from(OF_TEAM).where(purchases.c.team_id == team_id, seats.c.ended_at.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
 def count_seats(connection: Connection, team_id: int, wanted: Wanted, now: datetime) -> int:
     """How many seats match."""
     query = select(func.count()).select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
