@@ -494,7 +494,8 @@ class Desk:
             raise Refused(f"there is no person {person_id}")
         if teams.role_in(connection, team, person.id) is None:
             if not people.proofs_of(connection, person.id):
-                raise Refused(f"person {person.id} has not proven an address: let them sign in once, or ask them by mail")
+                said = f"person {person.id} has not proven an address"
+                raise Refused(f"{said}: once they have signed in, from the shop or by a link, the team can be theirs")
             _must_have_room(connection, team, person.id)
             teams.put_member(self._store, connection, team, person.id, TeamRole.MANAGER, now)
             teams.accept_member(connection, team, person.id, now)

@@ -4,19 +4,15 @@ the wire, on both databases.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from bridge import deciding, desk
-from bridge.desk import Actor
-from bridge.domain.identity import How
-from bridge.domain.seats import SeatState
+from bridge.desk import Actor, TooManyLetters
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer
@@ -26,7 +22,7 @@ from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_people import person_of, proves
 from tests.test_story_subscriptions import line_of, monthly, switch_apart
-from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, boss, buys, counts, give, invitation, owner, world
+from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, boss, buys, counts, give, owner, world
 from tests.world import World
 
 __all__ = ["boss", "world"]
@@ -174,9 +170,7 @@ def test_what_a_subscription_gave_a_team_it_goes_on_giving_to_it(
     assert seats_of(world, 1) == {"another line": 5, "a switch": 3}.get(how, 4)
 
 
-def test_the_team_goes_on_when_its_owners_account_in_the_shop_is_deleted(
-    world: World, boss: int, inbox: Inbox
-) -> None:
+def test_the_team_goes_on_when_its_owners_account_in_the_shop_is_deleted(world: World, boss: int, inbox: Inbox) -> None:
     number = buys(world, boss, world.sell(world.course("ONE")), 3)
     manager = colleague(world, inbox)
     world.shop.delete_customer(boss)
@@ -361,3 +355,158 @@ def test_an_invitation_to_manage_is_answered_though_two_became_one(world: World,
     proves(world, col, CO)
     accepts(world, inbox, CO)
     assert (1, col, MANAGER, True) in parts(world)
+
+
+# --- asked, and asked again ------------------------------------------------------------------------------------------
+
+
+def letters_to(inbox: Inbox, address: str) -> int:
+    return len([one for one in inbox.mails if address in str(one["To"])])
+
+
+def test_whoever_is_asked_again_is_what_they_were_asked_last(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    assert asks(world, CO, VIEWER)
+    assert asks(world, CO, MANAGER)
+    asked = [row.facts for row in world.rows("audit") if row.event == "member invited"]
+    assert asked == [{"role": "viewer"}, {"role": "manager"}]
+    assert {role for _, _, role, accepted in parts(world) if not accepted} == {MANAGER}
+    accepts(world, inbox, CO)
+    assert not asks(world, CO, VIEWER), "a role that was accepted is changed, and not asked for"
+    assert {role for _, _, role, accepted in parts(world) if accepted} == {OWNER, MANAGER}
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_nobody_is_flooded_with_letters_that_ask_for_help(
+    world: World, boss: int, inbox: Inbox, taken_back: bool
+) -> None:
+    """Whichever process is asked, and though it is taken back in between."""
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    actor = owner(world)
+    for n in range(5):
+        world.clock.advance(days=1)
+        assert world.new_bridge().desk.invite_member(actor, Invitee(1, CO), MANAGER), n
+        world.settle()
+        if taken_back:
+            (person,) = [one for _, one, role, _ in parts(world) if role == MANAGER]
+            assert world.new_bridge().desk.change_member(actor, person, None)
+    with pytest.raises(TooManyLetters):
+        world.new_bridge().desk.invite_member(actor, Invitee(1, CO), MANAGER)
+    world.settle()
+    assert letters_to(inbox, CO) == 5
+    world.clock.advance(days=12)
+    assert asks(world, CO), "the first letters have run out"
+    assert letters_to(inbox, CO) == 6
+
+
+def test_a_letter_that_was_asked_for_too_early_to_be_counted_is_not_sent(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    """One is asked for while another is being sent."""
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    for _ in range(5):
+        asks(world, CO)
+    (person,) = [one for _, one, role, _ in parts(world) if role == MANAGER]
+    world.owe("invitation", f"member:1:{person}")
+    world.settle()
+    assert letters_to(inbox, CO) == 5
+    assert world.parked() == {}
+
+
+def test_an_invitation_that_was_taken_back_is_answered_by_nobody(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    asks(world, CO)
+    (person,) = [one for _, one, role, _ in parts(world) if role == MANAGER]
+    assert world.bridge.desk.change_member(owner(world), person, None)
+    with pytest.raises(BadSignature):
+        accepts(world, inbox, CO)
+    assert [role for _, _, role, _ in parts(world)] == [OWNER]
+
+
+# --- at once ---------------------------------------------------------------------------------------------------------
+
+
+def at_once(patch: pytest.MonkeyPatch, name: str, do: Callable[[], Any]) -> list[Future[Any]]:
+    """As soon as this was read of the teams, somebody else does something, and is waited for as long as the database
+    lets them. What comes of it.
+    """
+    real, begun = getattr(teams, name), []
+
+    def read(*args: Any, **named: Any) -> Any:
+        found = real(*args, **named)
+        if not begun:
+            begun.append(Future())
+            begun[0] = ThreadPoolExecutor(1).submit(do)
+            with suppress(TimeoutError):
+                begun[0].result(timeout=0.5)
+        return found
+
+    patch.setattr(teams, name, read)
+    return begun
+
+
+def test_an_heir_who_leaves_while_the_team_is_handed_to_them_owns_it(
+    world: World, boss: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The team is without an owner at no time."""
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    heir = colleague(world, inbox)
+    actor, leaves, other = owner(world), as_member(world, 1, heir), world.new_bridge().desk
+    left = at_once(monkeypatch, "role_in", lambda: other.leave(leaves))
+    assert world.bridge.desk.hand_over(actor, heir)
+    assert left[0].result() is False
+    assert (1, heir, OWNER, True) in parts(world)
+
+
+def test_a_team_handed_to_two_at_once_is_one_persons(
+    world: World, boss: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    heir, second = colleague(world, inbox), colleague(world, inbox, "cy@corp.test")
+    actor, other = owner(world), world.new_bridge().desk
+    also = at_once(monkeypatch, "role_in", lambda: other.hand_over(actor, second))
+    handed = [world.bridge.desk.hand_over(actor, heir), also[0].result()]
+    assert sorted(handed) == [False, True]
+    assert [role for _, _, role, _ in parts(world)].count(OWNER) == 1
+
+
+def test_two_asked_at_once_are_no_more_than_a_team_can_have(
+    world: World, boss: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    monkeypatch.setattr(desk, "MOST_MEMBERS", 2)
+    actor, other = owner(world), world.new_bridge().desk
+    also = at_once(monkeypatch, "members", lambda: other.invite_member(actor, Invitee(1, CO), VIEWER))
+    assert world.bridge.desk.invite_member(actor, Invitee(1, "cy@corp.test"), VIEWER)
+    with pytest.raises(Refused, match="has 2 members already"):
+        also[0].result()
+    assert len(parts(world)) == 2
+    assert world.bridge.desk.invite_member(actor, Invitee(1, "cy@corp.test"), MANAGER), "who is asked may be asked again"
+
+
+def test_a_team_has_a_hundred_members_at_most(world: World, boss: int) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    actor = owner(world)
+    for n in range(99):
+        assert world.bridge.desk.invite_member(actor, Invitee(1, f"x{n}@corp.test"), VIEWER)
+    with pytest.raises(Refused):
+        world.bridge.desk.invite_member(actor, Invitee(1, CO), VIEWER)
+    assert len(parts(world)) == 100
+
+
+# --- approval --------------------------------------------------------------------------------------------------------
+
+
+def test_when_approval_is_switched_off_all_who_wait_are_given_access(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE")
+    buys(world, boss, world.sell(course), 3)
+    world.bridge.desk.configure(owner(world), name="Harbour", approval=True)
+    give(world, ADA, BO)
+    for address in (ADA, BO):
+        assert accepts(world, inbox, address).answer is Answer.WAITS
+    assert (counts(world), world.access()) == ({"open": 1, "approval": 2}, {})
+    world.bridge.desk.configure(owner(world), name="Harbour", approval=False)
+    world.settle()
+    assert counts(world) == {"open": 1, "taken": 2}
+    assert world.access() == {(ADA, course): "active", (BO, course): "active"}
+    assert [row.event for row in world.rows("audit")].count("acceptance approved") == 2

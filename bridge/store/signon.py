@@ -220,7 +220,9 @@ def count_invitations(
 ) -> int:
     """How many letters of now went out that invite to a seat, or this person to help manage a team."""
     mine = _about(seat_id=seat_id, team_id=team_id, person_id=person_id)
-    return int(connection.execute(select(func.count()).select_from(links).where(*mine, links.c.until > now)).scalar_one())
+    return int(
+        connection.execute(select(func.count()).select_from(links).where(*mine, links.c.until > now)).scalar_one()
+    )
 
 
 def _about(**named: int | None) -> list[ColumnElement[bool]]:
