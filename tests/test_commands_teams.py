@@ -14,10 +14,14 @@ from bridge.commands.team_seats import PROBLEMS, SAID
 from bridge.desk import NotAllowed
 from bridge.domain.roster_cells import Problem
 from bridge.domain.seats import SeatState, Why
+from bridge.domain.teams import TeamRole
 from bridge.health import NO_WORKER
 from bridge.kinds import ALL, WATCH
+from bridge.store import teams
+from bridge.store.models import team_members
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
+from tests.test_story_people import person_of, proves
 from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, buys, counts, invitation, owner, seats
 from tests.world import Run, World
 
@@ -420,3 +424,68 @@ def test_a_person_of_a_list_is_nowhere_in_the_log(
         done(bridge_command, "seats", "import", "1", people(tmp_path, ADA, BO), "--yes", *BY)
     assert not [row for row in caplog.records if row.name != "mail.log" and "@corp.test" in row.getMessage()]
     assert [row for row in world.rows("audit") if "@corp.test" in str(row)] == []
+
+
+# --- handing a team over ---------------------------------------------------------------------------------------------
+
+
+def somebody(world: World, address: str, *, proven: bool) -> int:
+    """Who has bought something for themselves; their number."""
+    customer = world.shop.add_customer(address)
+    world.look(world.shop.place_order([(world.sell(world.course("OWN")), 1)], customer_id=customer, email=address))
+    person = person_of(world, customer)
+    if proven:
+        proves(world, person, address)
+    return person
+
+
+def roles(world: World) -> dict[int, str]:
+    return {row.person_id: row.role for row in world.rows("team_members") if row.accepted_at is not None}
+
+
+def test_an_operator_hands_a_team_to_whoever_proved_an_address(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    before, heir = owner(world).person, somebody(world, "new@corp.test", proven=True)
+    told = done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert f"team 1 is person {heir}'s" in told
+    assert roles(world) == {before: "manager", heir: "owner"}
+    entry = [row for row in world.rows("audit") if row.event == "team handed over"][-1]
+    assert (entry.actor, entry.cause, entry.person_id, entry.team_id) == ("operator M. Vella", "ticket 88", heir, 1)
+    assert "theirs already" in refused(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+
+
+def test_a_team_comes_into_no_unknown_hands(world: World, bridge_command: Run, order: int) -> None:
+    heir, before = somebody(world, "new@corp.test", proven=False), roles(world)
+    assert "has not proven an address" in refused(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes")
+    assert "there is no person 999" in refused(bridge_command, "teams", "hand-over", "1", "--to", "999", "--yes")
+    assert "there is no such team" in refused(bridge_command, "teams", "hand-over", "9", "--to", str(heir), "--yes")
+    assert bridge_command("teams", "hand-over", "1", "--to", str(heir)).exit_code == 1, "is asked, and nobody says yes"
+    assert roles(world) == before
+
+
+def test_whoever_was_asked_and_did_not_answer_is_made_the_owner(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    heir = somebody(world, "new@corp.test", proven=True)
+    with world.bridge.store.begin() as connection:
+        teams.put_member(world.bridge.store, connection, 1, heir, TeamRole.VIEWER, world.now())
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert roles(world)[heir] == "owner"
+
+
+def test_a_team_without_an_owner_has_one_again(world: World, bridge_command: Run, order: int) -> None:
+    heir = somebody(world, "new@corp.test", proven=True)
+    with world.bridge.store.begin() as connection:
+        connection.execute(team_members.update().values(role="manager"))
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert sorted(roles(world).values()) == ["manager", "owner"]
+
+
+def test_a_team_whose_buyer_has_left_is_shown(world: World, bridge_command: Run, order: int) -> None:
+    before, heir = owner(world), somebody(world, "new@corp.test", proven=True)
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert world.bridge.desk.leave(before)
+    assert "its buyer has left" in done(bridge_command, "teams", "show", "1")
+    assert json.loads(done(bridge_command, "teams", "list", "--json"))[0]["buyer"] is None
+    assert "Harbour" in done(bridge_command, "teams", "list")
