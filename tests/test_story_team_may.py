@@ -18,7 +18,7 @@ from bridge.store.batches import Batch, Invitee
 from bridge.store.models import access
 from tests.test_mail import Inbox
 from tests.test_story_team_members import as_member, colleague, links, put, two
-from tests.test_story_teams import ADA, BO, BOSS, accepts, boss, buys, counts, give, owner, pools, seats, world
+from tests.test_story_teams import ADA, BO, accepts, boss, buys, counts, give, owner, pools, seats, world
 from tests.test_team_api import code, machine
 from tests.test_team_people import browser, home, posts, signed_in
 from tests.world import World

@@ -399,9 +399,7 @@ def test_nobody_is_flooded_with_letters_that_ask_for_help(
     assert letters_to(inbox, CO) == 6
 
 
-def test_a_letter_that_was_asked_for_too_early_to_be_counted_is_not_sent(
-    world: World, boss: int, inbox: Inbox
-) -> None:
+def test_a_letter_that_was_asked_for_too_early_to_be_counted_is_not_sent(world: World, boss: int, inbox: Inbox) -> None:
     """One is asked for while another is being sent."""
     buys(world, boss, world.sell(world.course("ONE")), 2)
     for _ in range(5):
@@ -481,7 +479,9 @@ def test_two_asked_at_once_are_no_more_than_a_team_can_have(
     with pytest.raises(Refused, match="has 2 members already"):
         also[0].result()
     assert len(parts(world)) == 2
-    assert world.bridge.desk.invite_member(actor, Invitee(1, "cy@corp.test"), MANAGER), "who is asked may be asked again"
+    assert world.bridge.desk.invite_member(actor, Invitee(1, "cy@corp.test"), MANAGER), (
+        "who is asked may be asked again"
+    )
 
 
 def test_a_team_has_a_hundred_members_at_most(world: World, boss: int) -> None:
