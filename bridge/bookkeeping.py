@@ -264,19 +264,19 @@ class Bookkeeping:
         own = [gift for gift in look.gives if gift.line.id not in look.recipients]
         before = {one.id for one in look.known}  # a purchase that is new has no seats to move
         of_team = {one.key for one in look.known if one.team is not None}  # who sits there is the team's to say
-        pools = teams.pools_of_buyer(connection, buyer)
         named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
             if gift.line.id in look.recipients:
                 to = look.recipients[gift.line.id]
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
-                if look.keys[gift.line.id] not in of_team:
-                    takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
+                takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
                 named.setdefault(purchase, []).extend(persons)
-            elif look.keys[gift.line.id] in of_team:
-                pass
-            elif for_one(gift, own, counts, pools) and not self._switches.was_others(connection, gift.line, buyer):
+            elif (
+                look.keys[gift.line.id] not in of_team
+                and for_one(gift, own, counts)
+                and not self._switches.was_others(connection, gift.line, buyer)
+            ):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
             touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
         for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):

@@ -19,7 +19,7 @@ from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
 from bridge.starting import Starting
-from bridge.store import audit, batches, people, placing, pooled, progress, signon, team_tokens, teams
+from bridge.store import audit, batches, learning, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.pooled import Pool, SeatRow
@@ -350,6 +350,7 @@ class Desk:
         facts: Mapping[str, Any],
     ) -> None:
         person = int(row.seat.person or 0)
+        learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now)
         if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)

@@ -142,6 +142,10 @@ def carry_out(
     connection: Connection, work: Work, source: Source, decision: Decision, now: datetime, *, by: str, why: str
 ) -> None:
     """End what was decided, write down who decided, and owe a look at whoever sat there and at the source."""
+    for seat in (*decision.end, *decision.cut_short):
+        sits = placing.person_of_seat(connection, seat)
+        if sits is not None:
+            learning.let_go(connection, sits, placing.items_of_seat(connection, seat), now)
     touched = ledger.end_seats(connection, decision.end, DECIDED, now) if decision.end else set()
     touched |= ledger.cut_short(connection, decision.cut_short, now) if decision.cut_short else set()
     facts = {"seats": list(decision.end), "cut_short": list(decision.cut_short), "persons": sorted(touched)}

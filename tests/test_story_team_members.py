@@ -253,7 +253,7 @@ def test_a_guest_who_registers_tops_up_the_same_team(world: World) -> None:
 def test_where_both_had_a_team_they_have_two_and_buy_for_that_of_the_account(world: World) -> None:
     product = bought_as_guest(world)
     customer = world.shop.add_customer(BOSS, "Bea", "Boss")
-    order = {"customer_id": customer, "email": BOSS, "company": "Harbour & Sons"}
+    order: dict[str, Any] = {"customer_id": customer, "email": BOSS, "company": "Harbour & Sons"}
     world.look(world.shop.place_order([(product, 3)], **order))
     bea = person_of(world, customer)
     proves(world, bea, BOSS)
@@ -428,12 +428,13 @@ def at_once(patch: pytest.MonkeyPatch, name: str, do: Callable[[], Any]) -> list
     """As soon as this was read of the teams, somebody else does something, and is waited for as long as the database
     lets them. What comes of it.
     """
-    real, begun = getattr(teams, name), []
+    real = getattr(teams, name)
+    begun: list[Future[Any]] = []
 
     def read(*args: Any, **named: Any) -> Any:
         found = real(*args, **named)
         if not begun:
-            begun.append(Future())
+            begun.append(Future())  # what the other one reads begins nothing
             begun[0] = ThreadPoolExecutor(1).submit(do)
             with suppress(TimeoutError):
                 begun[0].result(timeout=0.5)

@@ -45,6 +45,7 @@ SAID = {
     Why.MAYBE_BEGUN: "whoever has it has been in Totara, and may have begun",
     Why.TOO_OFTEN: "it was given as often as one seat may be",
     Why.ENDED: "it is not paid for any more",
+    Why.BOUGHT_FOR: "it was bought for just this person: change whom the line of the order is for",
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
     Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",

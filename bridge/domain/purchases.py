@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bridge.domain.offers import ForWhom, Item, Offer
+from bridge.domain.seats import Wait
 
 # --- the shop's things -----------------------------------------------------------------------------------------------
 
@@ -362,10 +363,10 @@ def plan_seats(
 ) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
-    Seats that are too many go in this order: open ones, those that wait for an answer or a yes, those of people who
-    never began (``idle``, by seat id), then those in use, of which all go or none: to pick one is for a person. Seats
-    given back are those that were taken, first, and of these the last to end: what a person chose to go stays away when
-    the rest comes back. A seat once taken stays with its person. Without ``grow`` nothing new is given.
+    Seats that are too many go in this order: open ones, those that wait for an answer, those that wait for a yes, those
+    of people who never began (``idle``, by seat id), then those in use, of which all go or none: to pick one is for a
+    person. Seats given back are those that were taken, first, and of these the last to end: what a person chose to go
+    stays away when the rest comes back. A seat once taken stays with its person. Without ``grow`` nothing new is given.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
     return SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
@@ -417,12 +418,16 @@ def _which_go(
         return tuple(live), ()
     free = [seat for seat in reversed(live) if seat.person is None]
     taken = [seat for seat in live if seat.person is not None]
-    asked = [seat for seat in reversed(taken) if seat.terms.waits]
+    asked = sorted((seat for seat in reversed(taken) if seat.terms.waits), key=_has_answered)
     begun = [seat for seat in taken if seat.id not in idle and not seat.terms.waits]
     unbegun = [seat for seat in reversed(taken) if seat.id in idle and not seat.terms.waits]
     gone = tuple((*free, *asked, *unbegun)[:count])
     left = count - len(gone)
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
+
+
+def _has_answered(seat: Seat) -> bool:
+    return seat.terms.waits == Wait.APPROVAL
 
 
 def said_of(line: Line, meta: str, gives: Sequence[Gives]) -> str:
@@ -436,15 +441,14 @@ def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, i
     return {gift.line.id: units[gift.line.id] * gift.offer.seats if gift.offer.items else 0 for gift in gives}
 
 
-def for_one(
-    gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int], pools: Collection[str] = frozenset()
-) -> bool:
-    """Whether the buyer takes the seat of this line. ``pools`` are what the buyer's team has.
+def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> bool:
+    """Whether the buyer takes the seat of this line.
 
     What is picked for each seat is nobody's at once. Where the offer does not say, a buyer of one unit takes the seat
-    at once, unless it is one more of a pool of their team; of several, all stay open to be given away. Several are
-    units of one line, and units of lines, or of bundles as a whole, that give just the same. Where two give the same
-    only in part, they are two different things, and the buyer takes a seat of each.
+    at once; of several, all stay open to be given away. Several are units of one line, and units of lines, or of
+    bundles as a whole, that give just the same. Where two give the same only in part, they are two different things,
+    and the buyer takes a seat of each. What else the buyer has bought does not count: of two orders, either may be
+    heard of first.
     """
     if gift.offer.pick:
         return False
@@ -452,8 +456,6 @@ def for_one(
     told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):
         return told != "team"
-    if gift.offer.pool in pools:
-        return False
     bundles, wholes = _bundles(gives), _wholes(gives)
     mine = bundles[gift.line.id]
     units = {bundle: 0 for bundle, whole in wholes.items() if whole == wholes[mine]}

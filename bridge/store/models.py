@@ -253,6 +253,9 @@ access = _table(
     Column("opened", Boolean),  # whether they have been inside; NULL: not known
     Column("progress", Integer),  # per cent, as last read; NULL: not known
     Column("certificate", Text),  # where it is given: a path on Totara's site
+    Column(
+        "let_go_at", Moment
+    ),  # since when it may end, by a person's word: a team that took the seat back, an operator
     Column("looked_at", Moment),  # when these three were last asked for
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="per_cent"),

@@ -198,6 +198,12 @@ def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
     return [Item(Kind(kind), number) for kind, number in rows]
 
 
+def person_of_seat(connection: Connection, seat_id: int) -> int | None:
+    """Who has a seat."""
+    found = connection.execute(select(seats.c.person_id).where(seats.c.id == seat_id)).scalar()
+    return None if found is None else int(found)
+
+
 def taken_since(connection: Connection, seat_id: int) -> datetime:
     """Since when whoever has a seat has it, to the second."""
     since: datetime = connection.execute(

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.ledger import given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
@@ -218,7 +219,7 @@ def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
         select(
-            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
+            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at, s.role,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             state_in_sql(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             p.name.label("sold_as"),
@@ -252,6 +253,7 @@ def _row(row: Any) -> SeatRow:
         progress,
         completed,
         Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,
+        row.role in (None, Role.ASSIGNED),
     )
     state = SeatState(row.state)
     if state is SeatState.TAKEN and begun:
@@ -313,8 +315,8 @@ def seats_page(
     connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
 ) -> list[SeatRow]:
     """Seats that match, so many, leaving out the first ``after``."""
-    query = _sorted(team_id, wanted, now)
-    return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+    found = _found(team_id, wanted, now).limit(most).offset(after)
+    return [_row(row) for row in connection.execute(_sorted(_seats(now).where(seats.c.id.in_(found)), wanted, now))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +334,11 @@ def seats_behind(
     stays where it is comes twice or is left out.
     """
     column = _sorted_by(wanted, now)
-    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    found = _found(team_id, wanted, now)
     if place is not None:
-        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
-    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+        found = found.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    query = _seats(now).add_columns(column.label("place")).where(seats.c.id.in_(found.limit(most)))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(_sorted(query, wanted, now))]
 
 
 def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
@@ -351,10 +354,16 @@ def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
     return state_in_sql(now) if word == "state" else _SORTS.get(word, seats.c.id)
 
 
-def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+def _found(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    """The seats that match, in order, by their ids: what else is shown of them is looked up for those of one page."""
+    of_whom = OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id)
+    return _sorted(select(seats.c.id).select_from(of_whom).where(*_matching(team_id, wanted, now)), wanted, now)
+
+
+def _sorted(query: Select[Any], wanted: Wanted, now: datetime) -> Select[Any]:
     column = _sorted_by(wanted, now)
     order = column.desc() if wanted.sort.startswith("-") else column.asc()
-    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+    return query.order_by(order.nulls_last(), seats.c.id)
 
 
 def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:

@@ -119,13 +119,6 @@ def add_to_pool(
     connection.execute(update(purchases).where(*mine).values(values))
 
 
-def pools_of_buyer(connection: Connection, buyer: int) -> set[str]:
-    """The pools that a buyer's team has seats in."""
-    mine = select(teams.c.id).where(teams.c.buyer_id == buyer)
-    query = select(purchases.c.pool).where(purchases.c.team_id.in_(mine)).distinct()
-    return {str(pool) for (pool,) in connection.execute(query)}
-
-
 def prolong(connection: Connection, purchase_id: int, offer: Offer, now: datetime) -> None:
     """Let the open seats of a purchase be given for as long again: it was paid for anew, or more of it."""
     if offer.assign_days is None:
