@@ -109,6 +109,7 @@ class Why(StrEnum):
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
+    STOPPED = "stopped"  # whoever confirmed the list may not give seats any more
 
 
 @dataclass(frozen=True, slots=True)
