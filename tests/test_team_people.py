@@ -50,6 +50,7 @@ def browser(world: World) -> Client:
 def answers(world: World, secret: str, step: str, by: Client | None = None, **form: str) -> TestResponse:
     """What one of the invitation's forms answers, sent by a page of the bridge."""
     ours = {"Origin": world.bridge.settings.server.public_url}
+    form = {"first_name": "Ada", "last_name": "Byte", **form} if step == "accept" else form
     return (by or browser(world)).post(f"/team/invitation/{step}", data={"invitation": secret, **form}, headers=ours)
 
 

@@ -107,6 +107,7 @@ class Why(StrEnum):
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
+    DECLINED = "declined"  # said no to a seat of this pool, and was not asked by name since
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,10 +229,9 @@ def without_account(connection: Connection, person_ids: Collection[int]) -> set[
 
 def call_by(connection: Connection, person: Person, first_name: str, last_name: str) -> None:
     """The names by which somebody says they are called, as long as no account was made with others."""
-    first, last = " ".join(first_name.split())[:100], " ".join(last_name.split())[:100]
-    if person.totara_id is None and (first or last):
+    if person.totara_id is None:
         mine = persons.c.id == person.id
-        connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
+        connection.execute(update(persons).where(mine).values(first_name=first_name, last_name=last_name))
 
 
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:
@@ -309,6 +308,16 @@ def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, 
     """The addresses of these persons."""
     query = select(persons.c.id, persons.c.email).where(persons.c.id.in_(sorted(set(person_ids))))
     return {int(one): email for one, email in connection.execute(query)}
+
+
+def known_by(connection: Connection, emails: Collection[str]) -> dict[str, int]:
+    """Address -> whoever is known by it and would be found as a guest; without those whom nobody is known by."""
+    query = select(persons.c.guest_email, persons.c.id, persons.c.merged_into)
+    rows = connection.execute(query.where(persons.c.guest_email.in_(sorted(emails)))).all()
+    found = {email: int(one) if became is None else living_id(connection, became) for email, one, became in rows}
+    proven = select(proofs.c.email).where(proofs.c.email.in_(sorted(set(emails) - found.keys()))).distinct()
+    owners = {email: owner_of(connection, email) for (email,) in connection.execute(proven)}
+    return found | {email: person for email, person in owners.items() if person is not None}
 
 
 def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:

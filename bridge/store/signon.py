@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -216,6 +216,13 @@ def count_invitations(connection: Connection, seat_id: int, now: datetime) -> in
     return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
 
 
+def written_to_often(connection: Connection, seat_ids: Collection[int], now: datetime, most: int) -> set[int]:
+    """Those of these seats about which so many letters of now went out, or more."""
+    query = select(links.c.seat_id).where(links.c.seat_id.in_(sorted(seat_ids)), links.c.until > now)
+    often = query.group_by(links.c.seat_id).having(func.count() >= most)
+    return {int(seat) for (seat,) in connection.execute(often)}
+
+
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
 
 
@@ -230,6 +237,11 @@ def take_link(connection: Connection, secret: str, now: datetime) -> Link | None
     gone = delete(links).where(links.c.name == digest(secret), links.c.until > now)
     row = connection.execute(gone.returning(*_LINK)).first()
     return Link(*row) if row else None
+
+
+def forget_invitations(connection: Connection, seat_ids: Collection[int]) -> None:
+    """Forget what was mailed about these seats."""
+    connection.execute(delete(links).where(links.c.seat_id.in_(sorted(seat_ids))))
 
 
 def forget_links(
