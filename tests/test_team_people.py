@@ -117,6 +117,37 @@ def test_an_employee_accepts_and_goes_straight_into_the_course(world: World, sea
     assert [row.withdrawn_at for row in world.rows("consents")] == [None]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wrong", "told"),
+    [
+        ("  ", "  ", {"first_name", "last_name"}, "Please give this name."),
+        ("", "King", {"first_name"}, "Please give this name."),
+        ("Ada", "", {"last_name"}, "Please give this name."),
+        ("\u202egnik\u202c", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("Ada", "=cmd|&#39; /C calc&#39;!A1", {"last_name"}, "would take this name for a formula"),
+        ("A\x00B", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("A" * 101, "King", {"first_name"}, "The name is too long"),
+    ],
+)
+def test_a_name_for_the_certificate_is_one_and_nothing_is_used_up_by_one_that_is_none(
+    world: World, seats: int, inbox: Inbox, first: str, last: str, wrong: set[str], told: str
+) -> None:
+    give(world, ADA)
+    secret, one = invitation(inbox, ADA), browser(world)
+    page = answers(world, secret, "accept", one, first_name=first, last_name=last, consents="yes")
+    assert page.status_code == 422
+    assert set(re.findall(r'name="(\w+)"[^>]*aria-invalid', page.text)) == wrong
+    assert 'role="alert"' in page.text
+    assert told in page.text
+    assert 'value="yes" checked' in page.text
+    assert counts(world) == {"open": 2, "invited": 1}
+    went = answers(world, secret, "accept", one, first_name=" Augusta  Ada ", last_name="King")
+    assert went.status_code == 303
+    world.settle()
+    user = world.totara.users[world.user(ADA)]
+    assert (user.firstname, user.lastname) == ("Augusta Ada", "King")
+
+
 def test_consent_is_not_given_by_accepting(world: World, seats: int, inbox: Inbox) -> None:
     accepted(world, inbox, ADA, first_name="Ada", last_name="Byte")
     assert world.rows("consents") == []

@@ -201,7 +201,7 @@ def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
     completed = None if seat.completed is None else words["team_yes" if seat.completed else "team_no"]
     state = words[f"team_state_{row.state}"]
     got = (seat.progress, completed)
-    sold_as, gives = as_sold(row.sold_as, words.language), " · ".join(given[item] for item in row.told_apart)
+    sold_as, gives = as_sold(row.sold_as, words["language"]), " · ".join(given[item] for item in row.told_apart)
     return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, row.order, *got]
 
 
