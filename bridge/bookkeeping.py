@@ -18,20 +18,23 @@ from bridge.domain.purchases import (
     Choice,
     Gives,
     Role,
+    Seat,
     SeatPlan,
     Standing,
     Taker,
+    Terms,
     Want,
     for_one,
     plan_seats,
     seat_counts,
 )
 from bridge.domain.seats import Begun
+from bridge.domain.standing_in import Spare, stand_ins
 from bridge.domain.switching import carried
 from bridge.kinds import LEARNER, NOTE
 from bridge.settings import Orders as OrderSettings
 from bridge.starting import Starting
-from bridge.store import audit, ledger, people, teams
+from bridge.store import audit, ledger, people, placing, teams
 from bridge.store.db import Store
 from bridge.store.ledger import Purchase, Source
 from bridge.store.work import Work
@@ -85,11 +88,15 @@ class Bookkeeping:
         self._starting = starting
         self._switches = switches
 
-    def planned(self, look: Look) -> tuple[Look, SeatPlan]:
+    def planned(self, look: Look, now: datetime) -> tuple[Look, SeatPlan]:
         """The plan as far as it can be told before anybody is written down; asks who began, if that decides."""
         with self._store.read() as connection:
             seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
-        plan = self._plan(look, seats, {})
+            plan = self._plan(look, seats, {})
+            pairs = stand_ins(plan, self._spare(connection, look, now)) if plan.uses else []
+        if pairs:
+            seats = _changed_places(seats, pairs)
+            plan = self._plan(look, seats, {})
         if not plan.undecided:
             return look, plan
         among = [seat.id for choice in plan.undecided for seat in choice.among]
@@ -98,6 +105,14 @@ class Bookkeeping:
         begun = {seat: self._starting.begun(one.id, seat) for seat, one in sitting.items()}
         look = replace(look, idle=frozenset(seat for seat, said in begun.items() if said is Begun.NO))
         return look, self._plan(look, seats, {})
+
+    def _spare(self, connection: Connection, look: Look, now: datetime) -> dict[Hashable, list[Spare]]:
+        """For each purchase that a team has: what its pool has beyond all that is looked at."""
+        pools = placing.pools_of_source(connection, look.source)
+        found = {one: placing.spare_seats(connection, *one, now, but=pools) for one in sorted(set(pools.values()))}
+        # Who sits on a subscription's line that is taken off goes where that was switched to.
+        switched = look.gone if look.source.kind == "subscription" and look.stands is not Standing.ENDED else []
+        return {one.key: found[pools[one.id]] for one in look.known if one.id in pools and one not in switched}
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
         told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]
@@ -118,6 +133,8 @@ class Bookkeeping:
         """Write down purchases and seats, and owe a look at whoever is touched. What changed, and who is touched."""
         known = {one.key: one for one in look.known}
         ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
+        for team, pool in sorted(set(placing.pools_of_source(connection, look.source).values())):
+            placing.hold_pool(connection, team, pool)
         moved: set[int] = set()
         quantity, paid = _per_purchase(look)
         for gift in look.gives:
@@ -142,9 +159,19 @@ class Bookkeeping:
         takers, learners = self._takers(connection, look, buyer, ids, now)
         seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
+        pairs = stand_ins(plan, self._spare(connection, look, now)) if plan.uses else []
+        if pairs:
+            learners |= self._change_places(connection, pairs, ids)
+            seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
+            plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
         why = dict.fromkeys(ids, look.why if look.stands is Standing.ENDED else fewer)
         learners |= ledger.apply_seats(connection, ids, plan, why, now)
+        grown = {seat.key for seat in plan.give} | {seat.key for seat in plan.revive}
+        grown |= {key for key in known if ids[key] in moved}
+        for one in look.known:
+            if one.team is not None and one.key in grown and look.stands.gives:
+                teams.prolong(connection, one.id, one.offer, now)
         self._for_a_team(connection, look, buyer, takers, ids, now)
         learners |= ledger.sitting(connection, moved) if moved else set()
         if look.stands is not Standing.WAITS:
@@ -159,6 +186,7 @@ class Bookkeeping:
             name: len(part)
             for name, part in (
                 ("given", plan.give),
+                ("exchanged", pairs),
                 ("taken", plan.take),
                 ("revived", plan.revive),
                 ("ended", plan.end),
@@ -167,8 +195,19 @@ class Bookkeeping:
         } | ({"moved": len(moved)} if moved else {})
         if changed:
             order, subscription = (look.source.id, None) if look.source.kind == "order" else (None, look.source.id)
-            audit.note(connection, "seats", look.why, now, order_id=order, subscription_id=subscription, facts=changed)
+            whose = placing.team_of_source(connection, look.source)
+            of: dict[str, Any] = {"order_id": order, "subscription_id": subscription, "team_id": whose}
+            audit.note(connection, "seats", look.why, now, facts=changed, **of)
         return changed, learners
+
+    def _change_places(
+        self, connection: Connection, pairs: Sequence[tuple[Seat, Spare]], ids: Mapping[Hashable, int]
+    ) -> set[int]:
+        """Have something else of the pool pay for these people's seats; who they are."""
+        for seat, spare in pairs:
+            placing.change_places(connection, (seat.id, ids[seat.key], seat.unit), spare)
+        self._work.mark(connection, NOTE, placing.orders_paying_for(connection, [seat.id for seat, _ in pairs]))
+        return {seat.person for seat, _ in pairs if seat.person is not None}
 
     def _for_a_team(
         self,
@@ -220,6 +259,7 @@ class Bookkeeping:
         counts = seat_counts(look.gives, look.units)
         own = [gift for gift in look.gives if gift.line.id not in look.recipients]
         before = {one.id for one in look.known}  # a purchase that is new has no seats to move
+        of_team = {one.key for one in look.known if one.team is not None}  # who sits there is the team's to say
         named: dict[int, list[int]] = {}
         for gift in look.gives:
             purchase = ids[look.keys[gift.line.id]]
@@ -228,7 +268,11 @@ class Bookkeeping:
                 persons = [people.ensure_person(self._store, connection, one, now) for one in to]
                 takers[gift.line.id] = tuple(Taker(person, Role.RECIPIENT) for person in persons)
                 named.setdefault(purchase, []).extend(persons)
-            elif for_one(gift, own, counts) and not self._switches.was_others(connection, gift.line, buyer):
+            elif (
+                look.keys[gift.line.id] not in of_team
+                and for_one(gift, own, counts)
+                and not self._switches.was_others(connection, gift.line, buyer)
+            ):
                 takers[gift.line.id] = (Taker(buyer, Role.BUYER),)
             touched |= ledger.move_seats(connection, before & {purchase}, buyer, Role.BUYER)
         for purchase, persons in ((one, all_of) for one, all_of in named.items() if all_of):
@@ -252,6 +296,12 @@ class Bookkeeping:
             )
 
         return words
+
+
+def _changed_places(seats: Sequence[Any], pairs: Sequence[tuple[Seat, Spare]]) -> list[Any]:
+    """The seats of a source as they are once these have changed places."""
+    spare = {mine.id: replace(mine, id=other.id, person=None, terms=Terms()) for mine, other in pairs}
+    return [spare.get(seat.id, seat) for seat in seats]
 
 
 def _per_purchase(look: Look) -> tuple[Mapping[Hashable, int], Mapping[Hashable, int]]:

@@ -20,7 +20,7 @@ from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
 from bridge.kinds import BATCH, INVITATION, LEARNER, NOTE, PROGRESS
 from bridge.starting import Starting
-from bridge.store import audit, batches, people, placing, pooled, progress, signon, team_tokens, teams
+from bridge.store import audit, batches, learning, people, placing, pooled, progress, signon, team_tokens, teams
 from bridge.store.batches import Batch, Invitee, Misfit
 from bridge.store.db import Store
 from bridge.store.pooled import Pool, SeatRow
@@ -33,6 +33,8 @@ from bridge.worker import Done
 MEMBER = "member"
 #: Rows of a list that are given seats in one transaction, and as one claim of work.
 CHUNK, CHUNKS = 100, 10
+#: Seats that a team gives in a day: so many for each that it has, and so many beside. Each is a letter to somebody.
+MOST_ASKED, MOST_BESIDE = 3, 20
 #: Letters that invite one person to one seat, as long as their links work.
 MOST_LETTERS = 5
 #: Seats that are given again or taken back by one action.
@@ -246,14 +248,25 @@ class Desk:
     def _seats(
         self, connection: Connection, team_id: int, pool: str, persons: Collection[int], actor: str, now: datetime
     ) -> Iterator[int]:
-        """Seats to give to some of these persons: open ones, then those that wait in vain for somebody else."""
-        most = {"most": len(persons), "times": self.rules.most_times}
-        yield from placing.open_seats(connection, team_id, pool, now, **most)
+        """Seats to give to some of these persons: open ones, then those that wait in vain for somebody else. A team's
+        own people give one only so often, and not without end on one day.
+        """
+        of_team = not actor.startswith("operator ")
+        left = self._left_today(connection, team_id, now) if of_team else len(persons)
+        most = {"most": min(len(persons), left), "times": self.rules.most_times if of_team else 0}
+        given = placing.open_seats(connection, team_id, pool, now, **most)
+        yield from given
+        most["most"] -= len(given)
         for seat in placing.lapsed_seats(connection, team_id, pool, now, **most, but_of=persons):
             row = pooled.find_seat(connection, team_id, seat, now)
             assert row is not None, "nobody else gives this pool's seats meanwhile"
             self._free(connection, team_id, row, actor, "", now, {"lapsed": True})
             yield seat
+
+    def _left_today(self, connection: Connection, team_id: int, now: datetime) -> int:
+        """How many people the team may still ask today. Taking back and giving writes to strangers, too."""
+        asked = audit.count_since(connection, team_id, "seat given", now - timedelta(days=1))
+        return max(0, MOST_ASKED * pooled.count_live(connection, team_id) + MOST_BESIDE - asked)
 
     def _person(self, connection: Connection, row: Invitee, now: datetime) -> int:
         """Whoever has this address; somebody new is written down. Of those we know nothing is changed by a list."""
@@ -375,8 +388,11 @@ class Desk:
         offer = placing.offer_of_seat(connection, row.seat.id)
         if picked not in offer.items if offer.pick else picked is not None:
             return Why.NOTHING_PICKED
-        if why := may_ask(replace(row.seat, person=None, waits=None), self.rules, now):
+        rules = replace(self.rules, most_times=0) if actor.operator else self.rules
+        if why := may_ask(replace(row.seat, person=None, waits=None), rules, now):
             return why
+        if not actor.operator and not self._left_today(connection, actor.team.id, now):
+            return Why.TOO_OFTEN
         pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
         has = placing.who_has(connection, actor.team.id, pool, [person], picked, now)
@@ -393,6 +409,7 @@ class Desk:
         facts: Mapping[str, Any],
     ) -> None:
         person = int(row.seat.person or 0)
+        learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now)
         if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
         signon.forget_links(connection, seat_id=row.seat.id)

@@ -223,7 +223,7 @@ class Invitations:
         """
         now = self._now()
         with self._store.begin() as connection:
-            invitation = self._of(connection, signon.take_link(connection, secret, now))
+            invitation = self._taken(connection, secret, now)
             person = invitation.person
             prove(self._store, connection, person.id, invitation.email, How.LINK, now)
             if invitation.names_them and (first_name or last_name):
@@ -236,13 +236,21 @@ class Invitations:
         self._store.bell.ring()
         return Answered(answer, session, target)
 
+    def _taken(self, connection: Connection, secret: str, now: datetime) -> Invitation:
+        """What the link is for, which is used up. The seat is held first, as by whoever takes it back: in any other
+        order the two would wait for each other.
+        """
+        link = signon.look_at_link(connection, secret, now)
+        if link is not None and link.seat_id is not None:
+            placing.hold_seat(connection, link.seat_id)
+        return self._of(connection, signon.take_link(connection, secret, now))
+
     def _answer(self, connection: Connection, invitation: Invitation, consents: bool, now: datetime) -> Answer:
         team, person = invitation.team, invitation.person
         if invitation.seat is None:
             teams.accept_member(connection, team.id, person.id, now)
             self._note(connection, invitation, "member accepted", now)
             return Answer.MANAGES
-        placing.hold_seat(connection, invitation.seat)
         if self._has_all(connection, invitation, now):
             self._free(connection, invitation, invitation.seat, now)
             self._note(connection, invitation, "had it already", now)
@@ -268,10 +276,9 @@ class Invitations:
         """Say no: the seat is free for somebody else. Raises BadSignature, as :meth:`look`."""
         now = self._now()
         with self._store.begin() as connection:
-            invitation = self._of(connection, signon.take_link(connection, secret, now))
+            invitation = self._taken(connection, secret, now)
             facts: Mapping[str, str] = {}
             if invitation.seat is not None:
-                placing.hold_seat(connection, invitation.seat)
                 facts = of_pool(placing.pool_of_seat(connection, invitation.seat), invitation.picked)
                 self._free(connection, invitation, invitation.seat, now)
                 signon.forget_links(connection, seat_id=invitation.seat)

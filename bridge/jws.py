@@ -52,12 +52,13 @@ def claims_of(payload: bytes, issuer: str, audience: str) -> dict[str, Any]:
 def is_canonical(token: str) -> bool:
     """Whether it is three parts in base64url, each written in the one way there is: no spare bit may be flipped."""
     parts = token.split(".")
-    return len(parts) == 3 and all(map(_is_canonical, parts))
+    return len(parts) == 3 and all(map(decoded, parts))
 
 
-def _is_canonical(part: str) -> bool:
+def decoded(part: str) -> bytes | None:
+    """The bytes of a part of a token; None if it isn't written in the one way there is."""
     try:
         raw = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        return False
-    return bool(part) and base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part
+        return None
+    return raw if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part else None

@@ -441,9 +441,11 @@ class Learners:
     def _braked(self, look: _Look, items: Collection[Item], now: datetime) -> bool:
         """Whether ending these is part of a mass withdrawal.
 
-        What ends by a date that it was sold with does not count. The end of grace does: Totara was not told of it.
+        What ends by a date that it was sold with does not count, and neither does what a person let go. The end of
+        grace does: Totara was not told of it.
         """
-        sudden = [item for item in items if (until := look.held[item].until) is None or until > now]
+        unasked = [item for item in items if look.held[item].let_go_at is None]
+        sudden = [item for item in unasked if (until := look.held[item].until) is None or until > now]
         if not sudden:
             return False
         brake = self._settings.orders

@@ -154,7 +154,7 @@ class Orders:
             except Refused as err:
                 return self._nobody_buys(order, row, str(err))
             look = replace(look, buyer=buyer)
-        look, plan = self._books.planned(look)
+        look, plan = self._books.planned(look, self._now())
         reasons = [one.reason for one in unresolved if counts[one.line.id]] if stands.gives else []
         parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 
@@ -259,10 +259,12 @@ class Orders:
             look, nowhere = self._buyers.addressed(look)
             unresolved += nowhere
             look = replace(look, buyer=self._buyers.who_buys(whose, source, row.person_id if row else None))
-        look, plan = self._books.planned(look)
+        look, plan = self._books.planned(look, self._now())
         if any(seat.person is not None for seat in plan.end):
             moved = self._switches.into(subscription, look.gone, patient=claim.attempts < MOST_WAITS)
-            look, plan = self._books.planned(replace(look, into={**look.into, **moved})) if moved else (look, plan)
+            look, plan = (
+                self._books.planned(replace(look, into={**look.into, **moved}), self._now()) if moved else (look, plan)
+            )
         reasons = [line.reason for line in unresolved] if stands.gives else [nobody_knows] if nobody_knows else []
         parked = "; ".join([*reasons, *map(self._books.laid_out(source), plan.undecided)])
 

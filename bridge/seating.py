@@ -142,14 +142,18 @@ def carry_out(
     connection: Connection, work: Work, source: Source, decision: Decision, now: datetime, *, by: str, why: str
 ) -> None:
     """End what was decided, write down who decided, and owe a look at whoever sat there and at the source."""
+    for seat in (*decision.end, *decision.cut_short):
+        sits = placing.person_of_seat(connection, seat)
+        if sits is not None:
+            learning.let_go(connection, sits, placing.items_of_seat(connection, seat), now)
     touched = ledger.end_seats(connection, decision.end, DECIDED, now) if decision.end else set()
     touched |= ledger.cut_short(connection, decision.cut_short, now) if decision.cut_short else set()
     facts = {"seats": list(decision.end), "cut_short": list(decision.cut_short), "persons": sorted(touched)}
     told = {name: numbers for name, numbers in facts.items() if numbers}
     order, subscription = (source.id, None) if source.kind == "order" else (None, source.id)
-    audit.note(
-        connection, "seats decided", why, now, actor=by, order_id=order, subscription_id=subscription, facts=told
-    )
+    of: dict[str, Any] = {"order_id": order, "subscription_id": subscription}
+    of["team_id"] = placing.team_of_source(connection, source)
+    audit.note(connection, "seats decided", why, now, actor=by, facts=told, **of)
     for person in sorted(touched):
         audit.note(connection, "seat taken", why, now, actor=by, person_id=person, facts={"of": str(source)})
     work.mark(connection, LEARNER, sorted(touched))

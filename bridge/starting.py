@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from bridge.domain.offers import Item, Kind
 from bridge.domain.seats import Begun
@@ -27,28 +28,29 @@ class Starting:
             person = people.get_person(connection, person_id)
             learnt = progress.learnt_by(connection, person_id)
             items = placing.items_of_seat(connection, seat_id)
+            since = placing.taken_since(connection, seat_id)
         if any(item in learnt and learnt[item].begun for item in items):
             return Begun.YES
         if person is None or person.totara_id is None:
             return Begun.NO
-        return self._asked(person.totara_id, items)
+        return self._asked(person.totara_id, items, since)
 
-    def _asked(self, user_id: int, items: Sequence[Item]) -> Begun:
+    def _asked(self, user_id: int, items: Sequence[Item], since: datetime) -> Begun:
         try:
             opened = self._totara.insight(user_id).opened
         except NotFound:  # whoever is deleted learns no more
             return Begun.NO
         if opened is None:
-            return self._told_by_others(user_id, items)
+            return self._told_by_others(user_id, items, since)
         if any(item.kind is Kind.COURSE and item.id in opened for item in items):
             return Begun.YES
         # Which courses a program consists of is not asked for: any course may be one of them.
         return Begun.NO if not opened or all(item.kind is Kind.COURSE for item in items) else Begun.UNKNOWN
 
-    def _told_by_others(self, user_id: int, items: Sequence[Item]) -> Begun:
-        """Without the plugin: whoever never signed in has not begun, and whoever has done a part of a course has."""
+    def _told_by_others(self, user_id: int, items: Sequence[Item], since: datetime) -> Begun:
+        """Without the plugin: whoever was not there since then has not begun; whoever has done some of it has."""
         account = self._totara.find_account(user_id)
-        if account is None or account.seen is False:
+        if account is None or (account.seen_at is not None and account.seen_at < since):
             return Begun.NO
         found = [self._totara.completion(user_id, item.id) for item in items if item.kind is Kind.COURSE]
         did = any(one is not None and (one.completed or one.progress) for one in found)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -900,6 +901,6 @@ def _others(rows: Any) -> list[dict[str, Any]]:
 def _account(row: Mapping[str, Any]) -> Account:
     _all("user", row, "id", "username")
     # A last access of 0 is Totara's way to say "never".
-    seen = bool(row["lastaccess"]) if isinstance(row.get("lastaccess"), int) else None
+    seen = datetime.fromtimestamp(row["lastaccess"], UTC) if isinstance(row.get("lastaccess"), int) else None
     email, suspended = row.get("email") or "", bool(row.get("suspended"))
     return Account(int(row["id"]), row["username"], email, row.get("auth"), suspended, seen)

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
 
-#: Seconds for which a page waits for the shop.
+#: Seconds for which a page waits for the shop or for Totara.
 PATIENCE = 4.0
 
 
@@ -112,10 +112,13 @@ class Bridge:
     @cached_property
     def totara(self) -> TotaraClient:
         """Totara."""
+        return self._totara_by(self._wire("totara", self.settings.totara.timeout_seconds))
+
+    def _totara_by(self, wire: Wire) -> TotaraClient:
         config = self.settings.totara
         return TotaraClient(
             config.url,
-            self._wire("totara", config.timeout_seconds),
+            wire,
             client_id=config.client_id,
             client_secret=config.client_secret.get_secret_value(),
             ws_token=config.ws_token.get_secret_value(),
@@ -250,10 +253,8 @@ class Bridge:
 
     def _team_pages(self, sign_on: SignOn) -> Blueprint:
         """The pages of teams. They read from the shop what stands in its orders, and nobody waits for it for long."""
-        quick = Wire(
-            "shop", timeout=min(self.settings.shop.timeout_seconds, PATIENCE), tries=1, breaker=Breaker("shop")
-        )
-        billings = Billings(self._shop_by(quick), self.settings.teams.po_meta)
+        shop = self._shop_by(_quick("shop", self.settings.shop.timeout_seconds))
+        billings = Billings(shop, self.settings.teams.po_meta)
         zone = self.settings.mail.timezone
         return team_pages(
             sign_on, self.store, self.desk, self.invitations, self.names, billings, self.now, timezone=zone
@@ -284,8 +285,9 @@ class Bridge:
 
     @cached_property
     def desk(self) -> Desk:
-        """What teams do with their seats."""
-        return Desk(self.store, self.work, Starting(self.store, self.totara), self.settings.teams.rules, self.now)
+        """What teams do with their seats. Whoever waits for it does not wait for Totara for long."""
+        totara = self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
+        return Desk(self.store, self.work, Starting(self.store, totara), self.settings.teams.rules, self.now)
 
     @cached_property
     def invitations(self) -> Invitations:
@@ -297,3 +299,8 @@ class Bridge:
         config = self.settings.stripe
         signed = [secret.get_secret_value() for secret in config.webhook_secrets]
         return StripeReceiver(others, signed, mark, live=config.live, tolerance=config.tolerance_seconds)
+
+
+def _quick(system: str, timeout: float) -> Wire:
+    """A way to a system for whoever waits for the answer: asked once, and not for long."""
+    return Wire(system, timeout=min(timeout, PATIENCE), tries=1, breaker=Breaker(system))

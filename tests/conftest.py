@@ -6,19 +6,22 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import responses
 from click.testing import CliRunner, Result
+from playwright.sync_api import Browser, Page
 
 from bridge.cli import main
+from bridge.sandbox.town import Town
 from bridge.store.db import Store, migrate
-from tests.browser import Browser, find_chromium
+from tests import thrift
+from tests.browser import DESK, NewPage, find_chromium, is_outside, launched
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
-from tests.thrift import keep_files_in_memory
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -27,7 +30,7 @@ NEEDED = os.environ.get("REQUIRE_SERVICES") == "1"
 
 def pytest_configure() -> None:
     """Before anything is made."""
-    keep_files_in_memory()
+    thrift.keep_files_in_memory()
 
 
 def not_here(message: str) -> NoReturn:
@@ -35,6 +38,17 @@ def not_here(message: str) -> NoReturn:
     if NEEDED:
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What is the same for every test."""
+    with ExitStack() as all_of_it:
+        all_of_it.enter_context(thrift.routes_compiled_once())
+        all_of_it.enter_context(thrift.statements_compiled_once())
+        all_of_it.enter_context(thrift.templates_compiled_once())
+        all_of_it.enter_context(thrift.keys_used_again())
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +189,7 @@ def bridge_command(world: World) -> Run:
 
 @pytest.fixture(scope="session")
 def storefront_packages() -> None:
-    """What a shop and a browser on this machine need: skips without it, or fails where nothing may be skipped."""
+    """What a real shop on this machine needs: skips without it, or fails where nothing may be skipped."""
     if missing := what_is_missing():
         not_here(f"not on this machine: apt-get install {' '.join(missing)}")
 
@@ -194,12 +208,41 @@ def wordpress(storefront_packages: None) -> Iterator[WordPress]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def chromium(storefront_packages: None) -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
     """A browser."""
-    program = find_chromium()
-    assert program is not None
-    with Browser(program) as running:
+    with launched(find_chromium() or not_here("no Chromium on this machine: apt-get install chromium")) as running:
+        yield running
+
+
+@pytest.fixture
+def new_page(chromium: Browser) -> Iterator[NewPage]:
+    """Opens pages, each with cookies of its own. Fails where one asked for something of another machine."""
+    opened: list[Page] = []
+    asked: list[str] = []
+
+    def open_page(**options: Any) -> Page:
+        page = chromium.new_page(**{"viewport": DESK, "locale": "en", **options})
+        page.context.on("request", lambda request: asked.append(request.url))
+        opened.append(page)
+        return page
+
+    yield open_page
+    for page in opened:
+        page.close()
+    assert [url for url in asked if is_outside(url)] == [], "another machine was asked"
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    """A page in a window as on a desk."""
+    return new_page()
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """What ``make run`` runs. For a browser, Totara is another site than shop and bridge, as on the internet."""
+    with Town(tmp_path, port=0, quiet=True, totara_host="localhost") as running:
         yield running
 
 

@@ -61,7 +61,7 @@ def people(path: Path, *lines: str) -> str:
 
 def history(world: World) -> list[tuple[str, str, str]]:
     """What the team's history tells: what happened, who did it, and why."""
-    return [(row.event, row.actor, row.cause) for row in world.rows("audit") if row.team_id is not None]
+    return [(row.event, row.actor, row.cause) for row in world.rows("audit") if row.team_id and row.event != "seats"]
 
 
 def watched(world: World) -> None:

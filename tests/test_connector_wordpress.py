@@ -21,6 +21,7 @@ import pytest
 from bridge.domain.catalogue import sold_by
 from bridge.domain.offers import META, Offer, offer_from_meta, read_item
 from bridge.shop_tokens import ShopTokens
+from tests.php_age import too_new
 from tests.wordpress import PHP_FILES, PLUGIN
 
 SECRET = "shared-between-shop-and-bridge_0123456789"
@@ -60,23 +61,9 @@ def test_php_reads_every_file(php_program: str, source: Any) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-#: What came after PHP 7.4: its tokens, and functions that WordPress 6.1 does not bring along.
-TOO_NEW = re.compile(
-    r"^(?:T_MATCH|T_NULLSAFE_OBJECT_OPERATOR|T_ATTRIBUTE|T_ENUM|T_READONLY|T_STRING (?:str_contains|str_starts_with"
-    r"|str_ends_with|array_is_list|get_debug_type|json_validate|mixed|never))\b",
-    re.MULTILINE,
-)
-
-
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 def test_no_file_needs_a_php_later_than_7_4(php_program: str, source: Any) -> None:
-    done = subprocess.run(
-        [php_program, str(PHP_FILES / "tokens.php"), str(source)], capture_output=True, text=True, check=True
-    )
-    assert not TOO_NEW.findall(done.stdout)
-    signatures = " ".join(re.findall(r"function [^{;]*", source.read_text(encoding="utf-8")))
-    assert "|" not in signatures, "union types came with PHP 8.0"
-    assert not re.search(r",\s*\)", signatures), "a comma after the last parameter came with PHP 8.0"
+    assert too_new(php_program, source) == []
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

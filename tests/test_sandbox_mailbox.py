@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import smtplib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import pytest
 import requests
 from flask import request
+from playwright.sync_api import Page, expect
 from werkzeug.test import Client
 
 from bridge.domain.letters import Letter, Message
@@ -22,8 +21,7 @@ from bridge.mail import Mailer, Post, Sender
 from bridge.sandbox.mailbox import MOST_BYTES, Mailbox
 from bridge.sandbox.server import Served
 from bridge.sandbox.smtp import Smtp
-from tests.browser import Browser, BrowserError, Page, find_chromium
-from tests.conftest import not_here
+from tests.browser import DESK
 
 MIA, LINK = "mia@guest.test", "http://127.0.0.1:8080/sso/link/open#SeCrEt"
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -205,63 +203,47 @@ def test_letters_are_kept_apart_from_the_pages(mailbox: Mailbox, pages: Client) 
 # --- in a browser ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        not_here("there is no Chromium on this machine")
-    with Browser(program) as running:
-        yield running
-
-
 @pytest.fixture
-def show(mailbox: Mailbox, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Shows the page at a path in a window of this width, served over a socket."""
+def shown(mailbox: Mailbox, page: Page) -> Iterator[Callable[[str], str]]:
+    """Shows the page at a path, and returns its address."""
     with Served(mailbox.app) as served:
 
-        def at(path: str, width: int = 1280) -> Page:
-            page = browser.page(width)
-            page.go(f"{served.url}{path}")
-            return page
+        def at(path: str) -> str:
+            page.goto(f"{served.url}{path}")
+            return page.url
 
         yield at
 
 
-def test_a_click_on_a_link_of_either_part_leads_the_window_there(mailbox: Mailbox, show: Callable[..., Page]) -> None:
-    goal = show("/").url + "letters?to=goal#SeCrEt"
-    fill = "position: fixed; inset: 0"
-    mailbox.take(mail(goal, f'<html><head></head><body><a style="{fill}" href="{goal}">Go'), "a@shop.test", [MIA])
-    for selector in ("iframe", ".text a"):
-        assert led_to(goal, show("/letter/1"), selector)
+def test_a_click_on_a_link_of_either_part_leads_the_window_there(
+    mailbox: Mailbox, page: Page, shown: Callable[[str], str]
+) -> None:
+    goal = f"{shown('/')}letters?to=goal#SeCrEt"
+    mailbox.take(mail(goal, f'<html><head></head><body><a href="{goal}">Go'), "a@shop.test", [MIA])
+    for part in (page.frame_locator("iframe"), page.locator(".text")):
+        shown("/letter/1")
+        part.get_by_role("link").click()
+        expect(page).to_have_url(goal)
 
 
-def led_to(goal: str, page: Page, selector: str) -> bool:
-    """Whether clicks lead there: more than one, since a frame takes none before it is painted, which nobody tells."""
-    for _ in range(20):
-        with suppress(BrowserError):  # not yet, or just on its way
-            if page.evaluate(f"document.querySelector({json.dumps(selector)}) !== null"):
-                page.click(selector)
-        with suppress(BrowserError):
-            page.wait(f"location.href === {json.dumps(goal)}", 0.5)
-            return True
-    return False
-
-
-def test_a_letter_runs_no_script_and_loads_nothing(mailbox: Mailbox, show: Callable[..., Page]) -> None:
+def test_a_letter_runs_no_script_and_loads_nothing(mailbox: Mailbox, page: Page, shown: Callable[[str], str]) -> None:
     asked: list[str] = []
     mailbox.app.before_request(lambda: asked.append(request.full_path.rstrip("?")))
     script = "<script>top.location = '/letters'</script><meta http-equiv=refresh content='0; url=/letters?meta'>"
     mailbox.take(mail("Hi", f"<img src=/letters?image onerror='{script}'>{script}"), "a@shop.test", [MIA])
-    page = show("/letter/1")
-    page.evaluate("new Promise(done => setTimeout(done, 500))")
-    assert page.url.endswith("/letter/1")
-    assert [path for path in asked if path not in ("/letter/1", "/letter/1/html", "/favicon.ico")] == []
+    address = shown("/letter/1")
+    page.wait_for_load_state("networkidle")  # nothing more was asked for in half a second
+    assert page.url == address
+    assert sorted(asked) == ["/letter/1", "/letter/1/html"]
 
 
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("path", ["/", "/letter/1"])
-def test_nothing_is_wider_than_the_window(mailbox: Mailbox, show: Callable[..., Page], path: str, width: int) -> None:
+def test_nothing_is_wider_than_the_window(
+    mailbox: Mailbox, page: Page, shown: Callable[[str], str], path: str, width: int
+) -> None:
     long = "a" * 60 + "@" + "b" * 60 + ".test"
     mailbox.take(mail(LINK + "x" * 200, "<p>Hi", Subject="S" * 150), "a@shop.test", [long, MIA])
-    page = show(path, width)
+    page.set_viewport_size({"width": width, "height": DESK["height"]})
+    shown(path)
     assert page.evaluate("document.documentElement.scrollWidth") == width

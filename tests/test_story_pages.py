@@ -1,25 +1,15 @@
-"""Stories in a real browser, where it decides what is sent and what may be gone on to. Needs Chromium."""
+"""Stories in a real browser, where it decides what is sent and what may be gone on to."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, expect
 
-from tests.browser import Browser, Page, find_chromium
-from tests.conftest import NEEDED
+from tests.browser import PHONE, NewPage, fits
 from tools.pictures import GUEST, MIA, Stage, stage_of
-
-CHROMIUM = find_chromium()
-pytestmark = pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="there is no Chromium on this machine")
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    assert CHROMIUM is not None
-    with Browser(CHROMIUM) as browser:
-        yield browser.page()
 
 
 @pytest.fixture
@@ -36,13 +26,23 @@ def bought(stage: Stage) -> int:
     return mia
 
 
-def test_a_click_in_the_list_of_courses_leads_on_to_totara(stage: Stage, page: Page) -> None:
-    """Chromium holds what a form leads on to against our policy too."""
+def sees_courses(stage: Stage, page: Page) -> None:
+    """Mia comes from the shop to her list of courses."""
     stage.comes(page, stage.token(bought(stage), MIA, "courses"))
     stage.world.settle()
-    page.wait("location.pathname === '/learn'")
-    page.click('form[action="/learn/go"] button')
-    page.wait(f"location.href.startsWith({json.dumps(stage.bridge.settings.totara.url)})")
+    expect(page).to_have_url(f"{stage.url}/learn")
+
+
+def is_in_totara(stage: Stage) -> re.Pattern[str]:
+    """Where a browser is that was led on."""
+    return re.compile(re.escape(stage.bridge.settings.totara.url))
+
+
+def test_a_click_in_the_list_of_courses_leads_on_to_totara(stage: Stage, page: Page) -> None:
+    """Chromium holds what a form leads on to against our policy too."""
+    sees_courses(stage, page)
+    page.get_by_role("button", name="Open").click()
+    expect(page).to_have_url(is_in_totara(stage))
 
 
 def test_what_was_come_for_is_found_again_after_signing_in_to_a_shop_on_another_site(stage: Stage, page: Page) -> None:
@@ -50,29 +50,27 @@ def test_what_was_come_for_is_found_again_after_signing_in_to_a_shop_on_another_
     mia = bought(stage)
     shop = stage.bridge.settings.shop.url.replace("127.0.0.1", "localhost")
     stage.shop_is_at(shop)
-    page.go(f"{stage.url}/learn")
+    page.goto(f"{stage.url}/learn")
     assert page.url == f"{shop}/?academy_bridge=launch&target=resume"
     stage.posts(page, stage.token(mia, MIA, "resume"))
-    page.wait(f"location.href === {json.dumps(stage.url + '/learn')}")
+    expect(page).to_have_url(f"{stage.url}/learn")
 
 
 def test_while_totara_is_away_the_page_says_so_and_goes_on_by_itself(stage: Stage, page: Page) -> None:
-    stage.comes(page, stage.token(bought(stage), MIA, "courses"))
-    stage.world.settle()
-    page.wait("location.pathname === '/learn'")
+    sees_courses(stage, page)
     stage.world.totara.faults.down()
-    page.go(f"{stage.url}/sso/totara?nonce={'0' * 32}")
-    assert "The learning site does not answer just now" in page.text and "being prepared" not in page.text
+    page.goto(f"{stage.url}/sso/totara?nonce={'0' * 32}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("The learning site does not answer just now")
+    expect(page.get_by_role("main")).not_to_contain_text("being prepared")
+    fits(page)
     stage.world.totara.faults.clear()
-    page.wait(f"location.href.startsWith({json.dumps(stage.bridge.settings.totara.url)})", 40)
+    expect(page).to_have_url(is_in_totara(stage), timeout=40_000)
 
 
 def test_the_list_of_courses_leads_back_to_the_shop(stage: Stage, page: Page) -> None:
-    stage.comes(page, stage.token(bought(stage), MIA, "courses"))
-    stage.world.settle()
-    page.wait("location.pathname === '/learn'")
-    page.click(f'a[href="{stage.shop}"]')
-    page.wait(f"location.href.startsWith({json.dumps(stage.shop)})")
+    sees_courses(stage, page)
+    page.get_by_role("link", name="Back to the shop").click()
+    expect(page).to_have_url(re.compile(re.escape(stage.shop)))
 
 
 def guest(stage: Stage) -> None:
@@ -81,34 +79,36 @@ def guest(stage: Stage) -> None:
     stage.world.look(stage.world.shop.place_order([(product, 1)], email=GUEST, first_name="Gil"))
 
 
-def test_a_guest_asks_for_a_link_and_opens_it(stage: Stage, page: Page) -> None:
+def test_a_guest_asks_for_a_link_and_opens_it(stage: Stage, new_page: NewPage) -> None:
     """Chromium tells where a form is from only as far as our own policy lets it."""
     guest(stage)
-    page.go(f"{stage.url}/sso/link")
-    page.fill("#address", GUEST)
-    page.click("button")
-    page.wait("document.querySelector('[role=status]')")
-    assert "a link is on its way" in page.text
+    page = new_page(viewport=PHONE, is_mobile=True)
+    page.goto(f"{stage.url}/sso/link")
+    fits(page)
+    page.get_by_label("E-mail address").fill(GUEST)
+    page.get_by_role("button", name="Mail me a link").click()
+    expect(page.get_by_role("status")).to_contain_text("a link is on its way")
+    fits(page)
     assert [row.email for row in stage.world.rows("link_requests")] == [GUEST]
     link = stage.mailed(GUEST)
-    page.go(link)
-    page.wait("location.hash === ''")  # what is kept of it in the history opens nothing
-    page.click("button")
-    page.wait("location.pathname === '/learn'")
-    assert "Rules of origin" in page.text
-    page.go(link)
-    page.click("button")
-    page.wait("document.querySelector('[role=alert]')")
-    assert "used before" in page.text
+    page.goto(link)
+    expect(page).to_have_url(link.split("#")[0])  # what is kept of it in the history opens nothing
+    fits(page)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{stage.url}/learn")
+    expect(page.get_by_role("listitem")).to_contain_text("Rules of origin")
+    fits(page)
+    page.goto(link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("used before")
+    fits(page)
 
 
-def test_without_scripts_the_link_is_pasted(stage: Stage) -> None:
+def test_without_scripts_the_link_is_pasted(stage: Stage, new_page: NewPage) -> None:
     guest(stage)
-    assert CHROMIUM is not None
-    with Browser(CHROMIUM) as browser:
-        page = browser.page(390, 844, javascript=False)
-        link = stage.mailed(GUEST)
-        page.go(link)
-        page.fill("#link", link)
-        page.click("button")
-        page.wait("location.pathname === '/learn'")
+    page = new_page(viewport=PHONE, is_mobile=True, java_script_enabled=False)
+    link = stage.mailed(GUEST)
+    page.goto(link)
+    page.get_by_label("The link from the letter").fill(link)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{stage.url}/learn")

@@ -94,7 +94,9 @@ def test_the_click_is_faster_than_the_webhook_and_leads_into_the_course(world: W
     answer = launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
     assert (answer.status_code, answer.location) == (303, "/sso/go")
     waiting = browser.get("/sso/go", follow_redirects=True)
-    assert (waiting.status_code, 'http-equiv="refresh"' in waiting.text) == (200, True)
+    assert (waiting.status_code, waiting.headers["Refresh"]) == (200, "2")
+    still = browser.get("/sso/go?again=1&still=1")
+    assert "Refresh" not in still.headers and "looks again by itself" not in still.text, "who stops it reads in peace"
     world.settle()
     assert world.access() == {(NIA, course): "active"}
     totara = world.bridge.settings.totara.url
@@ -358,7 +360,9 @@ def test_while_totara_is_away_the_page_looks_again_by_itself(world: World, nia: 
     world.totara.faults.down()
     page = browser.get(asked)
     assert (page.status_code, page.headers["Cache-Control"]) == (503, "no-store")
-    assert ('http-equiv="refresh"' in page.text, "does not answer just now" in page.text) == (True, True)
+    assert (page.headers["Refresh"], "does not answer just now" in page.text) == ("5", True)
+    assert f'href="?{asked.split("?")[1]}&amp;still=1"' in page.text
+    assert "Refresh" not in browser.get(f"{asked}&still=1").headers
     assert "being prepared" not in page.text and "tries again by itself" in page.text
     assert "ne répond pas pour l’instant" in browser.get(asked, headers={"Accept-Language": "fr"}).text
     world.totara.faults.clear()
@@ -375,7 +379,7 @@ def test_while_the_bridge_cannot_write_a_launch_is_not_called_refused(
     page = launch(world, signed(claims(world, nia)))
     assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
     assert "try once more in a minute" in page.text and "not signed in" not in page.text
-    assert 'http-equiv="refresh"' not in page.text, "looking again would send the form once more"
+    assert "Refresh" not in page.headers, "looking again would send the form once more"
 
 
 def test_without_a_key_nobody_is_sent_in_a_circle_and_the_operator_is_told(

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import Page, expect
 
-from tests.browser import Browser, Page
+from tests.browser import PHONE, NewPage
 from tests.receiver import Receiver
-from tests.wordpress import PASSWORD, SECRET, WordPress, free_port
+from tests.wordpress import PASSWORD, SECRET, WordPress, free_port, sign_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -76,15 +77,6 @@ def set_up(shop: WordPress, address: str, **more: Any) -> None:
     shop.option("academy_bridge", {"address": address, "secret": SECRET, **more})
 
 
-def sign_in(page: Page, login: str) -> None:
-    """Fill in WordPress' own form, which is there already."""
-    page.wait("document.querySelector('#user_login') && document.readyState === 'complete'")
-    time.sleep(0.4)  # WordPress' own script moves the cursor 0.2 s after the page is there
-    page.fill("#user_login", login)
-    page.fill("#user_pass", PASSWORD)
-    page.click("#wp-submit")
-
-
 def signed_in(shop: WordPress, login: str) -> requests.Session:
     """A session of somebody's without a browser."""
     session = requests.Session()
@@ -104,19 +96,24 @@ def get(shop: WordPress, login: str, path: str, **more: Any) -> requests.Respons
 # --- signing in --------------------------------------------------------------------------------------------------
 
 
-def test_from_the_order_into_the_learning_site_with_one_click(
-    shop: WordPress, bridge: Receiver, chromium: Browser
-) -> None:
-    page = chromium.page()
-    page.go(f"{shop.home}/wp-login.php")
-    sign_in(page, "anna")
-    page.wait("location.pathname.startsWith('/wp-admin')")
+def come_in(page: Page, shop: WordPress, login: str) -> None:
+    """Sign in, with WordPress' own pages shown at the end."""
+    page.goto(f"{shop.home}/wp-login.php")
+    sign_in(page, login)
+    expect(page).to_have_url(re.compile("/wp-admin/"))
 
-    page.go(f"{shop.home}/?shop=thankyou&order=12")
-    page.click(".academy-bridge-button")
-    page.wait("document.title === 'Learning site'")
 
+def is_at(page: Page, bridge: Receiver) -> None:
+    """The browser has been led to the learning site."""
+    expect(page).to_have_title("Learning site")
     assert page.url == f"{bridge.address}/sso/launch"
+
+
+def test_from_the_order_into_the_learning_site_with_one_click(shop: WordPress, bridge: Receiver, page: Page) -> None:
+    come_in(page, shop, "anna")
+    page.goto(f"{shop.home}/?shop=thankyou&order=12")
+    page.get_by_role("link", name="Start learning").click()
+    is_at(page, bridge)
     (claims,) = bridge.claims("launch", shop.home, SECRET)
     assert {name: claims[name] for name in claims.keys() - {"iss", "aud", "iat", "exp", "jti", "sid"}} == {
         "sub": str(shop.users["anna"]),
@@ -134,43 +131,41 @@ def test_from_the_order_into_the_learning_site_with_one_click(
 
 
 def test_signed_out_the_shops_own_sign_in_comes_first_and_then_the_learning_site(
-    shop: WordPress, bridge: Receiver, chromium: Browser
+    shop: WordPress, bridge: Receiver, new_page: NewPage
 ) -> None:
-    page = chromium.page(390, 844)
-    page.go(f"{shop.home}/?academy_bridge=launch&target=course:7")
+    page = new_page(viewport=PHONE, is_mobile=True)
+    page.goto(f"{shop.home}/?academy_bridge=launch&target=course:7")
     assert page.url.startswith(f"{shop.home}/wp-login.php")
     assert not bridge.got
     sign_in(page, "boris")
-    page.wait("document.title === 'Learning site'")
+    is_at(page, bridge)
     (claims,) = bridge.claims("launch", shop.home, SECRET)
     assert (claims["sub"], claims["target"]) == (str(shop.users["boris"]), "course:7")
 
 
-def test_where_the_shop_has_an_account_page_its_sign_in_leads_on(
-    shop: WordPress, bridge: Receiver, chromium: Browser
-) -> None:
+def test_where_the_shop_has_an_account_page_its_sign_in_leads_on(shop: WordPress, bridge: Receiver, page: Page) -> None:
     shop.option("shop", SHOP | {"account": True})
-    page = chromium.page()
-    page.go(f"{shop.home}/?academy_bridge=launch&target=team")
+    page.goto(f"{shop.home}/?academy_bridge=launch&target=team")
     assert page.url == f"{shop.home}/?shop=account&academy_bridge_target=team"
     sign_in(page, "boris")
-    page.wait("document.title === 'Learning site'")
+    is_at(page, bridge)
     assert [one["target"] for one in bridge.claims("launch", shop.home, SECRET)] == ["team"]
 
     bridge.feels("well")
-    page.go(f"{shop.home}/?shop=account&academy_bridge_target=//evil.test")
+    page.goto(f"{shop.home}/?shop=account&academy_bridge_target=//evil.test")
     assert page.url.startswith(shop.home), "what is no target leads nowhere"
     assert not bridge.got
 
 
-def test_without_javascript_there_is_a_button(shop: WordPress, bridge: Receiver, chromium: Browser) -> None:
-    page = chromium.page(390, 844, javascript=False)
-    page.go(f"{shop.home}/?academy_bridge=launch&target=courses")
+def test_without_javascript_there_is_a_button(shop: WordPress, bridge: Receiver, new_page: NewPage) -> None:
+    page = new_page(viewport=PHONE, is_mobile=True, java_script_enabled=False)
+    page.goto(f"{shop.home}/?academy_bridge=launch&target=courses")
     sign_in(page, "boris")
-    page.wait("document.querySelector('#academy-bridge-launch')")
+    onward = page.locator("#academy-bridge-launch").get_by_role("button")
+    expect(onward).to_be_visible()
     assert not bridge.got, "nothing posts itself"
-    page.click("#academy-bridge-launch button")
-    page.wait("document.title === 'Learning site'")
+    onward.click()
+    is_at(page, bridge)
     assert len(bridge.claims("launch", shop.home, SECRET)) == 1
 
 
@@ -613,54 +608,60 @@ def test_only_what_has_to_ask_is_kept_out_of_the_cart_by_a_click_in_a_list(shop:
     assert told == [True, "?add", "Add", False, f"{shop.home}/?shop=product&product=4", "Choose for whom"]
 
 
-def test_the_chosen_variation_decides_whether_it_is_asked_for_whom_it_is(shop: WordPress, chromium: Browser) -> None:
+def test_the_chosen_variation_decides_whether_it_is_asked_for_whom_it_is(shop: WordPress, page: Page) -> None:
     told = shop.inside(
         "foreach ( array( 6, 7 ) as $id ) { $told[] = apply_filters( 'woocommerce_available_variation', "
         "array( 'x' => 1 ), wc_get_product( 5 ), wc_get_product( $id ) ); } echo wp_json_encode( $told );"
     )
     assert told == [{"x": 1, "academy_bridge": {"places": 2}}, {"x": 1}]
 
-    page = chromium.page()
-    page.go(f"{shop.home}/?shop=product&product=5")
-    box = "document.querySelector('.academy-bridge-choice')"
-    form = "jQuery('form:has(.academy-bridge-choice)')"
+    page.goto(f"{shop.home}/?shop=product&product=5")
+    box, addresses = page.get_by_role("group", name="For whom is it?"), page.locator("[type=email]")
 
-    def asked() -> dict[str, Any]:
-        script = (
-            f"({{shown: {box}.checkVisibility(), sent: Object.fromEntries(new FormData({box}.form)),"
-            f" several: {box}.querySelector('[type=email]').multiple}})"
-        )
-        return dict(page.evaluate(f"JSON.parse(JSON.stringify({script}))"))
+    def happens(event: str, *told: dict[str, Any]) -> None:
+        """What WooCommerce's own script tells of the form."""
+        form = "jQuery('form:has(.academy-bridge-choice)')"
+        page.evaluate(f"([event, told]) => {{ {form}.trigger(event, told); }}", [event, list(told)])
 
-    nothing = {"shown": False, "sent": {"quantity": "1"}}
-    assert asked() | {"several": None} == nothing | {"several": None}, "no variation is chosen yet"
-    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[0])}]); true")
+    def sent() -> dict[str, Any]:
+        """What the form would send."""
+        form = "document.querySelector('.academy-bridge-choice').form"
+        return dict(page.evaluate(f"Object.fromEntries(new FormData({form}))"))
+
+    nothing = {"quantity": "1"}
+    expect(box, "no variation is chosen yet").to_be_hidden()
+    assert sent() == nothing
+    happens("found_variation", told[0])
+    expect(box).to_be_visible()
+    expect(addresses).to_have_js_property("multiple", True)
     team = {"quantity": "1", "academy_bridge_for": "team", "academy_bridge_gift_to": ""}
-    assert asked() == {"shown": True, "sent": team, "several": True}, "two places are a team's, unless somebody says"
-    page.click(".academy-bridge-choice input[value=me]")
-    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[1])}]); true")
-    assert asked() | {"several": None} == nothing | {"several": None}
-    page.evaluate(f"{form}.trigger('found_variation', [{json.dumps(told[0])}]); true")
-    assert asked()["sent"]["academy_bridge_for"] == "me", "what was said stays said"
-    page.evaluate(f"{form}.trigger('reset_data'); true")
-    assert asked()["shown"] is False
+    assert sent() == team, "two places are a team's, unless somebody says"
+    box.get_by_label("For myself").check()
+    happens("found_variation", told[1])
+    expect(box).to_be_hidden()
+    assert sent() == nothing
+    happens("found_variation", told[0])
+    assert sent()["academy_bridge_for"] == "me", "what was said stays said"
+    happens("reset_data")
+    expect(box).to_be_hidden()
 
 
 def test_the_address_is_asked_for_a_gift_only_and_several_where_there_are_several_places(
-    shop: WordPress, chromium: Browser
+    shop: WordPress, new_page: NewPage
 ) -> None:
-    page = chromium.page(390, 844)
-    page.go(f"{shop.home}/?shop=product&product=1")
-    field = "document.querySelector('.academy-bridge-addresses input')"
-    state = f"[{field}.checkVisibility(), {field}.required, {field}.multiple]"
-    assert page.evaluate(state) == [False, False, False]
-    page.click(".academy-bridge-choice input[value=gift]")
-    assert page.evaluate(state) == [True, True, False]
-    page.evaluate(
-        "const n = document.querySelector('[name=quantity]'); n.value = 3;"
-        "n.dispatchEvent(new Event('change', {bubbles: true})); true"
-    )
-    assert page.evaluate(state) == [True, True, True]
+    page = new_page(viewport=PHONE, is_mobile=True)
+    page.goto(f"{shop.home}/?shop=product&product=1")
+    addresses = page.locator(".academy-bridge-addresses input")
+    expect(addresses).to_be_hidden()
+    expect(addresses).to_have_js_property("required", False)
+    page.get_by_label("As a gift to").check()
+    expect(addresses).to_be_visible()
+    expect(addresses).to_have_js_property("required", True)
+    expect(addresses).to_have_js_property("multiple", False)
+    page.get_by_role("spinbutton").fill("3")
+    page.get_by_role("spinbutton").press("Tab")
+    expect(addresses).to_have_js_property("multiple", True)
+    expect(addresses).to_have_js_property("required", True)
 
 
 @pytest.mark.parametrize(
@@ -807,22 +808,19 @@ def test_the_secret_is_on_no_page_and_only_administrators_have_the_settings(shop
     ],
 )
 def test_the_button_test_connection_says_what_came_back(
-    shop: WordPress, bridge: Receiver, chromium: Browser, mood: str, said: str
+    shop: WordPress, bridge: Receiver, page: Page, mood: str, said: str
 ) -> None:
     bridge.feels(mood)
     if mood == "down":
         set_up(shop, f"http://127.0.0.1:{free_port()}")
     if mood == "unset":
         shop.option("academy_bridge", {"address": bridge.address})
-    page = chromium.page()
-    page.go(f"{shop.home}/wp-login.php")
-    sign_in(page, "admin")
-    page.wait("location.pathname.startsWith('/wp-admin')")
-    page.go(f"{shop.home}/wp-admin/options-general.php?page=academy-bridge")
-    page.click("#academy-bridge-test")
-    page.wait("document.querySelector('#academy-bridge-result')")
-    assert said in page.text
-    assert "<script>alert" not in page.evaluate("document.querySelector('#academy-bridge-result').innerHTML")
+    come_in(page, shop, "admin")
+    page.goto(f"{shop.home}/wp-admin/options-general.php?page=academy-bridge")
+    page.get_by_role("button", name="Test connection").click()
+    result = page.locator("#academy-bridge-result")
+    expect(result).to_contain_text(said)
+    assert "<script>alert" not in result.inner_html()
     if mood == "well":
         assert [one["sub"] for one in bridge.claims("read", shop.home, SECRET)] == ["0"]
 
@@ -835,20 +833,18 @@ def test_the_connection_is_tried_only_by_the_pages_own_button(shop: WordPress, b
 
 
 def test_settings_that_are_wrong_are_refused_and_the_old_ones_stay(
-    shop: WordPress, bridge: Receiver, chromium: Browser
+    shop: WordPress, bridge: Receiver, page: Page
 ) -> None:
-    page = chromium.page()
-    page.go(f"{shop.home}/wp-login.php")
-    sign_in(page, "admin")
-    page.wait("location.pathname.startsWith('/wp-admin')")
-    page.go(f"{shop.home}/wp-admin/options-general.php?page=academy-bridge")
-    page.evaluate("document.querySelector('input[type=url]').type = 'text'; true")
-    page.fill("input[name='academy_bridge[address]']", "http://bridge.example.org")
-    page.fill("input[name='academy_bridge[secret]']", "too short")
-    page.click("input[name='academy_bridge[places][poke]']")
-    page.click("#submit")
-    page.wait("document.body.innerText.includes('was not saved')")
-    assert "The bridge's address was not saved" in page.text and "The secret was not saved" in page.text
+    come_in(page, shop, "admin")
+    page.goto(f"{shop.home}/wp-admin/options-general.php?page=academy-bridge")
+    address = page.locator("input[name='academy_bridge[address]']")
+    address.evaluate("field => { field.type = 'text'; }")  # or the browser keeps back what is no address
+    address.fill("http://bridge.example.org")
+    page.locator("input[name='academy_bridge[secret]']").fill("too short")
+    page.locator("input[name='academy_bridge[places][poke]']").uncheck()
+    page.get_by_role("button", name="Save Changes").click()
+    expect(page.locator("body")).to_contain_text("The bridge's address was not saved")
+    expect(page.locator("body")).to_contain_text("The secret was not saved")
     stored = shop.inside("echo wp_json_encode( get_option( 'academy_bridge' ) );")
     assert (stored["address"], stored["secret"]) == (bridge.address, SECRET)
     assert stored["places"]["poke"] == 0 and stored["places"]["mails"] == 1

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from bridge.domain.seats import SeatState
 from bridge.store import pooled
-from tests.browser import Browser, Page, find_chromium
-from tests.conftest import NEEDED
+from tests.browser import DESK, PHONE, NewPage, fits
 from tools.pictures import Stage, stage_of
 
-CHROMIUM = find_chromium()
-pytestmark = pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="there is no Chromium on this machine")
 BOSS = "boss@harbour.example"
-SIZES = [(1280, 900), (390, 844)]
-#: What the pages promise: the levels A and AA of WCAG, up to what axe knows of 2.2.
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The program by which pages are checked for whoever can't see them, or uses no mouse."""
-    return importlib.resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+SIZES: list[dict[str, Any]] = [{"viewport": DESK}, {"viewport": PHONE, "is_mobile": True}]
 
 
 @pytest.fixture
@@ -41,29 +30,12 @@ def stage() -> Iterator[Stage]:
         yield made
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with Browser(CHROMIUM) as running:
-        yield running
-
-
 def comes(stage: Stage, page: Page) -> str:
     """The owner comes from the shop to the team's page; its address."""
     (boss,) = [one["id"] for one in stage.world.shop.customers.values() if one["email"] == BOSS]
     stage.comes(page, stage.token(boss, BOSS, "team"))
-    page.wait("location.pathname.startsWith('/team/')")
+    page.wait_for_url("**/team/**")
     return page.url
-
-
-def fits(page: Page, axe: str) -> None:
-    """Nobody has to scroll sideways, and axe finds nothing."""
-    at = page.evaluate("location.pathname")
-    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), at
-    page.evaluate(f"{axe}; true")
-    run = f"axe.run({{runOnly: {json.dumps(RULES)}}})"
-    found = page.evaluate(f"{run}.then(done => done.violations.map(one => [one.id, one.nodes.map(n => n.html)]))")
-    assert found == [], at
 
 
 def counts(stage: Stage) -> dict[str, int]:
@@ -75,79 +47,62 @@ def counts(stage: Stage) -> dict[str, int]:
     return {str(state): number for state, number in pool.counts.items()}
 
 
-def chooses(page: Page, selector: str, path: Path) -> None:
-    """A file is chosen in a form."""
-    root = page.call("DOM.getDocument")["root"]["nodeId"]
-    node = page.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-    page.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("javascript", [True, False])
 def test_seats_are_given_by_typing_and_by_a_list_of_thirty(
-    stage: Stage, browser: Browser, axe: str, tmp_path: Path, size: tuple[int, int], javascript: bool
+    stage: Stage, new_page: NewPage, tmp_path: Path, size: dict[str, Any], javascript: bool
 ) -> None:
-    page = browser.page(*size, javascript=javascript)
-
-    def look() -> None:
-        if javascript:  # which axe is written in
-            fits(page, axe)
-
-    if not javascript:  # the shop's page hands the token over by a script
-        page.call("Emulation.setScriptExecutionDisabled", value=False)
+    page = new_page(**size, java_script_enabled=javascript)
     comes(stage, page)
-    page.call("Emulation.setScriptExecutionDisabled", value=not javascript)
-    look()
-    page.click("section:nth-of-type(2) h2 a")
-    page.wait("location.pathname.includes('/pools/')")
-    look()
-    page.fill("#one-email", "ada@harbour.example")
-    page.fill("#one-first_name", "Ada")
-    page.click("form[action$='/give'] button")
-    page.wait("document.querySelector('[role=status].good')")
-    assert "1 seat was given" in page.text
-    look()
+    fits(page, javascript=javascript)
+    page.get_by_role("link", name="Rules of origin", exact=True).click()
+    one = page.get_by_role("region", name="Give a seat to one person")
+    expect(one).to_be_visible()
+    fits(page, javascript=javascript)
+    one.get_by_label("E-mail address").fill("ada@harbour.example")
+    one.get_by_label("First name").fill("Ada")
+    one.get_by_role("button").click()
+    expect(page.get_by_text("1 seat was given")).to_be_visible()
+    fits(page, javascript=javascript)
     people = "".join(f"p{n}@harbour.example,Pia,Number {n}\n" for n in range(30))
     (tmp_path / "people.csv").write_text(f"Email,First name,Last name\n{people}nobody,No,Body\n", encoding="utf-8")
-    chooses(page, "#many-file", tmp_path / "people.csv")
-    page.click("form[action$='/upload'] button")
-    page.wait("location.pathname.includes('/lists/')")
-    assert "30 people can be given a seat" in page.text
-    look()
-    page.click("form[action$='/confirm'] button")
-    page.wait("document.querySelector('progress')")
-    assert "0 of 30 done" in page.text
-    look()
+    many = page.get_by_role("region", name="Give seats to several people")
+    many.get_by_label("Upload a list").set_input_files(tmp_path / "people.csv")
+    many.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("30 people can be given a seat")).to_be_visible()
+    fits(page, javascript=javascript)
+    page.get_by_role("button", name="Give 30 seats").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_text("0 of 30 done")).to_be_visible()
+    fits(page, javascript=javascript)
     stage.bridge.worker().drain()
-    page.wait("document.body.innerText.includes('30 of 30 done')")  # it looks again by itself
-    look()
+    expect(page.get_by_text("30 of 30 done")).to_be_visible()  # it looks again by itself
+    fits(page, javascript=javascript)
     assert counts(stage) == {"open": 29, "invited": 31}
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_and_can_be_used_without_seeing_it(
-    stage: Stage, browser: Browser, axe: str, size: tuple[int, int], language: str
+    stage: Stage, new_page: NewPage, size: dict[str, Any], language: str
 ) -> None:
-    page = browser.page(*size)
-    page.call("Network.enable")
-    page.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
+    page = new_page(**size, locale=language)
     home = comes(stage, page)
-    assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
-    page.click("section:nth-of-type(2) h2 a")
-    page.wait("location.pathname.includes('/pools/')")
-    page.fill("#many-people", "Ada Lovelace <ada@harbour.example>, bo@harbour.example")
-    page.click("form[action$='/upload'] button")
-    page.wait("document.querySelector('[role=status].good')")
+    expect(page.locator("html")).to_have_attribute("dir", "rtl" if language == "ar" else "ltr")
+    page.get_by_role("link", name="Rules of origin", exact=True).click()
+    page.locator("#many-people").fill("Ada Lovelace <ada@harbour.example>, bo@harbour.example")
+    page.locator("form[action$='/upload'] button").click()
+    expect(page.locator("[role=status].good")).to_be_visible()
     (row,) = stage.world.rows("teams")
     with stage.world.bridge.store.read() as connection:
         wanted = pooled.Wanted(states=frozenset({SeatState.INVITED}))
         seat = pooled.seats_page(connection, row.id, wanted, stage.world.now(), most=1)[0].seat.id
     for path in ("seats", f"seats/{seat}", f"seats/{seat}/give-back", f"seats/{seat}/reassign"):
-        page.go(home + path)
-        fits(page, axe)
-    page.evaluate("document.querySelector('form[action$=reassign]').noValidate = true")
-    page.fill("#email", "nonsense")
-    page.click("form[action$='reassign'] button")
-    page.wait("document.querySelector('[role=alert]')")
-    fits(page, axe)
+        page.goto(home + path)
+        fits(page)
+    form = page.locator("form[action$='/reassign']")
+    form.evaluate("form => { form.noValidate = true; }")
+    form.locator("#email").fill("nonsense")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    fits(page)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from bridge.desk import Actor
+from bridge import wiring
+from bridge.desk import MOST_ASKED, MOST_BESIDE, Actor
+from bridge.domain.purchases import FOR_WHOM_META
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
-from bridge.errors import BadSignature, Refused
+from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.invitations import Answer, Answered
 from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.models import access, purchases
 from bridge.store.pooled import Pool, SeatRow, Wanted
 from tests.test_mail import Inbox, Server
+from tests.test_story_access import gift
 from tests.test_story_letters import mail, text
 from tests.test_story_refunds import line_of
 from tests.world import World
@@ -169,7 +173,7 @@ def test_an_employee_is_invited_accepts_and_begins(world: World, boss: int, inbo
     assert (account.firstname, account.lastname) == ("Augusta", "King")
     assert counts(world) == {"open": 2, "taken": 1}
     assert [proof.how for proof in world.rows("proofs")] == ["link"]
-    assert told(world) == ["seat given", "invitation sent", "invitation accepted"]
+    assert told(world) == ["seats", "seat given", "invitation sent", "invitation accepted"]
 
 
 def test_whoever_declines_leaves_the_seat_open(world: World, boss: int, inbox: Inbox) -> None:
@@ -272,6 +276,20 @@ def taken(world: World, boss: int, inbox: Inbox, units: int = 2) -> int:
     return row.seat.id
 
 
+def test_whoever_takes_a_seat_back_does_not_wait_long_for_a_totara_that_hangs(
+    world: World, boss: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PATIENCE", 0.3)
+    seat = taken(world, boss, inbox)
+    world.totara.faults.slow(2.0, times=1)
+    world.restart()
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        world.bridge.desk.give_back(owner(world), seat)
+    assert time.monotonic() - began < 1.5
+    assert counts(world) == {"open": 1, "taken": 1}
+
+
 def test_a_seat_is_given_to_another_before_anybody_began(world: World, boss: int, inbox: Inbox) -> None:
     seat = taken(world, boss, inbox)
     assert world.bridge.desk.reassign(owner(world), seat, Invitee(1, BO, "Bo", "Byte")) is Why.GIVEN
@@ -318,9 +336,84 @@ def test_one_seat_is_given_only_so_often(make_world: Callable[..., World], serve
     )
     buys(world, world.shop.add_customer(BOSS), product, 1)
     for n in (1, 2):
+        assert give(world, f"no{n}@corp.test") == [Why.GIVEN]
+        world.bridge.invitations.decline(invitation(inbox, f"no{n}@corp.test"))
+    for n in (1, 2):
+        assert give(world, f"x{n}@corp.test") == [Why.GIVEN], "whoever declines used nothing up"
+        accepts(world, inbox, f"x{n}@corp.test")
+        assert world.bridge.desk.give_back(owner(world), seats(world)[0].seat.id) is Why.GIVEN
+    assert give(world, ADA) == [Why.NO_SEATS]
+    with world.bridge.store.read() as connection:
+        team = owner(world).team
+        operator = Actor(team, TeamRole.OWNER, "operator Vella", operator=True)
+        (pool,) = pooled.pools_of(connection, team.id, world.now())
+    given = world.bridge.desk.give(operator, pool, [Invitee(1, ADA, "Ada", "Byte")])
+    assert given[1][0] is Why.GIVEN, "an operator may go on"
+
+
+def test_taking_back_and_giving_writes_no_letters_without_end(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    most = MOST_ASKED * 2 + MOST_BESIDE
+    for n in range(most):
         assert give(world, f"x{n}@corp.test") == [Why.GIVEN]
-        world.bridge.invitations.decline(invitation(inbox, f"x{n}@corp.test"))
-    assert (give(world, ADA), counts(world)) == ([Why.NO_SEATS], {"open": 1})
+        world.bridge.desk.give_back(owner(world), seats(world, search="x")[0].seat.id)
+    assert give(world, ADA) == [Why.NO_SEATS]
+    assert len(inbox.mails) == most
+    world.clock.advance(days=1)
+    assert give(world, ADA) == [Why.GIVEN]
+
+
+def test_accepting_and_taking_back_at_once_wait_for_each_other_and_one_wins(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 12)
+    people = [f"p{n}@corp.test" for n in range(12)]
+    assert set(give(world, *people)) == {Why.GIVEN}
+    places = {row.email: row.seat.id for row in seats(world)}
+
+    def accept(secret: str) -> str:
+        try:
+            return str(world.bridge.invitations.accept(secret).answer)
+        except BadSignature:
+            return "too late"
+
+    def take_back(seat: int) -> str:
+        return str(world.bridge.desk.give_back(owner(world), seat))
+
+    with ThreadPoolExecutor(2) as pool:
+        for address in people:
+            accepting = pool.submit(accept, invitation(inbox, address))
+            taking = pool.submit(take_back, places[address])
+            assert (accepting.result(), taking.result()) in {
+                ("too late", "given"),
+                ("taken", "not_waiting"),
+                ("taken", "given"),
+            }
+    world.settle()
+    assert sum(counts(world).values()) == 12
+
+
+def test_the_brake_holds_nothing_that_a_team_takes_back(
+    make_world: Callable[..., World], server: Server, inbox: Inbox
+) -> None:
+    world = make_world(sso={"shop_secrets": [SECRET]}, mail=mail(server), orders={"brake_count": 1})
+    boss = world.shop.add_customer(BOSS)
+    people = [f"p{n}@corp.test" for n in range(4)]
+    order = buys(world, boss, world.sell(world.course("ONE")), 4)
+    give(world, *people)
+    for address in people:
+        accepts(world, inbox, address)
+    for row in seats(world)[:3]:
+        assert world.bridge.desk.give_back(owner(world), row.seat.id) is Why.GIVEN
+        world.settle()
+    assert sorted(world.access().values()) == ["active", "suspended", "suspended", "suspended"]
+    give(world, *people[:3])
+    for address in people[:3]:
+        accepts(world, inbox, address)
+    assert set(world.access().values()) == {"active"}
+    world.shop.set_status(order, "cancelled")
+    world.look(order)
+    assert list(world.access().values()).count("suspended") == 1, "what nobody said is held as before"
 
 
 # --- refunds ---------------------------------------------------------------------------------------------------------
@@ -344,6 +437,105 @@ def test_a_refund_takes_open_seats_then_invitations_and_no_seat_in_use_silently(
 
 
 # --- at once ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_refunded_goes_from_the_open_seats_of_the_whole_pool(world: World, boss: int, inbox: Inbox) -> None:
+    """Whatever order paid for a seat: who has one keeps it, and what was written of it stays with it."""
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 2), buys(world, boss, product, 3)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    accepts(world, inbox, BO)
+    before = {row.email: row.seat.id for row in seats(world) if row.email}
+    world.shop.refund(first, lines={line_of(world, first): 2})
+    world.look(first)
+    assert counts(world) == {"open": 1, "taken": 2}
+    assert set(world.access().values()) == {"active"}
+    assert world.suspensions == [] and world.parked() == {}
+    assert {row.email: (row.seat.id, row.order) for row in seats(world) if row.email} == {
+        email: (seat, second) for email, seat in before.items()
+    }
+    world.look(first, second)
+    assert counts(world) == {"open": 1, "taken": 2}, "and it stays like that"
+
+
+def test_then_invitations_go_wherever_they_are_and_those_in_use_are_asked_about(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 3), buys(world, boss, product, 2)
+    give(world, ADA, BO, "cy@corp.test", "di@corp.test", "ed@corp.test")
+    for address in (ADA, BO, "cy@corp.test", "di@corp.test"):
+        accepts(world, inbox, address)
+        world.totara.users[world.user(address)].lastaccess = int(world.clock())
+    world.shop.refund(first, lines={line_of(world, first): 1})
+    world.look(first)
+    assert counts(world) == {"taken": 4}, "who was only asked has no seat any more"
+    assert set(world.access().values()) == {"active"}
+    world.shop.refund(first, lines={line_of(world, first): 1})
+    world.look(first)
+    assert counts(world) == {"taken": 4}
+    assert "seats in use have to go" in " ".join(world.parked().values())
+    assert second != first
+
+
+def test_a_cancelled_order_throws_nobody_out_whom_another_can_seat(world: World, boss: int, inbox: Inbox) -> None:
+    product = world.sell(world.course("ONE"))
+    first = buys(world, boss, product, 2)
+    line = {"product_id": product, "quantity": 1, "meta": {FOR_WHOM_META: "team"}}
+    second = world.shop.place_order([line], customer_id=boss, email=BOSS)
+    world.look(second)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    accepts(world, inbox, BO)
+    world.shop.set_status(first, "cancelled")
+    world.look(first)
+    assert counts(world) == {"taken": 1}
+    assert sorted(world.access().values()) == ["active", "suspended"]
+    world.shop.set_status(first, "completed")
+    world.look(first)
+    assert counts(world) == {"taken": 2, "open": 1}
+    assert set(world.access().values()) == {"active"}
+    assert second != first
+
+
+def test_one_more_for_the_team_is_bought_as_such(world: World, boss: int) -> None:
+    product = world.sell(world.course("ONE"))
+    buys(world, boss, product, 3)
+    line = {"product_id": product, "quantity": 1, "meta": {FOR_WHOM_META: "team"}}
+    world.look(world.shop.place_order([line], customer_id=boss, email=BOSS))
+    assert counts(world) == {"open": 4}
+    assert world.access() == {}
+
+
+def test_one_unit_that_is_left_stays_the_teams(world: World, boss: int) -> None:
+    order = buys(world, boss, world.sell(world.course("ONE")), 3)
+    world.shop.refund(order, lines={line_of(world, order): 2})
+    world.look(order)
+    assert counts(world) == {"open": 1}
+    assert world.access() == {}
+
+
+def test_whom_a_gift_was_for_keeps_the_seat_as_the_order_says(world: World, boss: int) -> None:
+    """Whom it is for is changed in the shop; the next look at the order would seat them again."""
+    course = world.course("ONE")
+    product = world.sell(course)
+    order = world.shop.place_order([gift(product, ADA, quantity=4)], customer_id=boss, email=BOSS)
+    world.look(order)
+    assert counts(world) == {"open": 3, "taken": 1}
+    (row,) = seats(world, search="ada@")
+    assert world.bridge.desk.give_back(owner(world), row.seat.id) is Why.BOUGHT_FOR
+    world.look(order)
+    assert counts(world) == {"open": 3, "taken": 1}
+    assert world.access() == {(ADA, course): "active"}
+
+
+def test_what_the_order_changes_is_in_the_teams_history(world: World, boss: int) -> None:
+    order = buys(world, boss, world.sell(world.course("ONE")), 3)
+    world.shop.refund(order, lines={line_of(world, order): 1})
+    world.look(order)
+    facts = [row.facts for row in world.rows("audit") if row.event == "seats" and row.team_id == owner(world).team.id]
+    assert facts == [{"given": 3}, {"ended": 1}]
 
 
 def test_two_lists_of_thirty_into_thirty_seats_at_once_give_thirty(world: World, boss: int) -> None:

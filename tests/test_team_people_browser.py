@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from bridge.sandbox.town import Town
-from tests.browser import Browser, Page
-from tests.test_story_one_click import is_in, product
-from tests.test_story_team_pages import axe as axe  # a fixture
-from tests.test_story_team_pages import fits
+from tests.browser import DESK, PHONE, NewPage, fits
+from tests.town import buys, is_in, letter, told, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -20,131 +19,113 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PICTURES = os.environ.get("BRIDGE_PICTURES", "")
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    """What ``make run`` runs."""
-    with Town(tmp_path, port=0, quiet=True, totara_host="localhost") as running:
-        yield running
-
-
-def pictured(page: Page, name: str, axe: str = "") -> None:
-    """Nothing is cut off on a phone, and the page has all that a screen reader needs first; axe finds nothing."""
-    for width in (1280, 390):
-        page.size(width, 844)
-        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert too_wide <= 0, f"{name} at {width} is {too_wide} pixels too wide"
-        if axe:
-            fits(page, axe)
+def pictured(page: Page, name: str, *, javascript: bool = True) -> None:
+    """The page is right on a desk and on a phone, for whoever sees it and whoever does not."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for size in (DESK, PHONE):
+        page.set_viewport_size(size)
+        fits(page, javascript=javascript)
         if PICTURES:
-            page.screenshot(Path(PICTURES) / f"{name}-{width}.png")
-    assert (
-        page.evaluate("document.title && document.documentElement.lang && document.querySelectorAll('h1').length") == 1
-    )
-    unnamed = (
-        "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(f => !f.labels.length)"
-    )
-    assert page.evaluate(f"{unnamed}.map(f => f.id)") == []
+            page.screenshot(path=Path(PICTURES) / f"{name}-{size['width']}.png", full_page=True)
     ids = "[...document.querySelectorAll('[id]')].map(e => e.id)"
     assert page.evaluate(f"{ids}.filter((id, n, all) => all.indexOf(id) !== n)") == [], "each id is there once"
-    page.size(1280, 844)
+    page.set_viewport_size(DESK)
 
 
-def in_arabic(page: Page) -> None:
-    """The same page for somebody whose browser asks for Arabic."""
-    page.call("Network.enable")
-    page.call("Network.setExtraHTTPHeaders", headers={"Accept-Language": "ar"})
-    page.go(page.url)
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).direction") == "rtl"
+def to(boss: Page, home: str, path: str, heading: str) -> None:
+    """The manager goes to a page of the team's, which is headed so."""
+    boss.goto(f"{home}{path}")
+    expect(boss.get_by_role("heading", level=1)).to_have_text(heading)
 
 
-def manager(town: Town, chromium: Browser) -> Page:
-    """The browser of a customer who bought three seats for a company, on the team's page."""
-    page = chromium.page()
-    page.go(f"{town.shop_url}/product/{product(town, 'VAL', page)}")
-    fields = {"first_name": "Bea", "last_name": "Boss", "email": "bea@corp.test", "account": "yes", "quantity": "3"}
-    for field, value in {**fields, "company": "Harbour & Sons"}.items():
-        page.fill(f"form.box [name={field}]", value)
-    page.click("form.box button")
-    page.wait("document.querySelector('#start-learning')")
-    page.wait_at(
-        f"{town.shop_url}/?academy_bridge=launch&target=team",
-        "location.pathname.startsWith('/team/') && document.querySelector('nav')",
-        40,
-    )
-    return page
+def manager(town: Town, page: Page) -> str:
+    """A customer buys three seats for a company, and goes to the team's page; its address."""
+    buys(page, town, "VAL", "Bea Boss", "bea@corp.test", seats=3, company="Harbour & Sons")
+    until(lambda: "3 × open seat" in told(town), "the order's note tells of the seats")
+    page.get_by_role("link", name="Give places to your team").click()
+    expect(page).to_have_url(re.compile(f"{re.escape(town.url)}/team/."))
+    return page.url
 
 
-def letter(town: Town, page: Page, address: str) -> str:
-    """Open the newest letter to an address; where on its page the invitation's link is."""
-    page.wait_at(f"{town.mail_url}/?to={address}", "document.querySelector('li:first-child .letter')")
-    page.click("li:first-child .letter")
-    link = f".text a[href^='{town.url}/team/invitation']"
-    page.wait(f'document.querySelector("{link}")')
-    return link
+def asks_two(page: Page, home: str) -> None:
+    """The manager gives a seat to one person, and asks another to help manage the team."""
+    page.get_by_role("heading", level=2).get_by_role("link").click()
+    one = page.get_by_role("region", name="Give a seat to one person")
+    one.get_by_label("E-mail address").fill("ada@corp.test")
+    one.get_by_label("First name").fill("Ada")
+    one.get_by_role("button").click()
+    expect(page.get_by_text("1 seat was given")).to_be_visible()
+    to(page, home, "settings", "Settings")
+    invite = page.get_by_role("region", name="Invite")
+    invite.get_by_label("E-mail address").fill("bo@corp.test")
+    invite.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
 
 
-def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town, chromium: Browser, axe: str) -> None:
-    boss, employee = manager(town, chromium), chromium.page()
-    boss.click("main a[href*='/pools/'], main a[href*='/pool']")
-    boss.fill("#one-email", "ada@corp.test")
-    boss.fill("#one-first_name", "Ada")
-    boss.click("section[aria-labelledby=give-one] button")
-    boss.wait("document.body.innerText.includes('ada@corp.test')")
-    boss.go(boss.url.split("/pool")[0] + "/settings")
-    boss.fill("#email", "bo@corp.test")
-    boss.click("section[aria-labelledby=invite] button")
-    boss.wait("document.querySelector('[role=status]')")
+def accepts(town: Town, page: Page) -> None:
+    """An employee follows the letter, accepts, and is in the course; then they see who sees their progress."""
+    letter(town, page, "ada@corp.test", "/team/invitation").click()
+    expect(page.get_by_label("The link from the letter")).to_be_hidden()
+    expect(page, "the secret is in no history").to_have_url(f"{town.url}/team/invitation")
+    pictured(page, "invitation")
+    page.get_by_role("button", name="See the invitation").click()
+    expect(page).to_have_url(f"{town.url}/team/invitation/look")
+    consent = page.get_by_role("checkbox", name="may see my progress")
+    expect(consent).not_to_be_checked()
+    pictured(page, "invitation-look")
+    page.get_by_label("Last name").fill("Byte")
+    consent.check()
+    page.get_by_role("button", name="Accept").click()
+    is_in(page, town, "VAL", "Ada Byte")
+    page.goto(f"{town.url}/learn")
+    expect(page.get_by_text("Harbour & Sons sees your progress")).to_be_visible()
+    pictured(page, "learn")
 
-    employee.click(letter(town, employee, "ada@corp.test"))
-    employee.wait("document.querySelector('#by-hand')?.hidden")
-    assert employee.url == f"{town.url}/team/invitation", "the secret is in no history"
-    pictured(employee, "invitation", axe)
-    employee.click("#open button")
-    employee.wait("document.querySelector('#first-name')")
-    assert employee.url == f"{town.url}/team/invitation/look"
-    assert employee.evaluate("document.querySelector('[name=consents]').checked") is False
-    pictured(employee, "invitation-look", axe)
-    employee.fill("#last-name", "Byte")
-    employee.click("[name=consents]")
-    employee.click("form button")
-    is_in(employee, town, "VAL", "Ada Byte")
-    employee.go(f"{town.url}/learn")
-    assert "Harbour & Sons sees your progress" in employee.text
-    pictured(employee, "learn", axe)
 
-    boss.go(boss.url.split("?")[0].replace("/settings", "/history"))
-    assert "invitation accepted" in boss.text
-    pictured(boss, "history", axe)
-    boss.go(boss.url.replace("/history", "/orders"))
-    assert "Harbour & Sons" in boss.text
-    pictured(boss, "orders", axe)
+def helps(town: Town, page: Page) -> None:
+    """A colleague without JavaScript pastes the link of the letter, and accepts."""
+    link = letter(town, page, "bo@corp.test", "/team/invitation").get_attribute("href")
+    page.goto(f"{town.url}/team/invitation")
+    page.get_by_label("The link from the letter").fill(link or "")
+    page.get_by_role("button", name="See the invitation").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("help manage")
+    pictured(page, "invitation-manage", javascript=False)
+    page.get_by_role("button", name="Accept").click()
+    expect(page).to_have_url(re.compile(f"{re.escape(town.url)}/team/."))
 
-    other = chromium.page(390, 844, javascript=False)
-    found = letter(town, other, "bo@corp.test")
-    link = other.evaluate(f'document.querySelector("{found}").href')
-    other.go(f"{town.url}/team/invitation")
-    other.fill("#invitation", link)
-    other.click("#open button")
-    other.wait("document.body.innerText.includes('help manage')")
-    pictured(other, "invitation-manage")
-    other.click("form button")
-    other.wait("location.pathname.startsWith('/team/') && document.querySelector('nav')")
 
-    boss.go(boss.url.replace("/orders", "/settings"))
-    boss.fill("section[aria-labelledby=tokens] [name=name]", "Payroll")
-    boss.click("section[aria-labelledby=tokens] .fields + button")
-    boss.wait("document.querySelector('#secret')")
-    pictured(boss, "token", axe)
-    boss.go(boss.url.split("/settings")[0] + "/settings")
-    pictured(boss, "settings", axe)
-    in_arabic(boss)
-    pictured(boss, "settings-ar", axe)
-    boss.go(boss.url.replace("/settings", "/history"))
-    pictured(boss, "history-ar", axe)
-    boss.call("Network.setExtraHTTPHeaders", headers={})
-    boss.go(boss.url.replace("/history", "/settings"))
-    boss.click("section[aria-labelledby=hand-over] button")
-    boss.wait("document.querySelector('[name=sure]')")
-    pictured(boss, "hand-over", axe)
-    other.go(boss.url.split("/settings")[0] + "/leave")
-    pictured(other, "leave")
+def test_an_employee_accepts_in_another_browser_and_is_in_the_course(town: Town, new_page: NewPage) -> None:
+    boss = new_page()
+    home = manager(town, boss)
+    asks_two(boss, home)
+    accepts(town, new_page())
+
+    to(boss, home, "history", "History")
+    expect(boss.get_by_text("invitation accepted")).to_be_visible()
+    pictured(boss, "history")
+    to(boss, home, "orders", "Orders")
+    expect(boss.get_by_role("main")).to_contain_text("Harbour & Sons")
+    pictured(boss, "orders")
+
+    other = new_page(viewport=PHONE, java_script_enabled=False)
+    helps(town, other)
+
+    to(boss, home, "settings", "Settings")
+    tokens = boss.get_by_role("region", name="Access for machines")
+    tokens.get_by_label("What it is for").fill("Payroll")
+    tokens.get_by_role("button", name="Make a token").click()
+    expect(boss.get_by_role("textbox", name="Token")).to_be_visible()
+    pictured(boss, "token")
+    to(boss, home, "settings", "Settings")
+    pictured(boss, "settings")
+    boss.get_by_role("region", name="Hand the team over").get_by_role("button").click()
+    expect(boss.get_by_role("heading", level=1)).to_have_text("Hand the team over")
+    pictured(boss, "hand-over")
+    to(other, home, "leave", "Leave the team")
+    pictured(other, "leave", javascript=False)
+
+    arab = new_page(locale="ar", storage_state=boss.context.storage_state())
+    for path in ("settings", "history"):
+        arab.goto(f"{home}{path}")
+        expect(arab.get_by_role("main")).to_have_css("direction", "rtl")
+        pictured(arab, f"{path}-ar")

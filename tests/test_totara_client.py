@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -839,7 +840,7 @@ def test_the_recorded_answer_to_a_wildcard_is_filtered(wire: responses.RequestsM
     wire.add_callback(responses.POST, WS, answer)
     assert one.find_accounts("ann_@members.example") == []
     assert one.find_accounts("ANNA@members.example") == [
-        Account(6, "anna", "anna@members.example", "manual", False, True)
+        Account(6, "anna", "anna@members.example", "manual", False, datetime.fromtimestamp(1795446308, UTC))
     ]
 
 

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Page
+
 PHP_FILES = Path(__file__).parent / "php"
 PLUGIN = Path(__file__).parent.parent / "connectors" / "wordpress" / "academy-bridge"
 WORDPRESS = Path("/usr/share/wordpress")
@@ -44,7 +46,6 @@ def what_is_missing() -> list[str]:
         "wordpress": (WORDPRESS / "wp-includes" / "version.php").is_file(),
         "php-cli": shutil.which("php") is not None,
         "mariadb-server": bool(shutil.which("mariadbd") and shutil.which("mariadb-install-db")),
-        "chromium": bool(shutil.which("chromium") or shutil.which("chromium-browser")),
     }
     if needs["php-cli"]:
         loaded = subprocess.run(["php", "-m"], capture_output=True, text=True, check=True).stdout.split()
@@ -57,6 +58,13 @@ def free_port() -> int:
     with socket.socket() as asked:
         asked.bind(("127.0.0.1", 0))
         return int(asked.getsockname()[1])
+
+
+def sign_in(page: Page, login: str) -> None:
+    """Fill in WordPress' own form, which the page shows."""
+    page.get_by_label("Username or Email Address").fill(login)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Log In").click()
 
 
 class WordPress:

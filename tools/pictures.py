@@ -7,18 +7,19 @@ is what those visitors really get.
 
 from __future__ import annotations
 
-import json
+import html
 import secrets
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jwt
+from playwright.sync_api import Page, ViewportSize
 
 from bridge.desk import Actor
 from bridge.domain.teams import TeamRole
@@ -30,7 +31,7 @@ from bridge.store.db import Store, migrate
 from bridge.store.pooled import Pool
 from bridge.ways_in import WaysIn
 from bridge.wiring import Bridge
-from tests.browser import Browser, Page, find_chromium
+from tests.browser import NewPage, find_chromium, launched
 from tests.world import World
 
 SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105  of a shop that lives as long as a picture takes
@@ -52,7 +53,10 @@ kim@harbour.example;Kim;Keel;en
 ;Ole;Oar;en
 """
 #: Width and height of the window: a desk's, and a phone's.
-WINDOWS = {"desktop": (900, 420), "phone": (375, 560)}
+WINDOWS: dict[str, ViewportSize] = {
+    "desktop": {"width": 900, "height": 420},
+    "phone": {"width": 375, "height": 560},
+}
 
 
 class Stage:
@@ -122,18 +126,15 @@ class Stage:
 
     def comes(self, page: Page, token: str) -> None:
         """A browser comes from the shop with a token, and is with the bridge, or further on."""
-        page.go(f"{self.shop}/")
+        page.goto(f"{self.shop}/")
         self.posts(page, token)
-        page.wait(f"!location.href.startsWith({json.dumps(self.shop)}) && document.readyState === 'complete'")
+        page.wait_for_url(lambda url: not url.startswith(self.shop))
 
     def posts(self, page: Page, token: str) -> None:
-        """The page, one of the shop's, hands a token over."""
-        page.evaluate(
-            "(() => { const form = document.createElement('form'); form.method = 'post';"
-            f"form.action = {json.dumps(self.url + '/sso/launch')};"
-            f"form.innerHTML = '<input type=hidden name=token value={token}>';"
-            "document.body.append(form); form.submit(); })(); true"
-        )
+        """The page, one of the shop's, hands a token over, with or without a script."""
+        field = f'<input type="hidden" name="token" value="{html.escape(token)}">'
+        page.set_content(f'<form method="post" action="{self.url}/sso/launch">{field}<button>Go on</button></form>')
+        page.get_by_role("button").click()
 
 
 def _bought(stage: Stage) -> dict[str, int]:
@@ -215,42 +216,41 @@ class Company:
         return secret
 
 
-def team_pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+def team_pictures(stage: Stage, page_of: NewPage) -> Iterator[tuple[str, Page]]:
     """The pages of a team, as its owner sees them, and the one of whoever is invited."""
     company, page = Company(stage), page_of()
     stage.comes(page, stage.token(company.boss, BOSS, "team"))
-    page.wait("location.pathname.startsWith('/team/')")
+    page.wait_for_url("**/team/**")
     home = page.url
     yield "team-overview", page
-    page.go(f"{home}pools/{company.pool('Classifying goods').key}")
+    page.goto(f"{home}pools/{company.pool('Classifying goods').key}")
     yield "team-pool", page
-    page.go(f"{home}pools/{company.pool('Rules of origin in practice').key}")
-    page.fill("#many-people", LIST)
-    page.click("form[action$='/upload'] button")
-    page.wait("location.pathname.includes('/lists/') && document.querySelector('table')")
+    page.goto(f"{home}pools/{company.pool('Rules of origin in practice').key}")
+    page.locator("#many-people").fill(LIST)
+    page.locator("form[action$='/upload'] button").click()
+    page.wait_for_url("**/lists/**")
     yield "team-list", page
-    page.go(f"{home}settings")
+    page.goto(f"{home}settings")
     yield "team-settings", page
     page = page_of()
-    page.go(f"{stage.url}/team/invitation#{company.asked('Ina', 'Inlet')}")
-    page.click("#open button")
-    page.wait("document.querySelector('[name=consents]')")
+    page.goto(f"{stage.url}/team/invitation#{company.asked('Ina', 'Inlet')}")
+    page.get_by_role("button").click()
+    page.get_by_role("checkbox").wait_for()
     yield "team-invitation", page
 
 
-def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+def pictures(stage: Stage, page_of: NewPage) -> Iterator[tuple[str, Page]]:
     """Each page by its name, shown in a new window. The page that looks comes first: later all is done."""
     customer, course = _officer(stage)
     known = _bought(stage)
     mia = known["mia"]
 
     def shown(name: str, token: str, path: str = "", *, settled: bool = True) -> tuple[str, Page]:
-        page = page_of()
+        page = page_of(java_script_enabled=not settled)  # or the page goes on by itself
         stage.comes(page, token)
         if settled:
             stage.world.settle()
-            page.call("Emulation.setScriptExecutionDisabled", value=True)  # or the page goes on by itself
-            page.go(f"{stage.url}{path or '/sso/go'}")
+            page.goto(f"{stage.url}{path or '/sso/go'}")
         return name, page
 
     yield from _links(stage, page_of)
@@ -263,19 +263,19 @@ def pictures(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, P
     yield from team_pictures(stage, page_of)
 
 
-def _links(stage: Stage, page_of: Callable[[], Page]) -> Iterator[tuple[str, Page]]:
+def _links(stage: Stage, page_of: NewPage) -> Iterator[tuple[str, Page]]:
     """The pages of a guest who asks for a link and opens it."""
     _, product = stage.course("Rules of origin in practice")
     stage.world.look(stage.world.shop.place_order([(product, 1)], email=GUEST, first_name="Gil"))
     page = page_of()
-    page.go(f"{stage.url}/sso/link")
+    page.goto(f"{stage.url}/sso/link")
     yield "link", page
-    page.fill("#address", GUEST)
-    page.click("button")
-    page.wait("document.querySelector('[role=status]')")
+    page.get_by_role("textbox").fill(GUEST)
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
     yield "link-sent", page
     page = page_of()
-    page.go(stage.mailed(GUEST))
+    page.goto(stage.mailed(GUEST))
     yield "link-open", page
 
 
@@ -290,16 +290,17 @@ def stage_of() -> Iterator[Stage]:
             stage.stop()
 
 
-def take(folder: Path, windows: Mapping[str, tuple[int, int]] = WINDOWS) -> None:
+def take(folder: Path) -> None:
     """Take all pictures, in all widths."""
     program = find_chromium()
     if program is None:
         raise SystemExit("there is no chromium on this machine")
-    for window, (width, height) in windows.items():
-        with stage_of() as stage, Browser(program) as browser:
-            for name, page in pictures(stage, lambda: browser.page(width, height)):  # noqa: B023  used up before the next browser
-                time.sleep(0.2)
-                page.screenshot(folder / f"{name}-{window}.png")
+    with launched(program) as browser:
+        for window, size in WINDOWS.items():
+            page_of = partial(browser.new_page, viewport=size, is_mobile=window == "phone", locale="en")
+            with stage_of() as stage:
+                for name, page in pictures(stage, page_of):
+                    page.screenshot(path=folder / f"{name}-{window}.png", full_page=True)
 
 
 if __name__ == "__main__":

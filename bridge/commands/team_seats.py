@@ -46,6 +46,7 @@ SAID = {
     Why.MAYBE_BEGUN: "whoever has it has been in Totara, and may have begun",
     Why.TOO_OFTEN: "it was given as often as one seat may be",
     Why.ENDED: "it is not paid for any more",
+    Why.BOUGHT_FOR: "it was bought for just this person: change whom the line of the order is for",
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
     Why.DECLINED: "said no to a seat of the pool, and was not asked by name since",

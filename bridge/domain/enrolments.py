@@ -24,7 +24,7 @@ class Held:
 
     ``until`` is the end that Totara was told, None for none; ``times`` how often it was given anew; ``completed`` what
     was last read; ``reference`` Totara's id of what was made, where ending it needs one; ``since`` when it came to be
-    as it is.
+    as it is, and ``let_go_at`` when a person said that it may end, since it was given.
     """
 
     item: Item
@@ -36,6 +36,7 @@ class Held:
     reference: int | None = None
     trouble: str | None = None
     since: datetime | None = None
+    let_go_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

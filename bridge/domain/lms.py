@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 #: The front page is a course with this id on every site; it is never a course anybody takes.
 SITE_COURSE = 1
@@ -125,7 +126,7 @@ class Account:
     email: str
     auth: str | None = None
     suspended: bool = False
-    seen: bool | None = None  # whether anybody ever signed in with it
+    seen_at: datetime | None = None  # when somebody was last there with it: in 1970 for never, None where it isn't told
 
 
 @dataclass(frozen=True, slots=True)

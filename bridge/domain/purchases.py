@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bridge.domain.offers import ForWhom, Item, Offer
+from bridge.domain.seats import Wait
 
 # --- the shop's things -----------------------------------------------------------------------------------------------
 
@@ -344,6 +345,11 @@ class SeatPlan:
         """What it would change: given, taken, revived, ended."""
         return self.give, self.take, self.revive, self.end
 
+    @property
+    def uses(self) -> bool:
+        """Whether seats go, or have to, that somebody has."""
+        return bool(self.undecided) or any(seat.person is not None for seat in self.end)
+
     def __bool__(self) -> bool:
         return any(self.changes)
 
@@ -357,10 +363,10 @@ def plan_seats(
 ) -> SeatPlan:
     """Which seats to give, to give back, or to end.
 
-    Seats that are too many go in this order: open ones, those that wait for an answer or a yes, those of people who
-    never began (``idle``, by seat id), then those in use, of which all go or none: to pick one is for a person. Seats
-    given back are those that were taken, first, and of these the last to end: what a person chose to go stays away when
-    the rest comes back. A seat once taken stays with its person. Without ``grow`` nothing new is given.
+    Seats that are too many go in this order: open ones, those that wait for an answer, those that wait for a yes, those
+    of people who never began (``idle``, by seat id), then those in use, of which all go or none: to pick one is for a
+    person. Seats given back are those that were taken, first, and of these the last to end: what a person chose to go
+    stays away when the rest comes back. A seat once taken stays with its person. Without ``grow`` nothing new is given.
     """
     plans = [_plan_one(key, wants, seats, grow, idle) for key in _keys(wants, seats)]
     return SeatPlan(*(tuple(x for plan in plans for x in getattr(plan, name)) for name in SeatPlan.__slots__))
@@ -412,12 +418,16 @@ def _which_go(
         return tuple(live), ()
     free = [seat for seat in reversed(live) if seat.person is None]
     taken = [seat for seat in live if seat.person is not None]
-    asked = [seat for seat in reversed(taken) if seat.terms.waits]
+    asked = sorted((seat for seat in reversed(taken) if seat.terms.waits), key=_has_answered)
     begun = [seat for seat in taken if seat.id not in idle and not seat.terms.waits]
     unbegun = [seat for seat in reversed(taken) if seat.id in idle and not seat.terms.waits]
     gone = tuple((*free, *asked, *unbegun)[:count])
     left = count - len(gone)
     return gone, (Choice(key, left, tuple(begun)),) if left else ()
+
+
+def _has_answered(seat: Seat) -> bool:
+    return seat.terms.waits == Wait.APPROVAL
 
 
 def said_of(line: Line, meta: str, gives: Sequence[Gives]) -> str:
@@ -437,7 +447,8 @@ def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> b
     What is picked for each seat is nobody's at once. Where the offer does not say, a buyer of one unit takes the seat
     at once; of several, all stay open to be given away. Several are units of one line, and units of lines, or of
     bundles as a whole, that give just the same. Where two give the same only in part, they are two different things,
-    and the buyer takes a seat of each.
+    and the buyer takes a seat of each. What else the buyer has bought does not count: of two orders, either may be
+    heard of first.
     """
     if gift.offer.pick:
         return False

@@ -63,6 +63,7 @@ class TeamSeat:
     progress: int | None = None
     completed: bool | None = None
     picked: Item | None = None
+    given: bool = True  # by the team; else it was bought for this person
 
 
 def state_of(seat: TeamSeat, now: datetime) -> SeatState:
@@ -104,6 +105,7 @@ class Why(StrEnum):
     MAYBE_BEGUN = "maybe_begun"
     TOO_OFTEN = "too_often"
     ENDED = "ended"
+    BOUGHT_FOR = "bought_for"  # was bought for just this person
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
@@ -139,8 +141,12 @@ def may_give_back(seat: TeamSeat, begun: Begun, rules: SeatRules, now: datetime)
     nobody can tell whether they do, they are taken to.
     """
     state = state_of(seat, now)
-    if seat.person is None or state is SeatState.ENDED:
+    if state is SeatState.ENDED:
+        return Why.ENDED
+    if seat.person is None:
         return Why.NOT_WAITING
+    if not seat.given:  # the order says whose it is, and would seat them again
+        return Why.BOUGHT_FOR
     if seat.waits is not None:
         return None
     if seat.completed:

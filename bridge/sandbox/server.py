@@ -42,16 +42,17 @@ class Served:
 
     def stop(self) -> None:
         """Answer no more, and free the port. May be called again."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._server.pull_trigger()  # the loop need not wait for its time
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._server.pull_trigger()  # the loop need not wait for its time
         self._thread.join(5)
+        close_all(self._sockets, ignore_all=True)
         self._server.task_dispatcher.shutdown(timeout=1)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             loop(timeout=0.1, map=self._sockets, count=1)
-        close_all(self._sockets, ignore_all=True)
 
     def __enter__(self) -> Served:
         return self.start()

@@ -1,11 +1,13 @@
 """The embedded Totara's sign-on: browsers' sessions, and the bridge's plugin there, auth_bridge.
 
 What the plugin in connectors/totara/auth/bridge checks is checked here in the same order, and refused by the same
-words; PHP, and Totara's own session handling, are not imitated.
+words: both are held to one table, tests/plain/who_gets_in.json there. PHP, and Totara's own session handling, are not
+imitated.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import threading
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 import jwt
 import requests
 
-from bridge.jws import is_canonical
+from bridge.jws import decoded
 from bridge.sandbox.shop_hooks import outgoing
 from bridge.sandbox.totara_things import GUEST, SERVICE_ACCOUNT, User
 
@@ -32,8 +34,11 @@ MOST_NONCES, MOST_CHARACTERS = 5, 4096
 NOWHERE = "/"
 _HEX = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_KID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_USERNAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _LOCAL = re.compile(r"/(?!/)[!#-;=?-\[\]^_a-z|~]*", re.ASCII)
 _ENCODED = re.compile(r"%(?:[01][0-9a-f]|7f)|%(?![0-9a-f]{2})", re.IGNORECASE)
+_SIGN_IN_PAGE = re.compile(r"/(?:login|auth)/")
 _OTHER_FOLDER = re.compile(r"%(?:2e|2f|5c|25)|//|/\.\.?(?:/|$)", re.IGNORECASE)
 
 
@@ -86,6 +91,7 @@ class SignOn:
         self.site_url = ""
         self.tenant = ""
         self.auth_methods = ("bridge", "manual")
+        self.enabled = ("bridge",)  # the site's own list; manual accounts are on it always
         self.end_visit = True
         self.log: list[tuple[str, str, int]] = []
 
@@ -125,14 +131,15 @@ class SignOn:
 
     def begin(self, session: Session) -> str:
         """Give this browser a nonce; the bridge's address to go to. Raises NotLetIn while nothing is set up."""
-        if not self.bridge_url:
-            raise NotLetIn("notconfigured")
+        self._be_configured()
         now, nonce = self._totara.now(), secrets.token_hex(16)
         good = [(one, begun) for one, begun in session.nonces.items() if begun[0] > now]
-        session.nonces = dict(
-            [*good, (nonce, (now + NONCE_LIFE, local_path(session.wanted) or NOWHERE))][-MOST_NONCES:]
-        )
+        session.nonces = dict([*good, (nonce, (now + NONCE_LIFE, _wanted(session)))][-MOST_NONCES:])
         return f"{self.bridge_url}/sso/totara?nonce={nonce}"
+
+    def _be_configured(self) -> None:
+        if not self.bridge_url or "bridge" not in self.enabled:
+            raise NotLetIn("notconfigured")
 
     def accept(self, token: str, name: str, session: Session) -> tuple[User, str, Claims]:
         """Whom a token signs in, where to, and what it says. Raises NotLetIn, written down.
@@ -141,8 +148,7 @@ class SignOn:
         2. It was made for this browser, and comes for the first time; it is used up from here on.
         3. The account may be signed in in this way.
         """
-        if not self.bridge_url:
-            raise NotLetIn("notconfigured")
+        self._be_configured()
         claims = self._verified(token)
         with self._totara.lock:
             wanted = NOWHERE
@@ -172,19 +178,17 @@ class SignOn:
     # --- the token -------------------------------------------------------------------------------------------------
 
     def _verified(self, token: str) -> Claims:
-        if len(token) > MOST_CHARACTERS or not is_canonical(token):
+        parts = token.split(".")
+        if len(token) > MOST_CHARACTERS or len(parts) != 3:
+            raise NotLetIn("malformed")
+        kid = _key_name(_members(parts[0]))
+        if not decoded(parts[2]):
             raise NotLetIn("malformed")
         try:
-            header = jwt.get_unverified_header(token)
-            if set(header) != {"alg", "typ", "kid"} or (header["alg"], header["typ"]) != ("RS256", "site+jwt"):
-                raise NotLetIn("header")
-            key = self._key(header["kid"])
-            options: Any = {f"verify_{one}": False for one in ("iss", "aud", "iat", "exp", "nbf", "sub", "jti")}
-            said = jwt.decode(token, key, algorithms=["RS256"], options=options)
-        except jwt.InvalidSignatureError as err:
-            raise NotLetIn("signature") from err
+            jwt.PyJWS().decode(token, self._key(kid), algorithms=["RS256"])
         except jwt.PyJWTError as err:
-            raise NotLetIn("malformed") from err
+            raise NotLetIn("signature") from err
+        said = _members(parts[1])
         for name, right, reason in (("iss", self.bridge_url, "issuer"), ("aud", self.site_url, "audience")):
             if said.get(name) != right:
                 raise NotLetIn(reason)
@@ -192,13 +196,15 @@ class SignOn:
         return _claims(said)
 
     def _in_time(self, said: Mapping[str, Any]) -> None:
-        iat, exp, now = said.get("iat"), said.get("exp"), self._totara.now()
-        if type(iat) is not int or type(exp) is not int:
+        now = self._totara.now()
+        iat, exp, nbf = (said.get(name) for name in ("iat", "exp", "nbf"))
+        if type(iat) is not int or type(exp) is not int or min(iat, exp) < 1:
             raise NotLetIn("claims")
         for wrong, reason in (
             (iat > now + LEEWAY, "future"),
             (exp <= now - LEEWAY, "expired"),
             (not 0 < exp - iat <= TOKEN_LIFE, "lifetime"),
+            ("nbf" in said and (type(nbf) is not int or nbf > now + LEEWAY), "future"),
         ):
             if wrong:
                 raise NotLetIn(reason)
@@ -241,9 +247,10 @@ class SignOn:
         tenant = self._totara.tenants.get(user.tenant or 0)
         objections = {
             "guest": user.id == GUEST,
+            "unconfirmed": not user.confirmed,
             "suspended": user.suspended,
-            "authmethod": user.auth not in self.auth_methods,
-            "tenantsuspended": tenant is not None and tenant.suspended,
+            "authmethod": user.auth not in self.auth_methods or user.auth not in (*self.enabled, "manual"),
+            "tenantsuspended": user.tenant is not None and (tenant is None or tenant.suspended),
             "tenant": bool(self.tenant) and (tenant is None or tenant.idnumber != self.tenant),
             "administrator": user.id in self._totara.administrators,
             "capability": user.id in self._totara.staff or user.id == SERVICE_ACCOUNT,
@@ -251,9 +258,36 @@ class SignOn:
         return next((reason for reason, true in objections.items() if true), "")
 
 
+def _members(part: str) -> dict[str, Any]:
+    """What a part of a token says: texts, whole numbers, true, false and null, and nothing twice."""
+    try:
+        members = json.loads((decoded(part) or b"").decode(), object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as err:
+        raise NotLetIn("malformed") from err
+    if not isinstance(members, dict) or any(isinstance(value, float | list | dict) for value in members.values()):
+        raise NotLetIn("malformed")
+    return members
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name is told twice")
+    return members
+
+
+def _key_name(header: Mapping[str, Any]) -> str:
+    kid = header.get("kid")
+    if set(header) != {"alg", "typ", "kid"} or (header["alg"], header["typ"]) != ("RS256", "site+jwt"):
+        raise NotLetIn("header")
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise NotLetIn("header")
+    return kid
+
+
 def _claims(said: Mapping[str, Any]) -> Claims:
     sub, username, nonce, jti = (_text(said, name) for name in ("sub", "username", "nonce", "jti"))
-    if not (_ID.fullmatch(sub) and username.isprintable() and _HEX.fullmatch(nonce) and _HEX.fullmatch(jti)):
+    if not (_ID.fullmatch(sub) and _USERNAME.fullmatch(username) and _HEX.fullmatch(nonce) and _HEX.fullmatch(jti)):
         raise NotLetIn("claims")
     if "sid" in said and not _HEX.fullmatch(_text(said, "sid")):
         raise NotLetIn("claims")
@@ -267,6 +301,12 @@ def _text(said: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise NotLetIn("claims")
     return value
+
+
+def _wanted(session: Session) -> str:
+    """The page to come to if the token names none: not one of those for signing in, which would be a circle."""
+    path = local_path(session.wanted)
+    return NOWHERE if path is None or _SIGN_IN_PAGE.match(path) else path
 
 
 def local_path(path: str) -> str | None:

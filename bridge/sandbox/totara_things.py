@@ -101,6 +101,7 @@ class User:
     lastname: str = ""
     idnumber: str = ""
     auth: str = "manual"
+    confirmed: bool = True
     suspended: bool = False
     deleted: bool = False
     tenant: int | None = None

@@ -28,13 +28,12 @@ class _Form:
 
 
 class _Page(HTMLParser):
-    """What a page has that leads on: links by the words on them, its forms, and whether it goes on by itself."""
+    """What a page has that leads on: links by the words on them, its forms, and whether it sends them by itself."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: dict[str, str] = {}
         self.forms: list[_Form] = []
-        self.refreshes = False
         self.submits = ".submit()" in text
         self._link: str | None = None
         self.feed(text)
@@ -50,8 +49,6 @@ class _Page(HTMLParser):
             self.forms[-1].fields[has["name"]] = has.get("value", "")
         elif tag == "button" and has.get("formaction") and self.forms:
             self.forms[-1].others.append(has["formaction"])
-        elif tag == "meta" and has.get("http-equiv") == "refresh":
-            self.refreshes = True
 
     def handle_data(self, data: str) -> None:
         """Note what a link says."""
@@ -106,7 +103,7 @@ class Walker:
             page = _Page(answer.text) if answer.headers.get("Content-Type", "").startswith("text/html") else None
             if page and page.submits and page.forms:
                 answer = self._submitted(answer.url, page.forms[0])
-            elif page and page.refreshes:
+            elif "Refresh" in answer.headers:
                 time.sleep(1.0)
                 answer = self._session.get(answer.url, timeout=PATIENCE)
             else:

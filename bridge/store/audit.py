@@ -88,6 +88,12 @@ def of_team(connection: Connection, team_id: int, *, most: int, before: int | No
     return list(connection.execute(query.order_by(audit.c.id.desc()).limit(most)))
 
 
+def count_since(connection: Connection, team_id: int, event: str, since: datetime) -> int:
+    """How often something happened to a team since then."""
+    mine = (audit.c.team_id == team_id, audit.c.event == event, audit.c.at > since)
+    return int(connection.execute(select(func.count()).select_from(audit).where(*mine)).scalar_one())
+
+
 def everything(connection: Connection, since: datetime | None = None) -> Iterator[Row[Any]]:
     """All entries, as they were written down."""
     yield from _paged(connection, _entries(since), audit.c.id)

@@ -88,6 +88,7 @@ _HELD = select(
     access.c.reference,
     access.c.trouble,
     access.c.since,
+    access.c.let_go_at,
 ).where(access.c.person_id == bindparam("person"))
 
 
@@ -105,6 +106,8 @@ def record_access(
     ``anew`` tells that it stands so since now, and not as before.
     """
     row = {"person_id": person_id, "kind": item.kind, "item_id": item.id, "since": now, **values}
+    if anew and values.get("state") is State.ACTIVE:
+        row["let_go_at"] = None
     upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=() if anew else ("since",))
 
 
@@ -117,15 +120,23 @@ def record_trouble(
     upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=("since", "state"))
 
 
+def let_go(connection: Connection, person_id: int, items: Collection[Item], now: datetime) -> None:
+    """Write down that a person said that this access may end, which the brake then does not hold."""
+    for item in sorted(items):
+        mine = (access.c.person_id == person_id, access.c.kind == item.kind, access.c.item_id == item.id)
+        connection.execute(update(access).where(*mine).values(let_go_at=now))
+
+
 def doubt(connection: Connection, person_ids: Collection[int]) -> None:
     """Have the access of these persons looked at again in Totara."""
     connection.execute(update(access).where(access.c.person_id.in_(sorted(person_ids))).values(verified_at=None))
 
 
 def ended_since(connection: Connection, moment: datetime) -> tuple[int, int]:
-    """How much access ended since then before its time, and how much there is."""
+    """How much access ended since then before its time and with nobody's word, and how much there is."""
     count = select(func.count()).select_from(access)
-    sudden = or_(access.c.until.is_(None), access.c.until > access.c.since)
+    early = or_(access.c.until.is_(None), access.c.until > access.c.since)
+    sudden = and_(early, or_(access.c.let_go_at.is_(None), access.c.let_go_at < moment))
     ended = connection.execute(
         count.where(access.c.state == State.SUSPENDED, access.c.since >= moment, sudden)
     ).scalar()

@@ -225,7 +225,7 @@ seats = _table(
     Column("ended_why", Text),
     Column("waits", String(16)),  # it gives nothing yet: for the invited person's answer, or for approval
     Column("answer_until", Moment),  # until when the invitation may be answered
-    Column("times", Integer, nullable=False, server_default=text("0")),  # how often somebody was asked to take it
+    Column("times", Integer, nullable=False, server_default=text("0")),  # how often somebody took it
     Column("taken_at", Moment),  # when whoever was asked took it
     Column("item_kind", String(16)),  # of a purchase that picks: what was picked
     Column("item_id", BigInteger),
@@ -253,6 +253,9 @@ access = _table(
     Column("opened", Boolean),  # whether they have been inside; NULL: not known
     Column("progress", Integer),  # per cent, as last read; NULL: not known
     Column("certificate", Text),  # where it is given: a path on Totara's site
+    Column(
+        "let_go_at", Moment
+    ),  # since when it may end, by a person's word: a team that took the seat back, an operator
     Column("looked_at", Moment),  # when these three were last asked for
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="per_cent"),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     case,
+    func,
     or_,
     select,
     update,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json
 from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, Wait
+from bridge.domain.standing_in import Spare
 from bridge.store.ledger import Source, given_by_seat
 from bridge.store.models import purchase_items, purchases, seats
 from bridge.store.pooled import OF_TEAM, state_in_sql
@@ -40,6 +42,40 @@ def pools_of_source(connection: Connection, source: Source) -> dict[int, tuple[i
     mine = p.order_id == source.id if source.kind == "order" else p.subscription_id == source.id
     rows = connection.execute(select(p.id, p.team_id, p.pool).where(mine, p.team_id.is_not(None)))
     return {int(purchase): (int(team), str(pool)) for purchase, team, pool in rows}
+
+
+def team_of_source(connection: Connection, source: Source) -> int | None:
+    """The team that has what was bought by an order or a subscription; None if it is none's."""
+    return next((team for team, _ in pools_of_source(connection, source).values()), None)
+
+
+def spare_seats(connection: Connection, team_id: int, pool: str, now: datetime, *, but: Collection[int]) -> list[Spare]:
+    """The seats of a pool that nobody uses, of other purchases than these."""
+    state, p = state_in_sql(now), purchases.c
+    nobodys = (SeatState.OPEN, SeatState.CLOSED, SeatState.INVITED, SeatState.LAPSED, SeatState.APPROVAL)
+    where = (p.team_id == team_id, p.pool == pool, p.id.not_in(sorted(but)), state.in_([one.value for one in nobodys]))
+    query = select(seats.c.id, p.id, seats.c.unit, seats.c.person_id.is_not(None)).select_from(OF_TEAM).where(*where)
+    return [Spare(*row) for row in connection.execute(query.order_by(p.id, seats.c.unit))]
+
+
+def change_places(connection: Connection, seat: tuple[int, int, int], spare: Spare) -> None:
+    """Let what pays for a spare seat pay for this one, and the reverse. ``seat`` is its id, purchase and unit.
+
+    Whoever has it keeps it, and all that was written of it.
+    """
+    number, purchase, unit = seat
+    highest = select(func.max(seats.c.unit) + 1).where(seats.c.purchase_id == spare.purchase).scalar_subquery()
+    there = update(seats).where(seats.c.id == number)
+    connection.execute(there.values(purchase_id=spare.purchase, unit=highest))
+    connection.execute(update(seats).where(seats.c.id == spare.id).values(purchase_id=purchase, unit=unit))
+    connection.execute(there.values(unit=spare.unit))
+
+
+def orders_paying_for(connection: Connection, seat_ids: Collection[int]) -> list[int]:
+    """The orders that pay for these seats."""
+    mine = (seats.c.id.in_(sorted(seat_ids)), purchases.c.order_id.is_not(None))
+    query = select(purchases.c.order_id).select_from(OF_TEAM).where(*mine).distinct()
+    return sorted(int(order) for (order,) in connection.execute(query))
 
 
 def pool_of_seat(connection: Connection, seat_id: int) -> str:
@@ -153,7 +189,7 @@ def ask_seat(connection: Connection, seat_id: int, person_id: int, until: dateti
     still = (seats.c.id == seat_id, seats.c.person_id.is_(None), seats.c.ended_at.is_(None))
     chosen = {"item_kind": picked.kind, "item_id": picked.id} if picked else {}
     values = {"person_id": person_id, "role": Role.ASSIGNED, "waits": Wait.ANSWER, "answer_until": until, **chosen}
-    asked = update(seats).where(*still).values(times=seats.c.times + 1, taken_at=None, **values)
+    asked = update(seats).where(*still).values(taken_at=None, **values)
     return connection.execute(asked).rowcount == 1
 
 
@@ -172,7 +208,8 @@ def take_seat(connection: Connection, seat_id: int, person_id: int, waits: Wait 
         seats.c.answer_until > now,
         seats.c.ended_at.is_(None),
     )
-    values = {"waits": waits, "taken_at": now.replace(microsecond=0), "answer_until": None}
+    moment = now.replace(microsecond=0)
+    values = {"waits": waits, "taken_at": moment, "answer_until": None, "times": seats.c.times + 1}
     return connection.execute(update(seats).where(*still).values(values)).rowcount == 1
 
 
@@ -213,6 +250,20 @@ def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:
         query.where(seats.c.id == seat_id).order_by(purchase_items.c.kind, purchase_items.c.item_id)
     )
     return [Item(Kind(kind), number) for kind, number in rows]
+
+
+def person_of_seat(connection: Connection, seat_id: int) -> int | None:
+    """Who has a seat."""
+    found = connection.execute(select(seats.c.person_id).where(seats.c.id == seat_id)).scalar()
+    return None if found is None else int(found)
+
+
+def taken_since(connection: Connection, seat_id: int) -> datetime:
+    """Since when whoever has a seat has it, to the second."""
+    since: datetime = connection.execute(
+        select(func.coalesce(seats.c.taken_at, seats.c.since, type_=seats.c.since.type)).where(seats.c.id == seat_id)
+    ).scalar_one()
+    return since.replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)

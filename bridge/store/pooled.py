@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from bridge.domain.enrolments import lasting
 from bridge.domain.offers import Item, Kind, Offer, offer_from_json, read_item
+from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
 from bridge.store.folding import folded
 from bridge.store.ledger import given_by_seat
@@ -237,7 +238,7 @@ def _seats(now: datetime) -> Select[Any]:
     s, p = seats.c, purchases.c
     return (
         select(
-            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at,
+            s.id, s.purchase_id, s.unit, s.person_id, s.ended_at, s.waits, s.answer_until, s.times, s.taken_at, s.role,
             p.assign_until, s.until, p.until.label("paid_until"), p.grace_until, p.held, s.item_kind, s.item_id,
             state_in_sql(now).label("state"), p.order_id, p.subscription_id, p.offer, p.pool,
             p.name.label("sold_as"),
@@ -271,6 +272,7 @@ def _row(row: Any) -> SeatRow:
         progress,
         completed,
         Item(Kind(row.item_kind), row.item_id) if row.item_kind else None,
+        row.role in (None, Role.ASSIGNED),
     )
     state = SeatState(row.state)
     if state is SeatState.TAKEN and begun:
@@ -323,6 +325,12 @@ def as_part(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+def count_live(connection: Connection, team_id: int) -> int:
+    """How many seats of a team are paid for."""
+    query = select(func.count()).select_from(OF_TEAM).where(purchases.c.team_id == team_id, seats.c.ended_at.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
 def count_seats(connection: Connection, team_id: int, wanted: Wanted, now: datetime) -> int:
     """How many seats match."""
     query = select(func.count()).select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
@@ -333,8 +341,8 @@ def seats_page(
     connection: Connection, team_id: int, wanted: Wanted, now: datetime, *, most: int, after: int = 0
 ) -> list[SeatRow]:
     """Seats that match, so many, leaving out the first ``after``."""
-    query = _sorted(team_id, wanted, now)
-    return [_row(row) for row in connection.execute(query.limit(most).offset(after))]
+    found = _found(team_id, wanted, now).limit(most).offset(after)
+    return [_row(row) for row in connection.execute(_sorted(_seats(now).where(seats.c.id.in_(found)), wanted, now))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,10 +360,11 @@ def seats_behind(
     stays where it is comes twice or is left out.
     """
     column = _sorted_by(wanted, now)
-    query = _sorted(team_id, wanted, now).add_columns(column.label("place"))
+    found = _found(team_id, wanted, now)
     if place is not None:
-        query = query.where(_behind(column, place, turned=wanted.sort.startswith("-")))
-    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(query.limit(most))]
+        found = found.where(_behind(column, place, turned=wanted.sort.startswith("-")))
+    query = _seats(now).add_columns(column.label("place")).where(seats.c.id.in_(found.limit(most)))
+    return [(_row(row), Place(row.place, row.id)) for row in connection.execute(_sorted(query, wanted, now))]
 
 
 def _behind(column: ColumnElement[Any], place: Place, *, turned: bool) -> ColumnElement[bool]:
@@ -371,10 +380,16 @@ def _sorted_by(wanted: Wanted, now: datetime) -> ColumnElement[Any]:
     return state_in_sql(now) if word == "state" else _SORTS.get(word, seats.c.id)
 
 
-def _sorted(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+def _found(team_id: int, wanted: Wanted, now: datetime) -> Select[Any]:
+    """The seats that match, in order, by their ids: what else is shown of them is looked up for those of one page."""
+    of_whom = OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id)
+    return _sorted(select(seats.c.id).select_from(of_whom).where(*_matching(team_id, wanted, now)), wanted, now)
+
+
+def _sorted(query: Select[Any], wanted: Wanted, now: datetime) -> Select[Any]:
     column = _sorted_by(wanted, now)
     order = column.desc() if wanted.sort.startswith("-") else column.asc()
-    return _seats(now).where(*_matching(team_id, wanted, now)).order_by(order.nulls_last(), seats.c.id)
+    return query.order_by(order.nulls_last(), seats.c.id)
 
 
 def find_seat(connection: Connection, team_id: int, seat_id: int, now: datetime) -> SeatRow | None:

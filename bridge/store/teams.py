@@ -81,6 +81,15 @@ def add_to_pool(
     connection.execute(update(purchases).where(*mine).values(values))
 
 
+def prolong(connection: Connection, purchase_id: int, offer: Offer, now: datetime) -> None:
+    """Let the open seats of a purchase be given for as long again: it was paid for anew, or more of it."""
+    if offer.assign_days is None:
+        return
+    connection.execute(
+        update(purchases).where(purchases.c.id == purchase_id).values(assign_until=offer.last_day_from(now))
+    )
+
+
 def find_team(connection: Connection, key: str) -> Team | None:
     """The team of this key."""
     row = connection.execute(_TEAM.where(teams.c.key == key)).first()

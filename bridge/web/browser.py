@@ -93,13 +93,26 @@ class Browser:
         return request.cookies.get(self._name(name), "")
 
     def page(
-        self, name: str, status: int = HTTPStatus.OK, *, posts_to: str = "", language: str = "", **values: Any
+        self,
+        name: str,
+        status: int = HTTPStatus.OK,
+        *,
+        posts_to: str = "",
+        language: str = "",
+        again: int = 0,
+        **values: Any,
     ) -> Response:
-        """A page of ours, in the visitor's language. ``posts_to`` is the one other site that its form may go to."""
-        nonce = secrets.token_urlsafe(16)
+        """A page of ours, in the visitor's language. ``posts_to`` is the one other site that its form may go to.
+
+        After ``again`` seconds the page looks again by itself. Whoever reads slowly, or is read to, stops that by
+        ``?still=1``: the page has to have a link there.
+        """
+        nonce, still = secrets.token_urlsafe(16), "still" in request.args
+        values |= {"nonce": nonce, "shop": self._sign_on.shop_url, "by_itself": bool(again) and not still}
         words = words_for(language) if language else words_asked_for()
-        html = render_template(f"{name}.html.j2", words=words, nonce=nonce, shop=self._sign_on.shop_url, **values)
-        answer = Response(html, status, mimetype="text/html")
+        answer = Response(render_template(f"{name}.html.j2", words=words, **values), status, mimetype="text/html")
+        if again and not still:
+            answer.headers["Refresh"] = str(again)
         return strict(answer, nonce=nonce, posts_to=posts_to)
 
 

@@ -24,6 +24,8 @@ from bridge.web.dates import day
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Seconds between two looks while a browser is kept waiting.
 _PAUSE = 0.1
+#: Seconds after which a page looks again by itself: while access is prepared, and while something does not answer.
+LOOKING, LOOK_AGAIN = 2, 5
 #: Why a form is refused that has not the word which its visitor's forms have.
 FOREIGN_FORM = "a form that was not given to this visitor"
 #: Bytes that a form may have.
@@ -46,7 +48,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         """Nobody is refused because something is down: the same address looks again."""
-        answer = browser.page("away", HTTPStatus.SERVICE_UNAVAILABLE, by_itself=request.method == "GET")
+        again = LOOK_AGAIN if request.method == "GET" else 0
+        answer = browser.page("away", HTTPStatus.SERVICE_UNAVAILABLE, again=again)
         answer.headers["Retry-After"] = "5"
         return answer
 
@@ -89,7 +92,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         if seen.state is State.LOOKING and not request.args.get("again"):
             return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
         if seen.state is not State.READY:
-            return browser.page("state", seen=seen)
+            return browser.page("state", seen=seen, again=LOOKING if seen.state is State.LOOKING else 0)
         return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
 
     @blueprint.get("/sso/totara")

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bridge.errors import Refused, Unavailable
 from bridge.oidc import Provider, Wrong
 from bridge.web.browser import Browser, strict, takes_no_more
-from bridge.web.entrance import MOST_BYTES
+from bridge.web.entrance import LOOK_AGAIN, MOST_BYTES
 
 
 def oidc(provider: Provider) -> Blueprint:
@@ -28,7 +28,7 @@ def oidc(provider: Provider) -> Blueprint:
     def unavailable(_err: Unavailable) -> AnyResponse:
         """Nobody is refused because something is down: a browser looks again at the same address."""
         if request.endpoint == "oidc.authorize":
-            answer = browser.page("away", by_itself=True)
+            answer = browser.page("away", again=LOOK_AGAIN)
         else:
             answer = _json({"error": "temporarily_unavailable"})
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE

@@ -274,6 +274,7 @@ _WORDS: Mapping[Why, str] = {
     Why.MAYBE_BEGUN: "Whoever has the seat may have begun to learn.",
     Why.TOO_OFTEN: "The seat was given as often as it can be.",
     Why.ENDED: "The seat is not paid for any more.",
+    Why.BOUGHT_FOR: "The seat was bought for just this person, which the order says.",
     Why.NO_ADDRESS: "No mail can be sent to this address.",
     Why.DECLINED: "They said no to a seat of this pool.",
     Why.NOTHING_PICKED: "What the seats are to give has to be picked where the pool picks, and only there.",

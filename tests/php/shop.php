@@ -135,6 +135,11 @@ if ( ! class_exists( 'WooCommerce' ) && ! function_exists( 'wc_get_order' ) ) :
 
 endif;
 
+// The page to sign in moves the cursor 0.2 s after it is there, maybe out of the field that is just filled in.
+add_filter( 'enable_login_autofocus', '__return_false' );
+// Pictures of people would come from another machine.
+add_filter( 'pre_option_show_avatars', '__return_zero' );
+
 /** Measure what the shutdown costs. */
 function shop_measures() {
 	add_action( 'shutdown', function () {

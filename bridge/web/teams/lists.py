@@ -103,14 +103,11 @@ def add_lists(blueprint: Blueprint, door: Door, store: Store, pools: Pools) -> N
             "foreseen": foreseen,
             **_what_would_be(pool, all_good, foreseen),
         }
-        running, still = batch.begun is not None and batch.done is None, "still" in request.args
-        answer = door.page(
+        running = batch.begun is not None and batch.done is None
+        return door.page(
             "list", actor, visit, batch=batch, pool=pool, names=pools.names(pool), rows=rows, only=only, page=page,
-            pages=last, total=total, running=running, still=still, told_of=told_of, **shown,
+            pages=last, total=total, running=running, again=LOOK_AGAIN if running else 0, told_of=told_of, **shown,
         )  # fmt: skip
-        if running and not still:
-            answer.headers["Refresh"] = str(LOOK_AGAIN)
-        return answer
 
     @blueprint.post(f"/<key>/lists/{_NUMBER}/confirm")
     @door.guards(Action.GIVE)

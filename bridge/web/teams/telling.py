@@ -43,6 +43,12 @@ def told(connection: Connection, actor: Actor, entries: Iterable[Row[Any]], word
 
 def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
     """The role that it is about, the token, how many seats, or why it was done."""
+    if entry.event == "seats":  # why is the shop's word on its order
+        changed = [name for name in ("given", "revived", "ended", "exchanged") if entry.facts.get(name)]
+        order = [f"{words['team_order']} {entry.order_id}"] if entry.order_id else []
+        return " · ".join([*order, *(words[f"team_seats_{name}"].format(n=entry.facts[name]) for name in changed)])
+    if entry.event == "seats decided":
+        return ""
     told = [words.get(f"team_role_{entry.facts['role']}", "")] if entry.facts.get("role") else []
     told += [tokens[entry.facts["token"]]] if entry.facts.get("token") in tokens else []
     told += [words.counted("team_seats_count", many)] if isinstance(many := entry.facts.get("seats"), int) else []

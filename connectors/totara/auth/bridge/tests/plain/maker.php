@@ -47,7 +47,11 @@ final class maker {
             'exp' => self::NOW + 60,
             'jti' => 'ffeeddccbbaa99887766554433221100',
         ];
-        return array_filter($claims, static function ($value): bool {
+        return self::without_nulls($claims);
+    }
+
+    public static function without_nulls(array $members): array {
+        return array_filter($members, static function ($value): bool {
             return $value !== null;
         });
     }
