@@ -481,6 +481,13 @@ def test_a_column_that_is_called_nearly_so_is_told_although_it_is_the_only_one()
     assert read_typed("Name\tManager email\nAda\tmax@corp.example").doubts == {Doubt.COLUMN: "Manager email"}
 
 
+def test_pasted_cells_have_the_managers_beside_the_people_and_invite_the_people() -> None:
+    rows = "Ada\tmax@corp.example\tada@corp.example\nBo\tmia@corp.example\tbo@corp.example"
+    read = read_typed(f"Name\tManager email\tEmail\n{rows}")
+    assert ([row.email for row in read.rows], read.doubts) == (["ada@corp.example", "bo@corp.example"], {})
+    assert read_typed(f"Name\tManager email\tWork email\n{rows}").doubts == {Doubt.COLUMN: "Work email"}
+
+
 def test_pasted_cells_with_a_line_break_in_them_stay_one_cell() -> None:
     text = 'Name\tEmail\nAda\tada@corp.example\n"Bo\nByte"\tbo@corp.example\n'
     assert read_typed(text).rows == (Row(2, "ada@corp.example", "Ada"), Row(3, "bo@corp.example", "Bo", "Byte"))

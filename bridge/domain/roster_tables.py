@@ -80,6 +80,7 @@ class Layout:
     at: dict[Column, int]
     header: bool
     doubtful: bool = False
+    named: frozenset[Column] = frozenset()  # that the first row has a name for
 
     def cell(self, cells: Sequence[str], column: Column) -> str:
         """What a row has in a column, "" for nothing."""
@@ -141,7 +142,7 @@ def layout_of(rows: Sequence[Sequence[str]]) -> Layout:
     addresses = [sum(is_address(cell) for cell in column) for column in itertools.zip_longest(*sample, fillvalue="")]
     if named:
         at, sure = _by_header(named, addresses, [_plain(cell) for cell in sample[0]])
-        return Layout(at, True, not sure)
+        return Layout(at, True, not sure, frozenset(column for _, column in named))
     return Layout(_by_content(sample, addresses), False)
 
 

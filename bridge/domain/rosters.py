@@ -129,7 +129,8 @@ def read_typed(text: str) -> Roster:
         raise Unreadable(Why.TOO_BIG)
     lines = [line for line in _lines(text) if line.strip(" \t,;")]
     for delimiter in "\t;,":
-        records = list(itertools.takewhile(bool, (_record(line, delimiter) for line in lines)))
+        named = delimiter == "\t" and bool(lines) and _names_addresses(lines[0])
+        records = list(itertools.takewhile(bool, (_record(line, delimiter, named=named) for line in lines)))
         if len(records) == len(lines) and "@" in text:
             return _table(list(enumerate(records[:_ENOUGH], 1)))
     named = len(lines) > 1 and layout_of([lines[:1]]).header
@@ -207,8 +208,15 @@ def _quoted(lines: Sequence[str], at: int) -> int:
     return 1
 
 
-def _record(line: str, delimiter: str) -> list[str]:
-    """The cells of a line that is one person in columns, or the names of the columns; nothing if it is neither."""
+def _names_addresses(line: str) -> bool:
+    """Whether cells were copied with the names of their columns, one of which is of addresses."""
+    return Column.EMAIL in layout_of([line.split("\t")]).named
+
+
+def _record(line: str, delimiter: str, *, named: bool = False) -> list[str]:
+    """The cells of a line that is one person in columns, or the names of the columns; nothing if it is neither. Where
+    the columns are ``named``, several may hold addresses.
+    """
     if delimiter not in line or len(line) > _LONGEST:
         return []
     try:
@@ -216,7 +224,7 @@ def _record(line: str, delimiter: str) -> list[str]:
     except csv.Error:  # it goes over several lines, and not in quotation marks
         return []
     with_address = [cell for cell in cells if "@" in cell]
-    if len(cells) < 2 or len(with_address) > 1:
+    if len(cells) < 2 or (len(with_address) > 1 and not named):
         return []
     if delimiter != "\t" and not _in_columns(cells, with_address):
         return []

@@ -129,13 +129,13 @@ def add_lists(blueprint: Blueprint, door: Door, store: Store, pools: Pools) -> N
 
 
 def _what_would_be(pool: Pool, good: int, foreseen: Mapping[int, Why]) -> dict[str, int]:
-    """What confirming a list would do to how many. ``again`` are asked once more to take a seat that waits for them;
+    """What confirming a list would do to how many. ``renewed`` are asked once more to take a seat that waits for them;
     ``fresh`` would be given another of the ``seats`` that there are.
     """
     many = Counter(foreseen.values())
-    again, seats = many[Why.GIVEN], pool.to_give - many[Why.GIVEN]
+    renewed, seats = many[Why.GIVEN], pool.to_give - many[Why.GIVEN]
     fresh = good - len(foreseen)
-    numbers = {"again": again, "fresh": fresh, "seats": seats, "gives": again + min(fresh, max(seats, 0))}
+    numbers = {"renewed": renewed, "fresh": fresh, "seats": seats, "gives": renewed + min(fresh, max(seats, 0))}
     return {**numbers, "has": many[Why.HAS_ONE], "no": many[Why.DECLINED]}
 
 
