@@ -116,7 +116,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
             given = batches.find_batch(connection, int(number), actor.team.id) if _is_id(number) else None
             results = batches.results_of(connection, given.id) if given and given.done and given.pool == pool else []
         acted, number = request.args.get("done", ""), request.args.get("n", "")
-        done = {"acted": acted, "number": int(number) if _is_id(number) else 0}
+        done: dict[str, Any] = {"acted": acted, "number": int(number) if _is_id(number) else 0}
         return pools.page(actor, visit, found, results=results, **done)
 
     def acted(actor: Actor, pool: str, word: str, number: int) -> AnyResponse:
