@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from bridge.addresses import Addresses
 from bridge.desk import MEMBER, of_pool, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
@@ -93,6 +94,7 @@ class Invitations:
         store: Store,
         work: Work,
         mailer: Mailer | None,
+        addresses: Addresses,
         ways: WaysIn,
         rules: SeatRules,
         now: Callable[[], datetime],
@@ -100,6 +102,7 @@ class Invitations:
         self._store = store
         self._work = work
         self._mailer = mailer
+        self._addresses = addresses
         self._ways = ways
         self._rules = rules
         self._now = now
@@ -149,6 +152,10 @@ class Invitations:
         if self._mailer is None:
             raise Refused("there is no mail server: an invitation can't be sent")
         secret = new_secret()
+        if person.customer_id is not None:
+            self._addresses.customer(person.customer_id)
+            with self._store.read() as connection:
+                person = people.get_person(connection, person.id) or person
         with self._store.begin() as connection:
             address = _address_of(connection, person)
             signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
@@ -331,7 +338,7 @@ def _reaches(connection: Connection, person: Person, address: str) -> bool:
 
 def _address_of(connection: Connection, person: Person) -> str:
     """Where they are written to. Raises Refused where they have proven no address that they still have."""
-    for address in (person.email, *people.proofs_of(connection, person.id)):
+    for address in (person.has, *people.proofs_of(connection, person.id)):
         if _reaches(connection, person, address):
             return address
     raise Refused("they have not proven the address that the shop has of them: an invitation can't be sent")

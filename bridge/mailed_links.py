@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from bridge.addresses import Addresses
 from bridge.domain.identity import How, is_email, normal_email
 from bridge.domain.letters import Letter, Message
 from bridge.domain.targets import Place, Target
@@ -43,9 +44,16 @@ class MailedLinks:
     """Takes requests, mails links, opens them. ``mailer`` is None where the bridge sends no mail."""
 
     def __init__(
-        self, store: Store, work: Work, mailer: Mailer | None, ways: WaysIn, now: Callable[[], datetime]
+        self,
+        store: Store,
+        work: Work,
+        mailer: Mailer | None,
+        addresses: Addresses,
+        ways: WaysIn,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._addresses = addresses
         self._work = work
         self._mailer = mailer
         self._ways = ways
@@ -98,6 +106,8 @@ class MailedLinks:
 
     def _answer(self, request: LinkRequest) -> None:
         now = self._now()
+        if request.at >= now - LINK_LIFE:
+            self._addresses.look(request.email)
         with self._store.begin() as connection:
             person = self._behind(connection, request, now)
             if person is None:

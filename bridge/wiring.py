@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask
 
+from bridge.addresses import Addresses
 from bridge.catalogue import CatalogueSync
 from bridge.desk import Desk
 from bridge.domain.offers import Offers
@@ -108,6 +109,11 @@ class Bridge:
         config = self.settings.shop
         key, secret = config.consumer_key.get_secret_value(), config.consumer_secret.get_secret_value()
         return WooClient(config.url, key, secret, wire)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Whether customers still have the addresses that they have proven."""
+        return Addresses(self.store, self.shop, self.now)
 
     @cached_property
     def totara(self) -> TotaraClient:
@@ -281,7 +287,9 @@ class Bridge:
     def links(self) -> MailedLinks | None:
         """Signing in by mailed links, beside signing in from the shop."""
         ways = WaysIn(self.settings)
-        return MailedLinks(self.store, self.work, self.mailer, ways, self.now) if ways.open else None
+        if not ways.open:
+            return None
+        return MailedLinks(self.store, self.work, self.mailer, self.addresses, ways, self.now)
 
     @cached_property
     def desk(self) -> Desk:
@@ -293,7 +301,7 @@ class Bridge:
     def invitations(self) -> Invitations:
         """What teams' people are asked, and what they answer."""
         ways, rules = WaysIn(self.settings), self.settings.teams.rules
-        return Invitations(self.store, self.work, self.mailer, ways, rules, self.now)
+        return Invitations(self.store, self.work, self.mailer, self.addresses, ways, rules, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

@@ -287,12 +287,24 @@ def test_a_link_to_an_address_that_became_a_customers_meanwhile_opens_nothing_el
     assert f"course:{two}" in browser.get("/learn").text
 
 
+def test_a_link_to_an_address_that_became_somebody_elses_opens_nothing(world: World, inbox: Inbox, course: int) -> None:
+    """A customer has proven it, and the guest is not theirs yet: the link was mailed to the guest."""
+    secret = mailed(world, inbox)
+    mia = world.shop.add_customer(MIA)
+    bought(world, world.course("TWO"), customer_id=mia)
+    customer = next(row.id for row in world.rows("persons") if row.customer_id == mia)
+    with world.bridge.store.begin() as connection:
+        prove(world.bridge.store, connection, customer, MIA, How.SHOP, world.now())
+    assert opened(world, secret).status_code == 403
+    assert (world.rows("visits"), refusals(world)) == ([], ["a mailed link that can't be opened, or not any more"])
+
+
 def test_a_suspended_learner_gets_in_to_the_bridge_and_no_further(world: World, inbox: Inbox, course: int) -> None:
     browser = Client(world.bridge.web())
     opened(world, mailed(world, inbox), browser)
     world.totara.users[world.user(MIA)].suspended = True
     answer = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    assert 'name="token"' not in answer.text and "This account can’t be used" in answer.text
+    assert 'name="token"' not in answer.text and "you were not signed in" in answer.text
     assert "suspended" in refusals(world)[-1]
 
 

@@ -94,6 +94,21 @@ def refusals(world: World) -> list[str]:
     return [row.cause for row in events(world, "sign-on refused")]
 
 
+@pytest.mark.parametrize("role", ["seat", "member"])
+def test_an_invitation_is_no_link_to_sign_in_by(world: World, seats: int, boss: int, inbox: Inbox, role: str) -> None:
+    """It is answered on a page that says what it is about, and can be declined."""
+    if role == "seat":
+        give(world, ADA)
+    else:
+        posts(signed_in(world, boss), home(world, "settings", "members"), email=ADA, role="manager")
+        world.settle()
+    secret, ours = invitation(inbox, ADA), {"Origin": world.bridge.settings.server.public_url}
+    one, before = browser(world), len(world.rows("visits"))
+    assert one.post("/sso/link/open", data={"link": secret}, headers=ours).status_code == 403
+    assert (len(world.rows("visits")), one.get("/learn").status_code) == (before, 303)
+    assert refusals(world)[-1] == "a mailed link that can't be opened, or not any more"
+
+
 # --- the invited employee --------------------------------------------------------------------------------------------
 
 

@@ -217,3 +217,29 @@ def _tenant_standing(seen: Insight) -> list[str]:
     if seen.tenant_suspended is None:
         return ["Totara does not tell whether its tenant is suspended"]
     return ["its tenant is suspended"] if seen.tenant_suspended else []
+
+
+# --- may anybody be signed in to an account? -------------------------------------------------------------------------
+
+
+def barred(seen: Insight, *, academy: str, vouched: bool) -> str:
+    """Why nobody may be signed in to an account of a person's, "" if they may be.
+
+    Only what the site tells is held against it: most tell nothing of this, and such accounts were made as learners' by
+    the bridge, or linked after an operator looked at them.
+    """
+    if seen.tenant_suspended:
+        return "the account's tenant is suspended"
+    if seen.administrator or seen.staff:
+        return "the account is an administrator's, or staff's"
+    return f"the account is not the academy's: {why}" if (why := astray(seen, academy=academy, vouched=vouched)) else ""
+
+
+def astray(seen: Insight, *, academy: str, vouched: bool) -> str:
+    """Where an account belongs that is not the academy's, "" for one that is, or where that is not told.
+
+    ``academy`` is the tenant whose members we make, "" for none; ``vouched``: an operator said whose the account is,
+    and where it belongs does not matter.
+    """
+    told = [] if vouched or seen.tenant is None else _tenancy(seen.tenant, academy)
+    return told[0] if told else ""

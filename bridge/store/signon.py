@@ -125,6 +125,11 @@ def end_visits_of_customer(connection: Connection, customer_id: int, shop_sessio
     return _end(connection, theirs if shop_session is None else theirs & (visits.c.shop_session == shop_session))
 
 
+def end_link_visits(connection: Connection, person_ids: Collection[int]) -> list[int | None]:
+    """End the sessions of persons that began with a link that was mailed to them; whose they were."""
+    return _end(connection, visits.c.customer_id.is_(None) & visits.c.person_id.in_(sorted(person_ids)))
+
+
 def is_sid(connection: Connection, sid: str) -> bool:
     """Whether Totara knows a session by this."""
     return connection.execute(select(visits.c.name).where(visits.c.sid == sid)).first() is not None
@@ -250,6 +255,14 @@ def forget_links(
     """Forget what was mailed about a seat, or about a part in a team."""
     named = ((links.c.seat_id, seat_id), (links.c.team_id, team_id), (links.c.person_id, person_id))
     connection.execute(delete(links).where(*(column == value for column, value in named if value is not None)))
+
+
+def forget_ways_in(connection: Connection, person_ids: Collection[int], email: str | None = None) -> None:
+    """Forget links that were mailed to persons: all that went to this address, invitations too; or for None those to
+    sign in, wherever they went.
+    """
+    to = (links.c.seat_id.is_(None), links.c.team_id.is_(None)) if email is None else (links.c.email == email,)
+    connection.execute(delete(links).where(links.c.person_id.in_(sorted(person_ids)), *to))
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

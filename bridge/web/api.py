@@ -36,6 +36,11 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         sign_on.refused(str(err), at=request.path)
         return problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "The token is missing, or not right.")
 
+    def anothers(customer: int) -> Response:
+        """The token is right, and for another customer than the one who is asked about."""
+        sign_on.refused("the token is for another customer", at=request.path, customer=customer)
+        return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "The bridge can't tell just now.")
@@ -48,14 +53,16 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
 
     @blueprint.get("/status")
     def status() -> Response:
-        if sign_on.tokens.reads(token()) != 0:
+        if named := sign_on.tokens.reads(token()):
+            sign_on.refused("the token is for a customer", at=request.path, customer=named)
             return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for a customer.")
         return answer({"bridge": bridge.__version__, "ok": True})
 
     @blueprint.get("/customers/<int:customer>/courses")
     def courses(customer: int) -> Response:
-        if sign_on.tokens.reads(token()) != customer or not 0 < customer < 2**63:
-            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+        named = sign_on.tokens.reads(token())
+        if named != customer or not 0 < customer < 2**63:
+            return anothers(named)
         if often(customer):
             return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
         words = words_asked_for()
@@ -67,7 +74,7 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
     def sign_out(customer: int) -> Response:
         named, shop_session = sign_on.tokens.signed_out(token())
         if named != customer or not 0 < customer < 2**63:
-            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+            return anothers(named)
         return answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
 
     @blueprint.post("/pokes")

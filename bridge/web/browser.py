@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.sso import SignOn, origin_of
@@ -116,13 +117,23 @@ class Browser:
         return strict(answer, nonce=nonce, posts_to=posts_to)
 
 
-def takes_no_more(blueprint: Blueprint, most: int) -> None:
-    """Let nobody send more than so many bytes to the pages of a blueprint."""
+#: Why more than any form has is refused.
+TOO_LARGE = "more was sent than any form of ours has"
+
+
+def takes_no_more(blueprint: Blueprint, most: int, refuse: Callable[[str], AnyResponse]) -> None:
+    """Let nobody send more than so many bytes to the pages of a blueprint. ``refuse`` answers whoever does, and writes
+    down why.
+    """
 
     @blueprint.before_request
     def _small() -> None:
         request.max_content_length = most
         request.max_form_memory_size = most
+
+    @blueprint.errorhandler(RequestEntityTooLarge)
+    def _too_large(_err: RequestEntityTooLarge) -> AnyResponse:
+        return refuse(TOO_LARGE)
 
 
 def words_asked_for() -> Words:

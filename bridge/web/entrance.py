@@ -9,14 +9,16 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request, url_for
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
+from bridge.admission import Barred
 from bridge.domain.letters import Reason
 from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.sharing import Sharing
-from bridge.sso import Barred, SignOn, State
+from bridge.sso import SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, strict, takes_no_more
 from bridge.web.dates import day
@@ -43,7 +45,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
-    takes_no_more(blueprint, MOST_BYTES)
+    takes_no_more(blueprint, MOST_BYTES, refused)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
@@ -98,6 +100,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
     @blueprint.get("/sso/totara")
     def to_totara() -> Response:
         """Back from Totara's plugin, with the nonce of the browser's session there."""
+        if request.method == "HEAD":  # a token is for whoever goes on with it
+            raise MethodNotAllowed(["GET"])
         nonce = request.args.get("nonce", "")
         if not _NONCE.fullmatch(nonce):
             return refused("it is no nonce of Totara's plugin")
@@ -107,7 +111,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         try:
             token = sign_on.site_token(visit, nonce)
         except Barred:
-            return browser.page("barred", HTTPStatus.FORBIDDEN)
+            return refused()
         except Refused:
             return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"

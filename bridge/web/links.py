@@ -30,14 +30,14 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
         answer.headers["Referrer-Policy"] = "same-origin"
         return answer
 
-    def refused() -> Response:
-        sign_on.refused("a form of another page than ours")
+    def refused(why: str = "a form of another page than ours") -> Response:
+        sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
     def is_ours() -> bool:
         return request.headers.get("Origin") == origin_of(sign_on.bridge_url)
 
-    takes_no_more(blueprint, MOST_BYTES)
+    takes_no_more(blueprint, MOST_BYTES, refused)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
