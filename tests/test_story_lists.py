@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bridge import desk as desks
 from bridge.desk import Actor, NotAllowed
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
+from bridge.store import models
 from bridge.store.batches import Invitee
 from tests.test_mail import Inbox
 from tests.test_story_teams import (
@@ -471,3 +473,13 @@ def test_seats_whose_last_day_is_nearest_are_given_first(
     give(world, ADA, BO, CY)
     given: list[Any] = [(row.order, row.email) for row in seats(world) if row.email]
     assert sorted(given) == sorted([(orders[1], ADA), (orders[1], BO), (orders[2], CY)])
+
+
+def test_who_only_looks_is_told_of_a_running_list_and_led_nowhere(world: World, bea: Manager, boss: int) -> None:
+    batch = world.bridge.desk.prepare(owner(world), pools(world)[0], [Invitee(1, ADA)], "key")
+    world.bridge.desk.confirm(owner(world), batch.id)
+    assert "/lists/" in bea.get().text
+    with world.bridge.store.begin() as connection:
+        connection.execute(update(models.team_members).values(role="viewer"))
+    page = bea.get()
+    assert ("Seats are being given to a list" in text(page), "/lists/" in page.text) == (True, False)
