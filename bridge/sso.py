@@ -252,14 +252,22 @@ class SignOn:
 
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
-        target = read_target(visit.target)
         with self._store.read() as connection:
-            person = self.person(connection, visit)
-            courses = self._courses(connection, person)
-            if target.place is Place.ORDER:
-                target = self._of_order(connection, target, person, courses)
             # Where all is there, nothing that is still being looked at matters.
-            return _ready(target, person, courses) or _not_yet(target, courses, self._busy(connection, visit, person))
+            if ready := _ready(*self._what(connection, visit)):
+                return ready
+            busy = self._busy(connection, visit)
+            # What was done between the questions is told by this second look.
+            target, person, courses = self._what(connection, visit)
+            return _ready(target, person, courses) or _not_yet(target, courses, busy)
+
+    def _what(self, connection: Connection, visit: Visit) -> tuple[Target, Person | None, list[MyCourse]]:
+        """Where a visit leads to, whose it is, and what courses they have."""
+        target, person = read_target(visit.target), self.person(connection, visit)
+        courses = self._courses(connection, person)
+        if target.place is Place.ORDER:
+            target = self._of_order(connection, target, person, courses)
+        return target, person, courses
 
     def _leads_to(self, connection: Connection, visit: Visit, person: Person) -> Target:
         """The page that the visitor came for: only of an order the ledger has to be asked."""
@@ -279,13 +287,19 @@ class SignOn:
         of_it = [course.target for course in courses if course.item in given]
         return of_it[0] if len(of_it) == 1 else Target(Place.COURSES)
 
-    def _busy(self, connection: Connection, visit: Visit, person: Person | None) -> bool:
-        """Whether something is still being looked at that could change what the visitor sees."""
-        things = [(CUSTOMER, visit.customer_id), (LEARNER, person.id if person else None)]
-        if any(number is not None and self._work.is_due(connection, kind, str(number)) for kind, number in things):
+    def _busy(self, connection: Connection, visit: Visit) -> bool:
+        """Whether something is still being looked at that could change what the visitor sees.
+
+        Asked in the order in which one look has the next one owed, or one that is handed on meanwhile would be missed.
+        """
+        customer = visit.customer_id
+        if customer is not None and self._work.is_due(connection, CUSTOMER, str(customer)):
             return True
         # Which orders are theirs is not known before they were looked at. Others' are no reason to wait for long.
-        return visit.began > self._now() - NEW_ORDERS and self._work.is_due(connection, ORDER)
+        if visit.began > self._now() - NEW_ORDERS and self._work.is_due(connection, ORDER):
+            return True
+        person = self.person(connection, visit)
+        return person is not None and self._work.is_due(connection, LEARNER, str(person.id))
 
     def courses(self, visit: Visit) -> list[MyCourse]:
         """Everything that the visitor bought, or was given."""

@@ -87,6 +87,17 @@ def shop_tells(store: Store, connection: Connection, customer_id: int, email: st
         audit.note(connection, "address given up", why, now, person_id=person.id)
 
 
+def may_become(connection: Connection, guest: Person, customer: Person, email: str) -> bool:
+    """Whether a guest becomes this customer, without an operator, once the customer has proven an address.
+
+    Nobody does against an operator's word, nor where another customer has proven it too.
+    """
+    claimed = set(people.owners_of(connection, email)) - {customer.id}
+    withdrawn = How.WITHDRAWN in people.ways_proven(connection, customer.id, email)
+    ruling = may_be_one(customer.party, guest.party, proven=not withdrawn, claimed=bool(claimed))
+    return ruling.says is Says.YES
+
+
 class Who:
     """Decides who is who, where a rule can; what only an operator can say is told as a reason."""
 

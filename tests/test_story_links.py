@@ -20,7 +20,7 @@ from bridge.web.words import words_for
 from bridge.who import prove
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
-from tests.test_story_sign_on import SECRET, refusals, target_in
+from tests.test_story_sign_on import SECRET, claims, launch, refusals, signed, target_in
 from tests.world import World
 
 MIA = "mia@guest.test"
@@ -165,6 +165,48 @@ def test_whoever_came_by_a_link_is_asked_for_the_next_one_and_not_for_a_shop_acc
     assert browser.get("/learn").location == f"{world.bridge.settings.server.public_url}/sso/link"
     assert "academy_bridge=launch&amp;target=resume" in browser.get("/sso/link").text
     assert opened(world, mailed(world, inbox), browser).location == "/learn"
+
+
+def looked(world: World, secret: str, browser: Client) -> TestResponse:
+    """What is asked before the click."""
+    ours = {"Origin": world.bridge.settings.server.public_url}
+    return browser.post("/sso/link/look", data={"link": secret}, headers=ours)
+
+
+def test_before_the_click_one_sees_whom_the_link_signs_in_and_nobody_learns_the_address_from_it(
+    world: World, inbox: Inbox, course: int
+) -> None:
+    browser, secret = Client(world.bridge.web()), mailed(world, inbox)
+    for _ in range(2):
+        page = looked(world, secret, browser)
+        assert (page.status_code, "m…@g….test" in page.text, MIA in page.text) == (200, True, False)
+        assert ('name="instead"' in page.text, "Stay signed in" in page.text) == (False, False)
+        assert world.rows("visits") == []
+    assert opened(world, secret, browser).status_code == 303
+    assert looked(world, secret, browser).status_code == 403
+
+
+def test_whoever_is_signed_in_is_asked_before_anothers_link_signs_them_in_as_the_other(
+    world: World, inbox: Inbox, course: int
+) -> None:
+    """Mallory has the victim open a link of Mallory's own: what the victim then does would be done in that account."""
+    nia = world.shop.add_customer("nia@pass.test")
+    victim, secret = Client(world.bridge.web()), mailed(world, inbox)
+    launch(world, signed(claims(world, nia, target="courses")), victim)
+    for page in (looked(world, secret, victim), opened(world, secret, victim)):
+        assert (page.status_code, "Somebody else is signed in" in page.text, "m…@g….test" in page.text) == (
+            200,
+            True,
+            True,
+        )
+    assert [row.customer_id for row in world.rows("visits")] == [nia], "the link is not used up, nor the visit ended"
+    word = re.search(r'name="instead" value="([^"]+)"', page.text)
+    assert word
+    ours = {"Origin": world.bridge.settings.server.public_url}
+    for instead, status in (("x", 200), (word[1], 303)):
+        form = {"link": secret, "instead": instead}
+        assert victim.post("/sso/link/open", data=form, headers=ours).status_code == status
+    assert [row.customer_id for row in world.rows("visits")] == [None]
 
 
 # --- nobody gets in who should not -----------------------------------------------------------------------------------

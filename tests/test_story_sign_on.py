@@ -702,7 +702,7 @@ def test_no_form_of_the_whole_bridge_is_taken_from_another_page(world: World, ni
     machines = ("api.", "oidc.", "team_api.", "webhooks.")
     posts = [rule for rule in world.bridge.web().url_map.iter_rules() if "POST" in (rule.methods or ())]
     forms = [rule for rule in posts if not rule.endpoint.startswith(machines) and "." in rule.endpoint]
-    assert {"/sso/launch", "/sso/link", "/sso/link/open", "/sso/sign-out", "/learn/go"} <= {one.rule for one in forms}
+    assert {"/sso/launch", "/sso/link", "/sso/link/look", "/sso/sign-out", "/learn/go"} <= {one.rule for one in forms}
     before = [world.rows(table) for table in ("persons", "visits", "link_requests", "links", "seats", "consents")]
     for rule in forms:
         built = rule.build({name: "1" * 14 if name == "key" else 1 for name in rule.arguments})

@@ -163,6 +163,14 @@ def test_a_name_for_the_certificate_is_one_and_nothing_is_used_up_by_one_that_is
     assert (user.firstname, user.lastname) == ("Augusta Ada", "King")
 
 
+def test_whoever_accepted_is_asked_for_a_link_the_next_time_and_not_for_a_shop_account(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    one = accepted(world, inbox, ADA)
+    world.clock.advance(hours=13)
+    assert one.get("/learn").location == f"{world.bridge.settings.server.public_url}/sso/link"
+
+
 def test_consent_is_not_given_by_accepting(world: World, seats: int, inbox: Inbox) -> None:
     accepted(world, inbox, ADA, first_name="Ada", last_name="Byte")
     assert world.rows("consents") == []

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
-from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
+from bridge.domain.identity import Contact, How, Identity, Party, Proof, clean_name, new_key, standing
 from bridge.store.db import Store
 from bridge.store.models import accounts, orders, persons, proofs, seats
 
@@ -122,6 +122,13 @@ def persons_with(connection: Connection, email: str) -> list[Person]:
     return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
 
 
+def customers_with(connection: Connection, email: str) -> list[Person]:
+    """The registered customers to whom the shop has this address, proven or not, and who are nobody else by now."""
+    has = func.coalesce(persons.c.shop_email, persons.c.email)
+    mine = (has == email, persons.c.customer_id.is_not(None), persons.c.merged_into.is_(None))
+    return [Person(*row) for row in connection.execute(_PERSON.where(*mine).order_by(persons.c.id))]
+
+
 def reached_by(connection: Connection, email: str) -> Person | None:
     """Who may sign in by a link that is mailed to this address, if anybody: the customer who has proven it, or whoever
     is known by it alone. What somebody typed into an account of the shop is no reason to write to anybody.
@@ -161,8 +168,8 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
     if isinstance(who, int):
         living = hold_person(connection, who)
         return living.id if living else who
-    contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
-    contact |= {"language": who.language[:16]} if who.language else {}
+    contact = {"email": who.email, "first_name": who.first_name, "last_name": who.last_name}
+    contact |= {"language": who.language} if who.language else {}
     identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
     person = find_person(connection, who.identity, hold=True)
     if person is None and who.identity.guest_email and (owner := owner_of(connection, who.identity.guest_email)):
@@ -273,9 +280,10 @@ def without_account(connection: Connection, person_ids: Collection[int]) -> set[
 
 def call_by(connection: Connection, person: Person, first_name: str, last_name: str) -> None:
     """The names by which somebody says they are called, as long as no account was made with others."""
-    if person.totara_id is None:
+    first, last = clean_name(first_name), clean_name(last_name)
+    if person.totara_id is None and (first or last):
         mine = persons.c.id == person.id
-        connection.execute(update(persons).where(mine).values(first_name=first_name, last_name=last_name))
+        connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
 
 
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:

@@ -10,13 +10,16 @@ import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from bridge.store.db import Store
 from bridge.store.models import link_requests, links, signing_keys, used, visits
+
+#: As much as the clocks of two nodes may be apart, and what was used is still known to both.
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 def new_secret() -> str:
@@ -32,9 +35,11 @@ def digest(secret: str) -> str:
 def use_once(store: Store, connection: Connection, name: str, until: datetime) -> bool:
     """Whether this is the first use of the name. One insert under a unique key: of any number at once, one wins.
 
-    It is remembered ``until`` then, when whatever bears it has run out by itself.
+    ``until`` is when whatever bears it has run out by itself. It is remembered for longer, since the node that forgets
+    it may have a clock that is ahead of another's.
     """
-    first = store.insert(used).values(name=digest(name), until=until).on_conflict_do_nothing()
+    kept = until + CLOCKS_DIFFER
+    first = store.insert(used).values(name=digest(name), until=kept).on_conflict_do_nothing()
     return connection.execute(first.returning(used.c.name)).scalar() is not None
 
 

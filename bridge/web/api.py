@@ -19,17 +19,21 @@ from bridge.store.work import Work
 from bridge.web.browser import words_asked_for
 from bridge.web.strict_json import answer
 
-#: Questions about one customer that one process answers within a minute.
+#: Questions about one customer that one process answers within a minute; so many sign-outs of one customer, and hints
+#: at one order, it takes.
 MOST_A_MINUTE = 60
 
 
 def api(sign_on: SignOn, work: Work) -> Blueprint:
     """``/api/v1/…``; described in docs/openapi.yaml."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
-    often = Often(MOST_A_MINUTE)
+    often, often_out, often_poked = Often(MOST_A_MINUTE), Often(MOST_A_MINUTE), Often(MOST_A_MINUTE)
 
     def problem(status: HTTPStatus, code: str, message: str) -> Response:
         return answer({"error": {"code": code, "message": message}}, status)
+
+    def too_many() -> Response:
+        return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
 
     @blueprint.errorhandler(BadSignature)
     def unsigned(err: BadSignature) -> Response:
@@ -64,7 +68,7 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         if named != customer or not 0 < customer < 2**63:
             return anothers(named)
         if often(customer):
-            return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
+            return too_many()
         words = words_asked_for()
         found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
         seen = {"teams": sign_on.teams_of(customer), "checked_at": _moment(datetime.now(UTC))}
@@ -75,11 +79,15 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         named, shop_session = sign_on.tokens.signed_out(token())
         if named != customer or not 0 < customer < 2**63:
             return anothers(named)
+        if often_out(customer):
+            return too_many()
         return answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
 
     @blueprint.post("/pokes")
     def poke() -> Response:
         order = sign_on.tokens.poked(token())
+        if often_poked(order):  # what is owed is owed already, or was just looked at; the webhook comes all the same
+            return too_many()
         work.mark_due(ORDER, order)
         return answer({"order": order}, HTTPStatus.ACCEPTED)
 

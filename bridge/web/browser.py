@@ -72,6 +72,10 @@ class Browser:
             self._set(answer, RESUME, came_for, REMEMBERED)
         return strict(answer)
 
+    def comes_back(self, answer: AnyResponse, path: str) -> None:
+        """Has the browser come back to a path of ours once its user has signed in to the shop."""
+        self._set(answer, RESUME, path, REMEMBERED)
+
     def came_for(self) -> str:
         """What the browser came for before it was sent to the shop: a path of ours, "" for nothing.
 
@@ -85,9 +89,9 @@ class Browser:
         self._set(answer, RESUME, "", 0)
         return answer
 
-    def keep(self, answer: AnyResponse, name: str, value: str) -> None:
-        """Has the browser keep something for as long as it runs; "" for no longer."""
-        self._set(answer, name, value, None if value else 0)
+    def keep(self, answer: AnyResponse, name: str, value: str, seconds: int | None = None) -> None:
+        """Has the browser keep something for so long, or for as long as it runs; "" for no longer."""
+        self._set(answer, name, value, seconds if value else 0)
 
     def kept(self, name: str) -> str:
         """What the browser was to keep, "" for nothing. It may have been changed by whoever has the browser."""
