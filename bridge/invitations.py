@@ -13,11 +13,12 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bridge.addresses import Addresses
-from bridge.desk import MEMBER, MOST_LETTERS, waits_for
+from bridge.desk import MEMBER, MOST_LETTERS, of_pool, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.offers import Item, Offer
+from bridge.domain.roster_cells import Problem, read_name
 from bridge.domain.seats import SeatRules, SeatState
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
@@ -60,7 +61,21 @@ class Invitation:
     role: TeamRole | None = None
     reports: bool = False  # the team sees how they get on, as part of what was bought
     until: datetime | None = None
+    picked: Item | None = None
     customer: Person | None = None  # of the shop, with the same address: whoever proves it may be both
+
+    @property
+    def names_them(self) -> bool:
+        """Whether they are asked for their name: as long as no account was made with one."""
+        return self.seat is not None and self.person.totara_id is None
+
+
+class WrongName(ValueError):
+    """A name that can't stand on a certificate: field -> what is wrong with it, None where nothing was given."""
+
+    def __init__(self, fields: Mapping[str, Problem | None]) -> None:
+        super().__init__(", ".join(fields))
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +218,7 @@ class Invitations:
             seat_id,
             reports=placing.offer_of_seat(connection, seat_id).report,
             until=row.seat.answer_until,
+            picked=row.seat.picked,
         )
 
     def _to_manage(self, connection: Connection, person: Person, email: str, team_id: int) -> Invitation:
@@ -217,14 +233,16 @@ class Invitations:
         """Take the seat, or the part in the team, and sign in. The address is proven by it.
 
         Of any number who answer at once, one does. ``before`` is the secret of the session that the browser had until
-        now, which ends. Raises BadSignature, as :meth:`look`.
+        now, which ends. Raises BadSignature, as :meth:`look`; and WrongName, where a name is asked for and is none by
+        the rules of a list: nothing is used up then. No name at all leaves them with the one that is known.
         """
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
             person = invitation.person
             prove(self._store, connection, person.id, invitation.email, How.LINK, now)
-            people.call_by(connection, person, first_name, last_name)
+            if invitation.names_them and (first_name or last_name):
+                people.call_by(connection, person, *_names(first_name=first_name, last_name=last_name))
             answer = self._answer(connection, invitation, person, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
@@ -306,12 +324,14 @@ class Invitations:
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
+            facts: Mapping[str, str] = {}
             if invitation.seat is not None:
+                facts = of_pool(placing.pool_of_seat(connection, invitation.seat), invitation.picked)
                 self._free(connection, invitation, invitation.seat, now)
-                signon.forget_links(connection, seat_id=invitation.seat)
+                signon.forget_invitations(connection, [invitation.seat])
             else:
                 teams.drop_member(connection, invitation.team.id, invitation.person.id)
-            self._note(connection, invitation, "invitation declined", now)
+            self._note(connection, invitation, "invitation declined", now, facts)
         self._store.bell.ring()
         return Answered(Answer.DECLINED)
 
@@ -322,12 +342,28 @@ class Invitations:
         if row is not None and row.order is not None:
             self._work.mark(connection, NOTE, [row.order])
 
-    def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
-        facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}
+    def _note(
+        self,
+        connection: Connection,
+        invitation: Invitation,
+        event: str,
+        now: datetime,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        facts = {**({"seat": invitation.seat} if invitation.seat is not None else {}), **(more or {})}
         who = invitation.person.id
         audit.note(
             connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
         )
+
+
+def _names(**given: str) -> list[str]:
+    """The names as they are kept. Raises WrongName."""
+    read = {field: read_name(text) for field, text in given.items()}
+    wrong = {field: problem for field, (name, problem) in read.items() if problem or not name}
+    if wrong:
+        raise WrongName(wrong)
+    return [name for name, _ in read.values()]
 
 
 def _reaches(connection: Connection, person: Person, address: str) -> bool:

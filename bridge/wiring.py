@@ -252,7 +252,7 @@ class Bridge:
             app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))
             machines = Machines(self.store, self.now)
-            app.register_blueprint(team_api(self.store, self.desk, machines, self.now))
+            app.register_blueprint(team_api(self.store, self.desk, machines, self.names, self.now))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
@@ -270,8 +270,13 @@ class Bridge:
         billings = Billings(shop, self.settings.teams.po_meta)
         zone = self.settings.mail.timezone
         return team_pages(
-            sign_on, self.store, self.desk, self.invitations, Names(self.totara), billings, self.now, timezone=zone
+            sign_on, self.store, self.desk, self.invitations, self.names, billings, self.now, timezone=zone
         )
+
+    @cached_property
+    def names(self) -> Names:
+        """What the courses are called, for pages and machines."""
+        return Names(self.totara)
 
     @cached_property
     def keys(self) -> SigningKeys:

@@ -179,7 +179,7 @@ def test_an_operator_gives_a_seat_and_the_history_tells_who_and_why(
     assert invitation(inbox, ADA)
     assert "has a seat of the pool already" in refused(bridge_command, "seats", "assign", "1", "--email", ADA)
     told = done(bridge_command, "audit", "show", "--team", "1")
-    assert "operator M. Vella: seat given, person 2, team 1: ticket 88 (seat 1)" in told
+    assert "operator M. Vella: seat given, person 2, team 1: ticket 88 (seat 1, pool " in told
     assert json.loads(done(bridge_command, "audit", "show", "--team", "2", "--json")) == []
 
 

@@ -50,6 +50,7 @@ def browser(world: World) -> Client:
 def answers(world: World, secret: str, step: str, by: Client | None = None, **form: str) -> TestResponse:
     """What one of the invitation's forms answers, sent by a page of the bridge."""
     ours = {"Origin": world.bridge.settings.server.public_url}
+    form = {"first_name": "Ada", "last_name": "Byte", **form} if step == "accept" else form
     return (by or browser(world)).post(f"/team/invitation/{step}", data={"invitation": secret, **form}, headers=ours)
 
 
@@ -129,6 +130,37 @@ def test_an_employee_accepts_and_goes_straight_into_the_course(world: World, sea
     assert world.totara.users[world.user(ADA)].firstname == "Augusta"
     assert one.get("/sso/go").location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
     assert [row.withdrawn_at for row in world.rows("consents")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wrong", "told"),
+    [
+        ("  ", "  ", {"first_name", "last_name"}, "Please give this name."),
+        ("", "King", {"first_name"}, "Please give this name."),
+        ("Ada", "", {"last_name"}, "Please give this name."),
+        ("\u202egnik\u202c", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("Ada", "=cmd|&#39; /C calc&#39;!A1", {"last_name"}, "would take this name for a formula"),
+        ("A\x00B", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("A" * 101, "King", {"first_name"}, "The name is too long"),
+    ],
+)
+def test_a_name_for_the_certificate_is_one_and_nothing_is_used_up_by_one_that_is_none(
+    world: World, seats: int, inbox: Inbox, first: str, last: str, wrong: set[str], told: str
+) -> None:
+    give(world, ADA)
+    secret, one = invitation(inbox, ADA), browser(world)
+    page = answers(world, secret, "accept", one, first_name=first, last_name=last, consents="yes")
+    assert page.status_code == 422
+    assert set(re.findall(r'name="(\w+)"[^>]*aria-invalid', page.text)) == wrong
+    assert 'role="alert"' in page.text
+    assert told in page.text
+    assert 'value="yes" checked' in page.text
+    assert counts(world) == {"open": 2, "invited": 1}
+    went = answers(world, secret, "accept", one, first_name=" Augusta  Ada ", last_name="King")
+    assert went.status_code == 303
+    world.settle()
+    user = world.totara.users[world.user(ADA)]
+    assert (user.firstname, user.lastname) == ("Augusta Ada", "King")
 
 
 def test_whoever_accepted_is_asked_for_a_link_the_next_time_and_not_for_a_shop_account(

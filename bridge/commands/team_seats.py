@@ -48,6 +48,7 @@ SAID = {
     Why.BOUGHT_FOR: "it was bought for just this person: change whom the line of the order is for",
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
+    Why.DECLINED: "said no to a seat of the pool, and was not asked by name since",
     Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",
     Why.STOPPED: "whoever confirmed the list may not give seats any more",
 }
@@ -247,14 +248,25 @@ def revoke(bridge: Bridge, seat: int, anyway: bool, yes: bool, by: str, why: str
 @click.command("reassign")
 @click.argument("seat", type=NUMBER)
 @_addressed
+@pick_option
 @yes_option
 @by_option
 @why_option("an operator gave the seat to somebody else")
 @with_bridge
 def reassign(
-    bridge: Bridge, seat: int, email: str, first: str, last: str, language: str, yes: bool, by: str, why: str
+    bridge: Bridge,
+    seat: int,
+    email: str,
+    first: str,
+    last: str,
+    language: str,
+    picked: Item | None,
+    yes: bool,
+    by: str,
+    why: str,
 ) -> None:
-    """Take a seat back from whoever has it, and ask somebody else to take it, at once.
+    """Take a seat back from whoever has it, and ask somebody else to take it, at once. Where it gives one of several
+    things it gives the same as before, unless --pick names another.
 
     \b
     Examples:
@@ -265,7 +277,7 @@ def reassign(
     team, row = _team_with(bridge, seat)
     if not yes:
         click.confirm(f"{_told(team, row)}, and somebody else is asked to take it.\nGo on?", abort=True)
-    _stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, why=why), f"seat {seat}")
+    _stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, picked=picked, why=why), f"seat {seat}")
     click.echo(f"given: seat {seat} of team {team.id}; a worker mails the invitation")
     say_who_works(bridge)
 

@@ -483,6 +483,7 @@ batches = _table(
     Column("made_at", Moment, nullable=False),
     Column("begun_at", Moment),  # NULL: looked at, and not confirmed yet
     Column("done_at", Moment),
+    Column("doubts", JSON(none_as_null=True)),  # what is to be looked at before it is confirmed; NULL: nothing
     UniqueConstraint("team_id", "key"),
 )
 

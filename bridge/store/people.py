@@ -362,6 +362,16 @@ def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, 
     return {int(one): email for one, email in connection.execute(query)}
 
 
+def known_by(connection: Connection, emails: Collection[str]) -> dict[str, int]:
+    """Address -> whoever is known by it and would be found as a guest; without those whom nobody is known by."""
+    query = select(persons.c.guest_email, persons.c.id, persons.c.merged_into)
+    rows = connection.execute(query.where(persons.c.guest_email.in_(sorted(emails)))).all()
+    found = {email: int(one) if became is None else living_id(connection, became) for email, one, became in rows}
+    proven = select(proofs.c.email).where(proofs.c.email.in_(sorted(set(emails) - found.keys()))).distinct()
+    owners = {email: owner_of(connection, email) for (email,) in connection.execute(proven)}
+    return found | {email: person for email, person in owners.items() if person is not None}
+
+
 def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:
     """The guests who typed one of these addresses, and are nobody else yet."""
     mine = (persons.c.guest_email.in_(sorted(emails)), persons.c.merged_into.is_(None))

@@ -239,6 +239,13 @@ def _about(**named: int | None) -> list[ColumnElement[bool]]:
     return [links.c[name] == value for name, value in named.items() if value is not None]
 
 
+def written_to_often(connection: Connection, seat_ids: Collection[int], now: datetime, most: int) -> set[int]:
+    """Those of these seats about which so many letters of now went out, or more."""
+    query = select(links.c.seat_id).where(links.c.seat_id.in_(sorted(seat_ids)), links.c.until > now)
+    often = query.group_by(links.c.seat_id).having(func.count() >= most)
+    return {int(seat) for (seat,) in connection.execute(often)}
+
+
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
 
 
@@ -255,9 +262,9 @@ def take_link(connection: Connection, secret: str, now: datetime) -> Link | None
     return Link(*row) if row else None
 
 
-def forget_links(connection: Connection, *, seat_id: int) -> None:
-    """Forget what was mailed about a seat."""
-    connection.execute(delete(links).where(links.c.seat_id == seat_id))
+def forget_invitations(connection: Connection, seat_ids: Collection[int]) -> None:
+    """Forget what was mailed about these seats."""
+    connection.execute(delete(links).where(links.c.seat_id.in_(sorted(seat_ids))))
 
 
 def forget_ways_in(connection: Connection, person_ids: Collection[int], email: str | None = None) -> None:
