@@ -35,7 +35,7 @@ MEMBER = "member"
 CHUNK, CHUNKS = 100, 10
 #: Seats that a team gives in a day: so many for each that it has, and so many beside. Each is a letter to somebody.
 MOST_ASKED, MOST_BESIDE = 3, 20
-#: Letters that invite one person to one seat, as long as their links work.
+#: Letters that invite one person to one seat, or to help manage one team, as long as their links work.
 MOST_LETTERS = 5
 #: Seats that are given again or taken back by one action.
 MOST_AT_ONCE = 1_000
@@ -51,6 +51,10 @@ MOST_MEMBERS = 100
 
 class NotAllowed(Refused):
     """Whoever asks may not do this. To be told apart from "not there" by nobody who is no member."""
+
+
+class TooManyLetters(Refused):
+    """As many letters went out as do for one invitation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,9 @@ class Desk:
         """The team's list, confirmed now; None if it was before, or is another's."""
         actor.must(Action.GIVE)
         batch = batches.find_batch(connection, batch_id, actor.team.id)
-        return batch if batch is not None and batches.begin_batch(connection, batch_id, now) else None
+        if batch is None or not batches.begin_batch(connection, batch_id, actor.name, now):
+            return None
+        return replace(batch, actor=actor.name, begun=now)
 
     def settle_batch(self, claim: Claim) -> Done | None:
         """The worker's part: give seats to a list, some rows at a time, each time in one transaction."""
@@ -181,7 +187,14 @@ class Desk:
         return Done(lambda connection: None, again_at=self._now())
 
     def _give_some(self, connection: Connection, batch: Batch) -> int:
-        """Give seats to the next rows of a list; how many there were."""
+        """Give seats to the next rows of a list; how many there were. None of them, if whoever confirmed it may not any
+        more: then it ends here.
+        """
+        if not may_still(connection, batch.team, batch.actor, Action.GIVE):
+            if batches.stop_batch(connection, batch.id):
+                facts = {"list": batch.id}
+                self._note(connection, batch.team, "list stopped", audit.BRIDGE, self._now(), facts=facts)
+            return 0
         rows = batches.waiting_rows(connection, batch.id, CHUNK)
         if rows:
             alone = sum(batches.progress(connection, batch.id).values()) == 1
@@ -297,7 +310,7 @@ class Desk:
     def _ask_again(self, connection: Connection, team_id: int, seat: int, person: int, actor: str) -> Why:
         """The answer is waited for as long as at first, and another letter is owed."""
         now = self._now()
-        if signon.count_invitations(connection, seat, now) >= MOST_LETTERS:
+        if signon.count_invitations(connection, now, seat_id=seat) >= MOST_LETTERS:
             return Why.TOO_OFTEN
         placing.ask_again(connection, [seat], self.rules.answer_until(now))
         self._work.mark(connection, INVITATION, [seat])
@@ -361,6 +374,8 @@ class Desk:
                 return Why.NOT_WAITING
             refused = may_give_back(again.seat, begun, self.rules, now)
             refused = None if anyway and refused is Why.BEGUN else refused  # has completed it
+            if refused is Why.BEGUN and not (again.shows or actor.operator):
+                refused = Why.MAYBE_BEGUN  # that they have begun is told to nobody who may not see how they get on
             picked = picked or again.seat.picked
             if refused is None and to is not None:
                 refused = self._may_take(connection, actor, again, to, picked, now)
@@ -521,24 +536,26 @@ class Desk:
         self._store.bell.ring()
 
     def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
-        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does.
+        """Ask somebody to help manage the team, or ask again who did not answer; they may once they have proven the
+        address. False for whoever does.
 
-        Raises Refused where a team has as many as it can.
+        Raises TooManyLetters where as many were sent as are for one invitation, and Refused where a team has as many
+        members as it can.
         """
         actor.must(Action.MEMBERS)
         if role is TeamRole.OWNER:
             raise Refused("an owner is made by handing the team over")
-        now = self._now()
+        now, team = self._now(), actor.team.id
         with self._store.begin() as connection:
-            teams.hold_team(connection, actor.team.id)
-            if len(teams.members(connection, actor.team.id)) >= MOST_MEMBERS:
-                raise Refused(f"team {actor.team.id} has {MOST_MEMBERS} members already")
+            teams.hold_team(connection, team)
             person = self._person(connection, invitee, now)
-            new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
-            asked = new or teams.role_in(connection, actor.team.id, person) is None
+            _must_have_room(connection, team, person)
+            if signon.count_invitations(connection, now, team_id=team, person_id=person) >= MOST_LETTERS:
+                raise TooManyLetters(f"person {person} was asked {MOST_LETTERS} times to help manage team {team}")
+            asked = teams.put_member(self._store, connection, team, person, role, now)
             if asked:
-                self._work.mark(connection, INVITATION, [f"{MEMBER}:{actor.team.id}:{person}"])
-                self._note(connection, actor.team.id, "member invited", actor.name, now, person, facts={"role": role})
+                self._work.mark(connection, INVITATION, [f"{MEMBER}:{team}:{person}"])
+                self._note(connection, team, "member invited", actor.name, now, person, facts={"role": role})
         self._store.bell.ring()
         return asked
 
@@ -551,8 +568,9 @@ class Desk:
         with self._store.begin() as connection:
             teams.hold_team(connection, actor.team.id)
             if role is None:
+                # What was mailed works no more, and counts still: else whoever is asked and not asked, again and again,
+                # would be mailed without an end.
                 done = teams.drop_member(connection, actor.team.id, person)
-                signon.forget_links(connection, team_id=actor.team.id, person_id=person)
             else:
                 done = teams.set_role(connection, actor.team.id, person, role)
             if done:
@@ -571,18 +589,40 @@ class Desk:
                 self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
         return done
 
-    def hand_over(self, actor: Actor, heir: int) -> bool:
-        """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member."""
+    def hand_over(self, actor: Actor, heir: int, *, why: str = "") -> bool:
+        """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member.
+
+        An operator makes the heir a member too. Raises Refused for one who has not proven an address: nobody would
+        know into whose hands the team comes.
+        """
         actor.must(Action.TRANSFER)
-        if actor.person is None:
+        if actor.person is None and not actor.operator:
             return False
+        now, team = self._now(), actor.team.id
         with self._store.begin() as connection:
             # The heir must not leave between the two steps: the team would be without an owner.
-            teams.hold_team(connection, actor.team.id)
-            done = teams.hand_over(connection, actor.team.id, actor.person, heir)
+            teams.hold_team(connection, team)
+            owner = actor.person
+            if actor.operator:
+                owner, heir = teams.owner_of(connection, team), self._made_member(connection, team, heir, now)
+            done = teams.hand_over(connection, team, owner, heir)
             if done:
-                self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+                self._note(connection, team, "team handed over", actor.name, now, heir, why=why)
         return done
+
+    def _made_member(self, connection: Connection, team: int, person_id: int, now: datetime) -> int:
+        """Whoever this person is by now, a member of the team. Raises Refused in words."""
+        person = people.hold_person(connection, person_id)
+        if person is None:
+            raise Refused(f"there is no person {person_id}")
+        if teams.role_in(connection, team, person.id) is None:
+            if not people.proofs_of(connection, person.id):
+                said = f"person {person.id} has not proven an address"
+                raise Refused(f"{said}: once they have signed in, from the shop or by a link, the team can be theirs")
+            _must_have_room(connection, team, person.id)
+            teams.put_member(self._store, connection, team, person.id, TeamRole.MANAGER, now)
+            teams.accept_member(connection, team, person.id, now)
+        return person.id
 
     # --- tokens for machines ---------------------------------------------------------------------------------------
 
@@ -646,6 +686,25 @@ def _declined(
     connection: Connection, team_id: int, pool: str, persons: Collection[int], picked: Item | None
 ) -> set[int]:
     return audit.declined(connection, team_id, persons, pool, str(picked) if picked else None)
+
+
+def _must_have_room(connection: Connection, team: int, person: int) -> None:
+    """Raises Refused where a team has as many members as it can, and this person is none of them."""
+    there = teams.members(connection, team)
+    if len(there) >= MOST_MEMBERS and person not in {one.person for one in there}:
+        raise Refused(f"team {team} has {MOST_MEMBERS} members already")
+
+
+def may_still(connection: Connection, team: int, name: str, action: Action) -> bool:
+    """Whether somebody who began something, as the audit log calls them, may do it for the team still."""
+    kind, _, number = name.partition(" ")
+    if kind == "person":
+        role = teams.role_in(connection, team, people.living_id(connection, int(number)))
+    elif kind == "token":
+        role = team_tokens.role_of(connection, team, int(number))
+    else:
+        return kind == "operator"
+    return role is not None and may(role, action)
 
 
 def waits_for(team: Team) -> Wait | None:

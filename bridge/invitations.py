@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bridge.addresses import Addresses
-from bridge.desk import MEMBER, of_pool, waits_for
+from bridge.desk import MEMBER, MOST_LETTERS, of_pool, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
@@ -149,15 +149,21 @@ class Invitations:
         *,
         seat_id: int | None = None,
         team_id: int | None = None,
-    ) -> Done:
+    ) -> Done | None:
+        """Send a letter, unless as many went out as do for one invitation: counted here too, since whoever asked for
+        it was told by what had been sent until then.
+        """
         if self._mailer is None:
             raise Refused("there is no mail server: an invitation can't be sent")
-        secret = new_secret()
+        secret, whose = new_secret(), None if team_id is None else person.id
         if person.customer_id is not None:
             self._addresses.customer(person.customer_id)
             with self._store.read() as connection:
                 person = people.get_person(connection, person.id) or person
         with self._store.begin() as connection:
+            sent = signon.count_invitations(connection, self._now(), seat_id=seat_id, team_id=team_id, person_id=whose)
+            if sent >= MOST_LETTERS:
+                return None
             address = _address_of(connection, person)
             signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
         message = Message(
@@ -301,11 +307,17 @@ class Invitations:
         return Answer.WAITS if waits else Answer.TAKEN
 
     def _has_all(self, connection: Connection, invitation: Invitation, whose: Person, now: datetime) -> bool:
-        """Whether they have all of it without the seat, for as long as the seat would give it."""
+        """Whether they have all of it without the seat, for as long as the seat would give it. What is paid for, and
+        waits for a person to look at it, they do not have.
+        """
         assert invitation.seat is not None, "asked of seats only"
         there = wanted(learning.rights_of(connection, whose.id), now).items
+        held = learning.held_by(connection, whose.id)
         until = _end_of(placing.offer_of_seat(connection, invitation.seat), now)
-        return all(item in there and _lasts(there[item], until) for item in invitation.items)
+        return all(
+            item in there and item in held and held[item].reached and _lasts(there[item], until)
+            for item in invitation.items
+        )
 
     def decline(self, secret: str) -> Answered:
         """Say no: the seat is free for somebody else. Raises BadSignature, as :meth:`look`."""

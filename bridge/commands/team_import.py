@@ -11,18 +11,16 @@ from typing import Any, BinaryIO
 
 import click
 
-from bridge.commands.common import as_json, by_option, json_option, why_option, with_bridge
+from bridge.commands.common import as_json, by_option, json_option, why_option, with_bridge, yes_option
 from bridge.commands.team_seats import (
     PROBLEMS,
     SAID,
-    operator_of,
     pick_option,
     pool_option,
     say_who_works,
     team_argument,
-    yes_option,
 )
-from bridge.commands.teams import find_pool, find_team
+from bridge.commands.teams import find_pool, find_team, operator_of
 from bridge.domain.offers import Item
 from bridge.domain.rosters import MOST_BYTES, MOST_ROWS, Doubt, Roster, Row, Unreadable, read_file
 from bridge.domain.seats import Why

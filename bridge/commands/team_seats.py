@@ -14,15 +14,14 @@ from bridge.commands.common import (
     by_option,
     why_option,
     with_bridge,
+    yes_option,
 )
-from bridge.commands.teams import find_pool, find_team
-from bridge.desk import Actor
+from bridge.commands.teams import find_pool, find_team, operator_of
 from bridge.domain.notes import day
 from bridge.domain.offers import Item, read_item
 from bridge.domain.roster_cells import Problem
 from bridge.domain.rosters import row_of
 from bridge.domain.seats import SeatState, Why
-from bridge.domain.teams import TeamRole
 from bridge.errors import NotFound
 from bridge.health import NO_WORKER, is_worked
 from bridge.store import placing, pooled, teams
@@ -51,6 +50,7 @@ SAID = {
     Why.NO_ADDRESS: "there is no address to write to",
     Why.DECLINED: "said no to a seat of the pool, and was not asked by name since",
     Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",
+    Why.STOPPED: "whoever confirmed the list may not give seats any more",
 }
 PROBLEMS = {
     Problem.NO_ADDRESS: "has no address",
@@ -78,7 +78,6 @@ pool_option = click.option(
 pick_option = click.option(
     "--pick", "picked", metavar="course:12", callback=_pick, help="Where a seat gives one of several things: which."
 )
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 team_argument = click.argument("team_word", metavar="TEAM")
 address_options = (
     click.option("--email", metavar="ADDRESS", required=True, help="Whom to ask to take the seat."),
@@ -100,11 +99,6 @@ def invitee(email: str, first: str, last: str, language: str) -> Invitee:
     if row.problem is not None:
         raise click.BadParameter(PROBLEMS[row.problem])
     return Invitee(1, row.email, row.first_name, row.last_name, row.language)
-
-
-def operator_of(team: Team, by: str) -> Actor:
-    """An operator, who does for a team what its owner may."""
-    return Actor(team, TeamRole.OWNER, f"operator {by}"[:64], operator=True)
 
 
 def say_who_works(bridge: Bridge) -> bool:

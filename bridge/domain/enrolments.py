@@ -38,6 +38,11 @@ class Held:
     since: datetime | None = None
     let_go_at: datetime | None = None
 
+    @property
+    def reached(self) -> bool:
+        """Whether the learner gets in, as far as is known."""
+        return self.state is State.ACTIVE and self.verified
+
 
 @dataclass(frozen=True, slots=True)
 class Right:

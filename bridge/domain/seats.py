@@ -110,6 +110,7 @@ class Why(StrEnum):
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
     DECLINED = "declined"  # said no to a seat of this pool, and was not asked by name since
+    STOPPED = "stopped"  # whoever confirmed the list may not give seats any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A list. Until it is confirmed (``begun``) nobody is given anything. ``doubts`` are to be looked at before."""
+    """A list. Until it is confirmed (``begun``) nobody is given anything. ``actor`` has made it, or confirmed it.
+    ``doubts`` are to be looked at before.
+    """
 
     id: int
     team: int
@@ -125,10 +127,16 @@ def find_batch(connection: Connection, batch_id: int, team_id: int | None = None
     return Batch(row.id, row.team_id, row.key, row.pool, picked, row.actor, *moments, doubts)
 
 
-def begin_batch(connection: Connection, batch_id: int, now: datetime) -> bool:
-    """Confirm a list; False if it was confirmed before."""
+def begin_batch(connection: Connection, batch_id: int, actor: str, now: datetime) -> bool:
+    """Confirm a list: it is theirs who did, whoever made it. False if it was confirmed before."""
     still = (batches.c.id == batch_id, batches.c.begun_at.is_(None))
-    return connection.execute(update(batches).where(*still).values(begun_at=now)).rowcount == 1
+    return connection.execute(update(batches).where(*still).values(begun_at=now, actor=actor[:64])).rowcount == 1
+
+
+def stop_batch(connection: Connection, batch_id: int) -> int:
+    """Whoever was not looked at is given nothing, and it is written down why; how many these are."""
+    waiting = (batch_rows.c.batch_id == batch_id, batch_rows.c.result.is_(None))
+    return connection.execute(update(batch_rows).where(*waiting).values(result=Why.STOPPED.value)).rowcount
 
 
 def end_batch(connection: Connection, batch_id: int, now: datetime) -> None:

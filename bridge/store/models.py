@@ -275,10 +275,11 @@ audit = _table(
     Column("order_id", BigInteger, index=True),
     Column("subscription_id", BigInteger, index=True),
     Column("person_id", BigInteger, index=True),
-    Column("team_id", BigInteger, index=True),
+    Column("team_id", BigInteger),
     Column("cause", Text, nullable=False),
     Column("facts", JSON, nullable=False),
 )
+Index("ix_audit_team_id_id", audit.c.team_id, audit.c.id)
 
 # The chain over the entries, in the order in which they were sealed. Made afterwards, so that no writer waits for it.
 audit_seals = _table(
@@ -419,7 +420,7 @@ teams = _table(
     "teams",
     Column("id", Id, primary_key=True),
     Column("key", String(32), nullable=False, unique=True),
-    Column("buyer_id", Id, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("buyer_id", Id, ForeignKey("persons.id"), unique=True),  # a member, whose purchases go here; NULL: has left
     Column("name", String(200), nullable=False),
     Column("approval", Boolean, nullable=False, server_default=text("false")),  # whoever accepts waits for a yes
     Column("made_at", Moment, nullable=False),
