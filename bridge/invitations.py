@@ -6,12 +6,13 @@ The letter's link proves the address, as any link does that was mailed: whoever 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from bridge.addresses import Addresses
 from bridge.desk import MEMBER, MOST_LETTERS, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
@@ -28,11 +29,11 @@ from bridge.store import audit, learning, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.pooled import SeatRow
-from bridge.store.signon import Link, new_secret
+from bridge.store.signon import Link, Visit, new_secret
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
 from bridge.ways_in import WaysIn
-from bridge.who import prove
+from bridge.who import may_become, prove
 from bridge.worker import Done
 
 
@@ -59,11 +60,12 @@ class Invitation:
     role: TeamRole | None = None
     reports: bool = False  # the team sees how they get on, as part of what was bought
     until: datetime | None = None
+    customer: Person | None = None  # of the shop, with the same address: whoever proves it may be both
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of it, and the secret of the session of whoever answered ("" for none)."""
+    """What came of it, and the secret of the session of whoever answered: "" for none, or for the one they had."""
 
     answer: Answer
     session: str = ""
@@ -78,6 +80,7 @@ class Invitations:
         store: Store,
         work: Work,
         mailer: Mailer | None,
+        addresses: Addresses,
         ways: WaysIn,
         rules: SeatRules,
         now: Callable[[], datetime],
@@ -85,6 +88,7 @@ class Invitations:
         self._store = store
         self._work = work
         self._mailer = mailer
+        self._addresses = addresses
         self._ways = ways
         self._rules = rules
         self._now = now
@@ -137,6 +141,10 @@ class Invitations:
         if self._mailer is None:
             raise Refused("there is no mail server: an invitation can't be sent")
         secret, whose = new_secret(), None if team_id is None else person.id
+        if person.customer_id is not None:
+            self._addresses.customer(person.customer_id)
+            with self._store.read() as connection:
+                person = people.get_person(connection, person.id) or person
         with self._store.begin() as connection:
             sent = signon.count_invitations(connection, self._now(), seat_id=seat_id, team_id=team_id, person_id=whose)
             if sent >= MOST_LETTERS:
@@ -174,10 +182,11 @@ class Invitations:
         person = people.get_person(connection, people.living_id(connection, link.person_id)) if link else None
         if link is None or person is None or not _reaches(connection, person, link.email):
             raise BadSignature("no invitation that was mailed can still be answered by it")
+        customer = _customer_like(connection, person, link.email)
         if link.seat_id is not None:
-            return self._to_learn(connection, person, link.email, link.seat_id)
+            return replace(self._to_learn(connection, person, link.email, link.seat_id), customer=customer)
         if link.team_id is not None:
-            return self._to_manage(connection, person, link.email, link.team_id)
+            return replace(self._to_manage(connection, person, link.email, link.team_id), customer=customer)
         raise BadSignature("it is a link to sign in, and no invitation")
 
     def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
@@ -216,13 +225,34 @@ class Invitations:
             person = invitation.person
             prove(self._store, connection, person.id, invitation.email, How.LINK, now)
             people.call_by(connection, person, first_name, last_name)
-            answer = self._answer(connection, invitation, consents, now)
+            answer = self._answer(connection, invitation, person, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
             signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
             audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
         self._store.bell.ring()
         return Answered(answer, session, target)
+
+    def accept_as(self, secret: str, visit: Visit, *, consents: bool = False) -> Answered:
+        """The same for a customer of the shop who is signed in and has the address that was written to: it is proven
+        for that customer, who becomes one with whoever was asked, and stays signed in.
+
+        Raises BadSignature also where they are none of whom :meth:`look` tells: then nothing is used up.
+        """
+        now = self._now()
+        with self._store.begin() as connection:
+            invitation = self._taken(connection, secret, now)
+            customer = invitation.customer
+            if customer is None or customer.customer_id != visit.customer_id:
+                raise BadSignature("another customer than the one who has the address is signed in")
+            prove(self._store, connection, customer.id, invitation.email, How.LINK, now)
+            answer = self._answer(connection, invitation, customer, consents, now)
+            target = _target_of(invitation, answer)
+            signon.set_visit(connection, visit.name, target=target)
+            # At this look both become one, and whatever the other was given moves along.
+            self._work.mark(connection, LEARNER, [customer.id])
+        self._store.bell.ring()
+        return Answered(answer, target=target)
 
     def _taken(self, connection: Connection, secret: str, now: datetime) -> Invitation:
         """What the link is for, which is used up. The seat is held first, as by whoever takes it back: in any other
@@ -233,13 +263,18 @@ class Invitations:
             placing.hold_seat(connection, link.seat_id)
         return self._of(connection, signon.take_link(connection, secret, now))
 
-    def _answer(self, connection: Connection, invitation: Invitation, consents: bool, now: datetime) -> Answer:
+    def _answer(
+        self, connection: Connection, invitation: Invitation, whose: Person, consents: bool, now: datetime
+    ) -> Answer:
+        """``whose`` it is: that of the one who was asked, or of the customer whom they turned out to be."""
         team, person = invitation.team, invitation.person
         if invitation.seat is None:
-            teams.accept_member(connection, team.id, person.id, now)
+            if whose.id != person.id:
+                teams.move_part(connection, team.id, person.id, whose.id)
+            teams.accept_member(connection, team.id, whose.id, now)
             self._note(connection, invitation, "member accepted", now)
             return Answer.MANAGES
-        if self._has_all(connection, invitation, now):
+        if self._has_all(connection, invitation, whose, now):
             self._free(connection, invitation, invitation.seat, now)
             self._note(connection, invitation, "had it already", now)
             return Answer.HAS_IT
@@ -253,13 +288,13 @@ class Invitations:
         self._work.mark(connection, LEARNER, [person.id])
         return Answer.WAITS if waits else Answer.TAKEN
 
-    def _has_all(self, connection: Connection, invitation: Invitation, now: datetime) -> bool:
+    def _has_all(self, connection: Connection, invitation: Invitation, whose: Person, now: datetime) -> bool:
         """Whether they have all of it without the seat, for as long as the seat would give it. What is paid for, and
         waits for a person to look at it, they do not have.
         """
         assert invitation.seat is not None, "asked of seats only"
-        there = wanted(learning.rights_of(connection, invitation.person.id), now).items
-        held = learning.held_by(connection, invitation.person.id)
+        there = wanted(learning.rights_of(connection, whose.id), now).items
+        held = learning.held_by(connection, whose.id)
         until = _end_of(placing.offer_of_seat(connection, invitation.seat), now)
         return all(
             item in there and item in held and held[item].reached and _lasts(there[item], until)
@@ -305,9 +340,17 @@ def _reaches(connection: Connection, person: Person, address: str) -> bool:
     return found is not None and found.id == person.id
 
 
+def _customer_like(connection: Connection, person: Person, email: str) -> Person | None:
+    """The customer of the shop whom a guest with this address becomes, if the one who opens the letter is both."""
+    if person.customer_id is not None:
+        return None
+    found = people.customers_with(connection, email)
+    return next((one for one in found if may_become(connection, person, one, email)), None)
+
+
 def _address_of(connection: Connection, person: Person) -> str:
     """Where they are written to. Raises Refused where they have proven no address that they still have."""
-    for address in (person.email, *people.proofs_of(connection, person.id)):
+    for address in (person.has, *people.proofs_of(connection, person.id)):
         if _reaches(connection, person, address):
             return address
     raise Refused("they have not proven the address that the shop has of them: an invitation can't be sent")

@@ -420,7 +420,7 @@ MEMBERS: Rows = [
 
 def test_teams_keep_all_that_points_at_them_and_let_go_whoever_left(old: Store) -> None:
     """SQLite makes their table anew."""
-    command.upgrade(config_of(old), "0015")
+    command.upgrade(config_of(old), "0016")
     fill(old, "teams", TEAMS)
     fill(old, "team_members", MEMBERS)
     with old.begin() as connection:

@@ -93,6 +93,21 @@ def refusals(world: World) -> list[str]:
     return [row.cause for row in events(world, "sign-on refused")]
 
 
+@pytest.mark.parametrize("role", ["seat", "member"])
+def test_an_invitation_is_no_link_to_sign_in_by(world: World, seats: int, boss: int, inbox: Inbox, role: str) -> None:
+    """It is answered on a page that says what it is about, and can be declined."""
+    if role == "seat":
+        give(world, ADA)
+    else:
+        posts(signed_in(world, boss), home(world, "settings", "members"), email=ADA, role="manager")
+        world.settle()
+    secret, ours = invitation(inbox, ADA), {"Origin": world.bridge.settings.server.public_url}
+    one, before = browser(world), len(world.rows("visits"))
+    assert one.post("/sso/link/open", data={"link": secret}, headers=ours).status_code == 403
+    assert (len(world.rows("visits")), one.get("/learn").status_code) == (before, 303)
+    assert refusals(world)[-1] == "a mailed link that can't be opened, or not any more"
+
+
 # --- the invited employee --------------------------------------------------------------------------------------------
 
 
@@ -114,6 +129,14 @@ def test_an_employee_accepts_and_goes_straight_into_the_course(world: World, sea
     assert world.totara.users[world.user(ADA)].firstname == "Augusta"
     assert one.get("/sso/go").location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
     assert [row.withdrawn_at for row in world.rows("consents")] == [None]
+
+
+def test_whoever_accepted_is_asked_for_a_link_the_next_time_and_not_for_a_shop_account(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    one = accepted(world, inbox, ADA)
+    world.clock.advance(hours=13)
+    assert one.get("/learn").location == f"{world.bridge.settings.server.public_url}/sso/link"
 
 
 def test_consent_is_not_given_by_accepting(world: World, seats: int, inbox: Inbox) -> None:

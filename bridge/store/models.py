@@ -105,6 +105,8 @@ persons = _table(
     Column("guest_email", String(254), unique=True),
     # As the shop last told; what an account is made with.
     Column("email", String(254), nullable=False),
+    # What the shop has by now for a customer whose account was made with ``email``, if it is another; not checked.
+    Column("shop_email", String(254)),
     Column("first_name", String(100), nullable=False),
     Column("last_name", String(100), nullable=False),
     Column("language", String(16), nullable=False, server_default=text("''")),
@@ -134,6 +136,7 @@ accounts = _table(
     Column("totara_id", BigInteger, unique=True),
     Column("made_at", Moment),
     Column("linked", Boolean, nullable=False, server_default=text("false")),  # it was there before us
+    Column("vouched", Boolean, nullable=False, server_default=text("false")),  # an operator said whose it is
 )
 
 orders = _table(

@@ -215,6 +215,16 @@ def accept_member(connection: Connection, team_id: int, person_id: int, now: dat
     return role_in(connection, team_id, person_id)
 
 
+def move_part(connection: Connection, team_id: int, of: int, to: int) -> None:
+    """What somebody was asked to be in a team is another's; of one who is something there already, it is dropped."""
+    mine = (team_members.c.team_id == team_id, team_members.c.person_id == of)
+    there = select(team_members.c.role).where(team_members.c.team_id == team_id, team_members.c.person_id == to)
+    if connection.execute(there).first() is None:
+        connection.execute(update(team_members).where(*mine).values(person_id=to))
+    else:
+        connection.execute(delete(team_members).where(*mine))
+
+
 def set_role(connection: Connection, team_id: int, person_id: int, role: TeamRole) -> bool:
     """What somebody other than the owner is from now on; whether there was somebody."""
     mine = (team_members.c.team_id == team_id, team_members.c.person_id == person_id)

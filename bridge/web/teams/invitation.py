@@ -17,7 +17,11 @@ from werkzeug.wrappers import Response
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer, Answered, Invitation, Invitations
 from bridge.sso import SignOn, origin_of
-from bridge.web.browser import Browser, language_asked_for, strict
+from bridge.web.browser import REMEMBERED, Browser, language_asked_for, strict
+
+#: What the browser keeps of an invitation while its user signs in to the shop: the letter's secret, which is in no
+#: address that way.
+KEPT = "bridge-invitation"
 
 
 def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitations) -> None:
@@ -43,12 +47,15 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
     def over(err: Exception) -> Response:
         """What is told of every invitation that can't be answered, whatever the reason."""
         sign_on.refused(f"an invitation: {err}")
-        return page("invitation_over", HTTPStatus.FORBIDDEN)
+        answer = page("invitation_over", HTTPStatus.FORBIDDEN)
+        return forgotten(answer) if browser.kept(KEPT) else answer
 
     @blueprint.get("/invitation")
     def invitation() -> Response:
-        """Where the letter leads. Nothing is used up: programs that look through mail open links too."""
-        return page("invitation")
+        """Where the letter leads. Nothing is used up: programs that look through mail open links too. Whoever comes
+        back from the shop's sign-in need not open the letter again.
+        """
+        return page("invitation", kept=browser.kept(KEPT))
 
     @blueprint.post("/invitation/look")
     def look() -> Response:
@@ -58,20 +65,51 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             found = invitations.look(mine)
         except (BadSignature, Refused) as err:
             return over(err)
+        told = {**_told(found), **who_is_here(found), "secret": mine}
         # Accepting leads on to Totara, and some browsers hold that against the policy of the page with the form.
-        return page("invitation_look", posts_to=sign_on.site_url, **_told(found), secret=mine)
+        answer = page("invitation_look", posts_to=sign_on.site_url, **told)
+        if told["to_shop"]:
+            browser.keep(answer, KEPT, mine, REMEMBERED)
+            browser.comes_back(answer, url_for("teams.invitation"))
+        return answer
+
+    def who_is_here(found: Invitation) -> dict[str, Any]:
+        """Whether the browser is the customer's who has the same address in the shop, or else could become it; and
+        whether it is somebody else's. ``mine`` is the word by which the customer's own form is known.
+        """
+        visit, customer = browser.visit(), found.customer
+        is_theirs = visit is not None and customer is not None and visit.customer_id == customer.customer_id
+        other = visit is not None and not is_theirs and sign_on.person_id(visit) != found.person.id
+        return {
+            "mine": visit.form if visit is not None and is_theirs else "",
+            "to_shop": sign_on.ways.by_shop("resume") if customer is not None and not is_theirs else "",
+            "other": other,
+        }
 
     @blueprint.post("/invitation/accept")
     def accept() -> Response:
-        """Yes. Whoever was signed in by this browser is signed out: the letter says who it is now."""
-        form = request.form
+        """Yes. Whoever was signed in by this browser is signed out: the letter says who it is now. Or it is their own
+        account of the shop, and they say so.
+        """
+        form, visit = request.form, browser.visit()
+        if (word := form.get("mine")) and visit is not None and sign_on.is_form_of(visit, word):
+            try:
+                answered = invitations.accept_as(secret(), visit, consents=form.get("consents") == "yes")
+            except (BadSignature, Refused) as err:
+                return over(err)
+            return forgotten(onward(answered))
         names = {"first_name": form.get("first_name", ""), "last_name": form.get("last_name", "")}
         try:
             consents, before = form.get("consents") == "yes", browser.secret()
             answered = invitations.accept(secret(), **names, consents=consents, before=before)
         except (BadSignature, Refused) as err:
             return over(err)
-        return browser.resumed(browser.signed_in(onward(answered), answered.session))
+        return forgotten(browser.signed_in(onward(answered), answered.session, by_link=True))
+
+    def forgotten(answer: Response) -> Response:
+        """The answer, with nothing to come back to."""
+        browser.keep(answer, KEPT, "")
+        return browser.resumed(answer)
 
     def onward(answered: Answered) -> Response:
         if answered.answer is Answer.TAKEN:
@@ -87,7 +125,7 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             answered = invitations.decline(secret())
         except (BadSignature, Refused) as err:
             return over(err)
-        return page("invitation_answer", answer=answered.answer, language=request.form.get("language", ""))
+        return forgotten(page("invitation_answer", answer=answered.answer, language=request.form.get("language", "")))
 
 
 def _told(invitation: Invitation) -> dict[str, Any]:
