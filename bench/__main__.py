@@ -19,7 +19,7 @@ from bench.launch import launch
 from bench.measure import Row
 from bench.orders import drain, hint
 from bench.places import Places, places
-from bench.teams import team
+from bench.teams import seated, team
 from bench.unchanged import unchanged
 from bridge import logs
 
@@ -34,6 +34,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "catalogue": catalogue,
     "memory": memory,
     "team": team,
+    "seated": seated,
 }
 
 

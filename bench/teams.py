@@ -1,35 +1,42 @@
-"""A company's list of 5,000 people becomes 5,000 invitations; and a page of a team that has 10,000 seats.
+"""A company's list of 5,000 people becomes 5,000 invitations; those who accept are enrolled; and a page of a team that
+has 10,000 seats.
 
-Nobody is called meanwhile. The floor of the list is a bare program that writes what has to be written for each person
-(the person, the seat, the row of the list, the entry of the audit log, the letter that is owed), a hundred in a
-transaction; that of the page is the same page of a team with a hundred seats.
+For the list and the page nobody is called. The floor of the list is a bare program that writes what has to be written
+for each person (the person, the seat, the row of the list, the entry of the audit log, the letter that is owed), a
+hundred in a transaction; that of the page is the same page of a team with a hundred seats; that of enrolling the same
+calls from 8 threads.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
+from bench.by_hand import Hands, at_once
 from bench.measure import Row, alternate, row
 from bench.places import Places
 from bench.processes import environment, free_port
+from bench.town import town, until_idle
 from bridge.desk import Actor
 from bridge.domain.identity import Contact, Identity, new_key
 from bridge.domain.offers import Offer, course
 from bridge.domain.purchases import Line
 from bridge.domain.seats import SeatState, Wait
 from bridge.domain.teams import TeamRole
-from bridge.kinds import BATCH
+from bridge.kinds import BATCH, LEARNER
 from bridge.settings import load
 from bridge.store import batches, ledger, people, placing, pooled, teams
 from bridge.store.batches import Invitee
+from bridge.store.db import Store
 from bridge.store.ledger import Source
 from bridge.store.models import audit, batch_rows, persons, seats, work
 from bridge.store.pooled import Wanted
+from bridge.store.work import Work
 from bridge.wiring import Bridge
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -37,16 +44,22 @@ OFFER = Offer((course(7),))
 LIST, MANY, FEW, PAGE = 5_000, 10_000, 100, 50
 
 
+def _bought(store: Store, connection: Connection, number: int, units: int, offer: Offer) -> tuple[int, int]:
+    """A purchase of so many for a team, without seats, and who bought it."""
+    email = f"boss{number}@bench.example"
+    buyer = people.ensure_person(store, connection, Contact(Identity(None, email), email, "Bea"), NOW)
+    ledger.record_order(store, connection, number, buyer, status="processing", looked_at=NOW)
+    state = {"starts": None, "until": None, "grace_until": None, "held": None}
+    source, line = Source("order", number), Line(number, "A course", 1, 0, units)
+    one = ledger.record_purchase(store, connection, source, line, offer, quantity=units, paid=units, **state)
+    teams.add_to_pool(store, connection, one, offer, buyer, "Bench", NOW)
+    return one, buyer
+
+
 def _team(made: Bridge, number: int, units: int) -> Actor:
     """A team with so many open seats."""
     with made.store.begin() as connection:
-        email = f"boss{number}@bench.example"
-        buyer = people.ensure_person(made.store, connection, Contact(Identity(None, email), email, "Bea"), NOW)
-        ledger.record_order(made.store, connection, number, buyer, status="processing", looked_at=NOW)
-        state = {"starts": None, "until": None, "grace_until": None, "held": None}
-        source, line = Source("order", number), Line(number, "A course", 1, 0, units)
-        one = ledger.record_purchase(made.store, connection, source, line, OFFER, quantity=units, paid=units, **state)
-        teams.add_to_pool(made.store, connection, one, OFFER, buyer, "Bench", NOW)
+        one, buyer = _bought(made.store, connection, number, units, OFFER)
         rows = [{"purchase_id": one, "unit": unit, "since": NOW} for unit in range(1, units + 1)]
         connection.execute(insert(seats), rows)
         ((team, _),) = teams.teams_of(connection, buyer)
@@ -122,6 +135,60 @@ class _Lists:
         told = {"at": NOW, "actor": "bench", "event": "seat given", "cause": "", "facts": {"seat": seat}}
         connection.execute(insert(audit).values(**told, person_id=person, team_id=actor.team.id))
         connection.execute(insert(work).values(kind="bench", key=str(seat), due_at=NOW))
+
+
+def seated(places: Places, kind: str, *, quick: bool) -> Iterator[Row]:
+    """How many who have accepted are enrolled in a second, by 2 processes of 4 threads; without the order's note."""
+    count, pairs = (60, 2) if quick else (200, 5)
+    with town(places, kind, ["work", "work"], work_poll_seconds=0.1, orders_notes="false") as made:
+        [(_, _, course_id)] = made.systems.ask("buy", 1)
+        offer, engine, numbers = Offer((course(course_id),)), Work(made.store), itertools.count(1)
+
+        def enrolled(began: float, before: int) -> float:
+            took = time.monotonic() - began
+            if made.systems.ask("enrolled") != before + count:
+                raise RuntimeError("not everybody was enrolled")
+            return count / took
+
+        def ours() -> float:
+            taken = _taken(made.store, next(numbers), count, offer)
+            before, began = made.systems.ask("enrolled"), time.monotonic()
+            engine.mark_due(LEARNER, *taken)
+            time.sleep(0.02)
+            until_idle(made.store, every=0.05)
+            return enrolled(began, before)
+
+        def floor() -> float:
+            names = [f"f{next(numbers)}x{n}" for n in range(count)]
+            before, began = made.systems.ask("enrolled"), time.monotonic()
+            at_once(8, lambda: Hands(made.systems.shop, made.systems.totara), names, by_hand)
+            return enrolled(began, before)
+
+        def by_hand(hands: Hands, name: str) -> None:
+            hands.seat(name, f"{name}@bench.example", "Ada", course_id)
+
+        for slow in (0.0, 0.02):
+            made.systems.ask("slow", slow)
+            figures = alternate(ours, floor, pairs)
+            name = f"those who accepted are enrolled, systems answer after {slow * 1000:.0f} ms"
+            yield row(name, kind, figures, "a second", 0.8, "at least")
+
+
+def _taken(store: Store, number: int, units: int, offer: Offer) -> list[int]:
+    """So many people who have each taken a seat of a new team."""
+    with store.begin() as connection:
+        purchase = _bought(store, connection, number, units, offer)[0]
+        found = []
+        for unit in range(1, units + 1):
+            email = f"a{number}x{unit}@bench.example"
+            who = Contact(Identity(None, email), email, "Ada", "Byte")
+            found.append(people.ensure_person(store, connection, who, NOW))
+        rows = [
+            {"purchase_id": purchase, "unit": unit, "since": NOW, "person_id": one, "role": "assigned", "taken_at": NOW}
+            for unit, one in enumerate(found, 1)
+        ]
+        connection.execute(insert(seats), rows)
+    return found
 
 
 def _page(made: Bridge, actor: Actor) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
+from bridge.addresses import Addresses
 from bridge.bookkeeping import Look
 from bridge.domain.gifts import without_seat
 from bridge.domain.identity import Contact, Identity, identity_of, is_email, normal_email
@@ -14,15 +15,14 @@ from bridge.store import ledger, people
 from bridge.store.db import Store
 from bridge.store.ledger import Source
 from bridge.store.people import Person
-from bridge.woo_client import WooClient
 
 
 class Buyers:
     """Tells for whom. ``gift_meta`` is the key of the line's meta in which recipients stand."""
 
-    def __init__(self, store: Store, shop: WooClient, gift_meta: str) -> None:
+    def __init__(self, store: Store, addresses: Addresses, gift_meta: str) -> None:
         self._store = store
-        self._shop = shop
+        self._addresses = addresses
         self._gift_meta = gift_meta
 
     def who_buys(self, contact: Buyer, source: Source, known_id: int | None) -> int | Contact:
@@ -41,7 +41,7 @@ class Buyers:
             return known.id
         if before is not None and before.customer_id and not contact.customer_id and self._stays(before, contact):
             return before.id
-        if contact.customer_id and (customer := self._shop.find_customer(contact.customer_id)):
+        if contact.customer_id and (customer := self._addresses.customer(contact.customer_id)):
             contact = Buyer(
                 customer.customer_id,
                 customer.email or contact.email,
@@ -52,6 +52,8 @@ class Buyers:
         email = normal_email(contact.email)
         if not is_email(email):
             raise Refused(f"{source} has no address that mail could reach: correct it in the shop")
+        if not contact.customer_id:
+            self._addresses.look(email)
         return Contact(identity, email, contact.first_name, contact.last_name, contact.language)
 
     def _stays(self, customer: Person, contact: Buyer) -> bool:
@@ -61,7 +63,7 @@ class Buyers:
         with self._store.read() as connection:
             if any(guest.email == email for guest in people.merged_into(connection, customer.id)):
                 return True
-        return self._shop.find_customer(customer.customer_id or 0) is None
+        return self._addresses.customer(customer.customer_id or 0) is None
 
     def addressed(self, look: Look) -> tuple[Look, list[Unresolved]]:
         """The look with the recipients of its gifts; gifts to where no mail could reach are left out, and as they are.
@@ -78,6 +80,8 @@ class Buyers:
                 said = f"line {line.id} is a gift to an address that mail could not reach: correct it in the shop"
                 nowhere.append(Unresolved(line, said))
             elif emails:
+                for email in emails:
+                    self._addresses.look(email)
                 recipients[line.id] = [Contact(Identity(None, email), email) for email in emails]
         out = {one.line.id for one in nowhere}
         gives = [gift for gift in look.gives if gift.line.id not in out]

@@ -44,6 +44,7 @@ def check(bridge: Bridge, canary: str | None = None) -> list[Finding]:
         ("courses on sale", check_totara.sold, "see `bridge catalogue plan`"),
         ("offers", check_offers.offers, "see the offers file"),
         ("letters", _letters, "see [mail]; then `bridge mail test ADDRESS`"),
+        ("proxies", _proxies, ""),
     ]
     if canary is not None:
         mend = "see the service account's role and web service in Totara"
@@ -126,3 +127,11 @@ def _letters(bridge: Bridge) -> Iterator[Finding]:
         return
     bridge.mailer.check()
     yield Finding("ok", "letters", "the mail server lets us in")
+
+
+def _proxies(bridge: Bridge) -> Iterator[Finding]:
+    """The bridge speaks no https itself: at an address that does, there is a web server before it."""
+    server = bridge.settings.server
+    if bridge.links is not None and server.public_url.startswith("https://") and not server.trusted_proxies:
+        said = "who asks for mailed links can't be told apart: everybody comes from your web server"
+        yield Finding("note", "proxies", said, "set server.trusted_proxies to how many of them stand before the bridge")

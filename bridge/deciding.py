@@ -152,12 +152,14 @@ def _known(connection: Connection, person_id: int) -> Person:
 # --- linking an account ----------------------------------------------------------------------------------------------
 
 
-def linkable(connection: Connection, person_id: int) -> Person:
-    """The person, if an account may be linked to them at all. Raises Refused in words if not."""
+def linkable(connection: Connection, person_id: int, user_id: int | None = None) -> Person:
+    """The person, if an account may be linked to them at all, or the one with this id is theirs already. Raises Refused
+    in words if not.
+    """
     person = _known(connection, person_id)
     if person.merged_into is not None:
         raise Refused(f"person {person_id} is person {person.merged_into}: link that one")
-    if person.totara_id is not None:
+    if person.totara_id is not None and user_id not in (None, person.totara_id):
         raise Refused(f"person {person_id} has Totara user {person.totara_id} already")
     return person
 
@@ -165,11 +167,18 @@ def linkable(connection: Connection, person_id: int) -> Person:
 def link(
     store: Store, connection: Connection, work: Work, person_id: int, account: Account, now: datetime, by: str, why: str
 ) -> None:
-    """Write down that a Totara account is a person's, by an operator's word.
+    """Write down that a Totara account is a person's, by an operator's word; also of one that is theirs already, and
+    was moved or renamed in Totara since.
 
     Raises Refused if it is another's, or its address is reserved for another.
     """
-    person = linkable(connection, person_id)
+    person = linkable(connection, person_id, account.id)
+    facts = {"user": account.id}
+    audit.note(connection, "account linked", why, now, actor=by, person_id=person.id, facts=facts)
+    work.mark(connection, LEARNER, [person.id])
+    if person.totara_id is not None:
+        people.vouch(connection, person.id)
+        return
     holder = people.holder_of(connection, account.id)
     if holder is not None:
         raise Refused(f"Totara user {account.id} is the account of person {holder}")
@@ -178,12 +187,9 @@ def link(
     if other and (theirs == person.email or people.reserve_account(store, connection, person.id, theirs)):
         first = f"`bridge people link {person.id} --person {other}` comes first"
         raise Refused(f"the address is that of person {other}: {first}")
-    people.account_made(connection, person.id, account.id, now, linked=True)
+    people.account_made(connection, person.id, account.id, now, linked=True, vouched=True)
     if theirs == person.email:
         people.record_proof(connection, person.id, theirs, How.OPERATOR, now)
-    facts = {"user": account.id}
-    audit.note(connection, "account linked", why, now, actor=by, person_id=person.id, facts=facts)
-    work.mark(connection, LEARNER, [person.id])
 
 
 # --- separating ------------------------------------------------------------------------------------------------------
@@ -212,8 +218,8 @@ def plan_parting(connection: Connection, person_id: int) -> Parting:
         said = (
             f"person {person_id} and person {into} are two again: what was moved when they became one moves back, with "
             f"the Totara account if it came from there, and all access that was given in it. It can't be undone what "
-            f"was learnt in that one account, nor letters and notes that were written; what was bought since stays "
-            f"with person {into}."
+            f"was learnt in that one account, nor letters and notes that were written; what was bought since, and "
+            f"a part in a team that both had, stays with person {into}."
         )
         return Parting(person, merged=into, told=said)
     if person.totara_id is not None and person.linked:

@@ -4,7 +4,7 @@ with a team's seats is done here, and written into the audit log with who did it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from bridge.domain.identity import Contact, Identity, is_email
 from bridge.domain.offers import Item
+from bridge.domain.rosters import Doubt
 from bridge.domain.seats import LEARNING, Begun, SeatRules, SeatState, Wait, Why, may_ask, may_give_back
 from bridge.domain.teams import Action, TeamRole, may, team_name
 from bridge.errors import Refused, Unavailable
@@ -47,8 +48,12 @@ MEMBER = "member"
 CHUNK, CHUNKS = 100, 10
 #: Seats that a team gives in a day: so many for each that it has, and so many beside. Each is a letter to somebody.
 MOST_ASKED, MOST_BESIDE = 3, 20
-#: Letters that invite one person to one seat, as long as their links work.
+#: Letters that invite one person to one seat, or to help manage one team, as long as their links work.
 MOST_LETTERS = 5
+#: Seats that are given again or taken back by one action.
+MOST_AT_ONCE = 1_000
+#: Whoever was asked so short a time ago is not asked again with all others.
+ASKED_JUST_NOW = timedelta(hours=1)
 #: How often Totara is asked how far those are whom a team looks at.
 LOOK_EVERY = timedelta(minutes=15)
 #: Tokens that a team can have.
@@ -59,6 +64,10 @@ MOST_MEMBERS = 100
 
 class NotAllowed(Refused):
     """Whoever asks may not do this. To be told apart from "not there" by nobody who is no member."""
+
+
+class TooManyLetters(Refused):
+    """As many letters went out as do for one invitation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +116,37 @@ class Desk:
         key: str,
         picked: Item | None = None,
         wrong: Sequence[Misfit] = (),
+        doubts: Mapping[Doubt, str] | None = None,
     ) -> Batch:
         """Keep a list of people who are to be given seats, for :meth:`confirm`. The same key is the same list.
 
-        ``wrong`` are rows of it that are only shown. Raises Refused where a thing has to be picked and is not, or is
-        none of the pool's.
+        ``wrong`` are rows of it that are only shown, as ``doubts`` are. Raises Refused where a thing has to be picked
+        and is not, or is none of the pool's.
         """
         actor.must(Action.GIVE)
         if not pool.may_give(picked):
             raise Refused("what the seats are to give has to be picked, from what the pool has")
         with self._store.begin() as connection:
-            number, _ = batches.make_batch(
-                self._store, connection, actor.team.id, key, pool.key, picked, actor.name, rows, self._now(), wrong
-            )
+            made = (actor.name, rows, self._now(), wrong, doubts)
+            number, _ = batches.make_batch(self._store, connection, actor.team.id, key, pool.key, picked, *made)
             batch = batches.find_batch(connection, number, actor.team.id)
         assert batch is not None, "it was just written"
         return batch
+
+    def foresee(self, batch: Batch) -> dict[int, Why]:
+        """Row -> what would become of it now; without those who would be given the next seat. GIVEN is whoever would be
+        asked again to take a seat that waits for them.
+        """
+        now = self._now()
+        with self._store.read() as connection:
+            rows = batches.all_waiting(connection, batch.id)
+            known = people.known_by(connection, {row.email for row in rows})
+            asked = (connection, batch.team, batch.pool, set(known.values()), batch.picked)
+            has = placing.who_has(*asked, now)
+            no = set() if len(rows) == 1 else _declined(*asked)
+        told = {person: Why.HAS_ONE if seat is None else Why.GIVEN for person, seat in has.items()}
+        told |= dict.fromkeys(no - has.keys(), Why.DECLINED)
+        return {row.number: told[known[row.email]] for row in rows if known.get(row.email) in told}
 
     def confirm(self, actor: Actor, batch_id: int, *, why: str = "") -> bool:
         """Owe the giving of a list; False if it was confirmed before, or is none of the team's. A reason is told in
@@ -157,7 +181,9 @@ class Desk:
         """The team's list, confirmed now; None if it was before, or is another's."""
         actor.must(Action.GIVE)
         batch = batches.find_batch(connection, batch_id, actor.team.id)
-        return batch if batch is not None and batches.begin_batch(connection, batch_id, now) else None
+        if batch is None or not batches.begin_batch(connection, batch_id, actor.name, now):
+            return None
+        return replace(batch, actor=actor.name, begun=now)
 
     def settle_batch(self, claim: Claim) -> Done | None:
         """The worker's part: give seats to a list, some rows at a time, each time in one transaction."""
@@ -174,10 +200,18 @@ class Desk:
         return Done(lambda connection: None, again_at=self._now())
 
     def _give_some(self, connection: Connection, batch: Batch) -> int:
-        """Give seats to the next rows of a list; how many there were."""
+        """Give seats to the next rows of a list; how many there were. None of them, if whoever confirmed it may not any
+        more: then it ends here.
+        """
+        if not may_still(connection, batch.team, batch.actor, Action.GIVE):
+            if batches.stop_batch(connection, batch.id):
+                facts = {"list": batch.id}
+                self._note(connection, batch.team, "list stopped", audit.BRIDGE, self._now(), facts=facts)
+            return 0
         rows = batches.waiting_rows(connection, batch.id, CHUNK)
         if rows:
-            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor)
+            alone = sum(batches.progress(connection, batch.id).values()) == 1
+            results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor, alone=alone)
             batches.record_results(connection, batch.id, results)
         return len(rows)
 
@@ -189,7 +223,8 @@ class Desk:
         if not pool.may_give(picked):
             return {row.number: (Why.NOTHING_PICKED, None) for row in rows}
         with self._store.begin() as connection:
-            results = self._give(connection, actor.team.id, pool.key, rows, picked, actor.name, why)
+            given = (actor.team.id, pool.key, rows, picked, actor.name, why)
+            results = self._give(connection, *given, alone=len(rows) == 1)
         self._store.bell.ring()
         return results
 
@@ -202,36 +237,57 @@ class Desk:
         picked: Item | None,
         actor: str,
         why: str = "",
+        *,
+        alone: bool,
     ) -> dict[int, tuple[Why, int | None]]:
-        """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two."""
+        """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two.
+
+        Whoever let the time to answer pass is asked again, and keeps their seat. Whoever said no is not, unless they
+        are named ``alone``.
+        """
         now = self._now()
         placing.hold_pool(connection, team_id, pool)
         persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
-        has = placing.has_one(connection, team_id, pool, persons.values(), picked) if persons else set()
-        free = iter(self._open_seats(connection, team_id, pool, now, len(persons), actor))
+        asked = (connection, team_id, pool, set(persons.values()), picked)
+        has = placing.who_has(*asked, now)
+        no = set() if alone else _declined(*asked)
+        free = self._seats(connection, team_id, pool, set(persons.values()), actor, now)
         results: dict[int, tuple[Why, int | None]] = {}
         for row in rows:
             person = persons.get(row.number)
             if person is None:
                 results[row.number] = (Why.NO_ADDRESS, None)
             elif person in has:
-                results[row.number] = (Why.HAS_ONE, None)
+                lapsed, has[person] = has[person], None
+                again = Why.HAS_ONE if lapsed is None else self._ask_again(connection, team_id, lapsed, person, actor)
+                results[row.number] = (again, lapsed if again is Why.GIVEN else None)
+            elif person in no:
+                results[row.number] = (Why.DECLINED, None)
             elif (seat := next(free, None)) is None:
                 results[row.number] = (Why.NO_SEATS, None)
             else:
-                has.add(person)
+                has[person] = None
                 self._ask(connection, team_id, seat, person, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
 
-    def _open_seats(
-        self, connection: Connection, team_id: int, pool: str, now: datetime, most: int, actor: str
-    ) -> list[int]:
-        """Seats that may be given: a team's own people give one only so often, and not without end on one day."""
-        if actor.startswith("operator "):
-            return placing.open_seats(connection, team_id, pool, now, most=most, times=0)
-        left = self._left_today(connection, team_id, now)
-        return placing.open_seats(connection, team_id, pool, now, most=min(most, left), times=self.rules.most_times)
+    def _seats(
+        self, connection: Connection, team_id: int, pool: str, persons: Collection[int], actor: str, now: datetime
+    ) -> Iterator[int]:
+        """Seats to give to some of these persons: open ones, then those that wait in vain for somebody else. A team's
+        own people give one only so often, and not without end on one day.
+        """
+        of_team = not actor.startswith("operator ")
+        left = self._left_today(connection, team_id, now) if of_team else len(persons)
+        most = {"most": min(len(persons), left), "times": self.rules.most_times if of_team else 0}
+        given = placing.open_seats(connection, team_id, pool, now, **most)
+        yield from given
+        most["most"] -= len(given)
+        for seat in placing.lapsed_seats(connection, team_id, pool, now, **most, but_of=persons):
+            row = pooled.find_seat(connection, team_id, seat, now)
+            assert row is not None, "nobody else gives this pool's seats meanwhile"
+            self._free(connection, team_id, row, actor, "", now, {"lapsed": True})
+            yield seat
 
     def _left_today(self, connection: Connection, team_id: int, now: datetime) -> int:
         """How many people the team may still ask today. Taking back and giving writes to strangers, too."""
@@ -265,7 +321,18 @@ class Desk:
         if not placing.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
             raise Refused(f"seat {seat} was given to somebody else meanwhile")
         self._work.mark(connection, INVITATION, [seat])
-        self._note(connection, team_id, "seat given", actor, now, person, seat, why)
+        pool = placing.pool_of_seat(connection, seat)
+        self._note(connection, team_id, "seat given", actor, now, person, seat, why, of_pool(pool, picked))
+
+    def _ask_again(self, connection: Connection, team_id: int, seat: int, person: int, actor: str) -> Why:
+        """The answer is waited for as long as at first, and another letter is owed."""
+        now = self._now()
+        if signon.count_invitations(connection, now, seat_id=seat) >= MOST_LETTERS:
+            return Why.WRITTEN_OFTEN
+        placing.ask_again(connection, [seat], self.rules.answer_until(now))
+        self._work.mark(connection, INVITATION, [seat])
+        self._note(connection, team_id, "invitation sent again", actor, now, person, seat)
+        return Why.GIVEN
 
     # --- one seat --------------------------------------------------------------------------------------------------
 
@@ -280,13 +347,10 @@ class Desk:
                 return Why.NOT_OF_TEAM
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
-            if signon.count_invitations(connection, seat_id, now) >= MOST_LETTERS:
-                return Why.WRITTEN_OFTEN
-            placing.ask_again(connection, seat_id, self.rules.answer_until(now))
-            self._work.mark(connection, INVITATION, [seat_id])
-            self._note(connection, actor.team.id, "invitation sent again", actor.name, now, row.seat.person, seat_id)
+            assert row.seat.person is not None, "somebody was asked"
+            why = self._ask_again(connection, actor.team.id, seat_id, row.seat.person, actor.name)
         self._store.bell.ring()
-        return Why.GIVEN
+        return why
 
     def give_back(self, actor: Actor, seat_id: int, *, why: str = "", anyway: bool = False) -> Why:
         """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
@@ -297,12 +361,23 @@ class Desk:
             raise NotAllowed(f"{actor.name} may not take a seat from somebody who has begun")
         return self._change(actor, seat_id, None, why, anyway=anyway)
 
-    def reassign(self, actor: Actor, seat_id: int, to: Invitee, *, why: str = "") -> Why:
-        """The same, and ask somebody else to take it, in one transaction."""
+    def reassign(self, actor: Actor, seat_id: int, to: Invitee, *, picked: Item | None = None, why: str = "") -> Why:
+        """The same, and ask somebody else to take it, in one transaction. ``picked`` is what it is to give them, where
+        that is picked; without, what it gave before.
+        """
         actor.must(Action.REASSIGN)
-        return self._change(actor, seat_id, to, why)
+        return self._change(actor, seat_id, to, why, picked=picked)
 
-    def _change(self, actor: Actor, seat_id: int, to: Invitee | None, why: str, *, anyway: bool = False) -> Why:
+    def _change(
+        self,
+        actor: Actor,
+        seat_id: int,
+        to: Invitee | None,
+        why: str,
+        *,
+        anyway: bool = False,
+        picked: Item | None = None,
+    ) -> Why:
         with self._store.read() as connection:
             row = pooled.find_seat(connection, actor.team.id, seat_id, self._now())
         if row is None:
@@ -316,21 +391,35 @@ class Desk:
                 return Why.NOT_WAITING
             refused = may_give_back(again.seat, begun, self.rules, now)
             refused = None if anyway and refused is Why.BEGUN else refused  # has completed it
+            if refused is Why.BEGUN and not (again.shows or actor.operator):
+                refused = Why.MAYBE_BEGUN  # that they have begun is told to nobody who may not see how they get on
+            picked = picked or again.seat.picked
             if refused is None and to is not None:
-                refused = self._may_take(connection, actor, again, to, now)
+                refused = self._may_take(connection, actor, again, to, picked, now)
             if refused is not None:
                 return refused
             self._free(connection, actor.team.id, again, actor.name, why, now, {"anyway": True} if anyway else {})
             if to is not None:
                 person = self._person(connection, to, now)
-                self._ask(connection, actor.team.id, seat_id, person, again.seat.picked, actor.name, now, why)
+                self._ask(connection, actor.team.id, seat_id, person, picked, actor.name, now, why)
         self._store.bell.ring()
         return Why.GIVEN
 
-    def _may_take(self, connection: Connection, actor: Actor, row: SeatRow, to: Invitee, now: datetime) -> Why | None:
+    def _may_take(
+        self,
+        connection: Connection,
+        actor: Actor,
+        row: SeatRow,
+        to: Invitee,
+        picked: Item | None,
+        now: datetime,
+    ) -> Why | None:
         """Why somebody else can't be asked to take a seat that is taken back."""
         if not is_email(to.email):
             return Why.NO_ADDRESS
+        offer = placing.offer_of_seat(connection, row.seat.id)
+        if picked not in offer.items if offer.pick else picked is not None:
+            return Why.NOTHING_PICKED
         rules = replace(self.rules, most_times=0) if actor.operator else self.rules
         if why := may_ask(replace(row.seat, person=None, waits=None), rules, now):
             return why
@@ -338,7 +427,7 @@ class Desk:
             return Why.TOO_OFTEN
         pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
-        has = placing.has_one(connection, actor.team.id, pool, [person], row.seat.picked)
+        has = placing.who_has(connection, actor.team.id, pool, [person], picked, now)
         return Why.HAS_ONE if has else None
 
     def _free(
@@ -355,7 +444,7 @@ class Desk:
         learning.let_go(connection, person, placing.items_of_seat(connection, row.seat.id), now, team=team_id)
         if not placing.free_seat(connection, row.seat.id, person):
             raise Refused(f"seat {row.seat.id} has changed hands meanwhile")
-        signon.forget_links(connection, seat_id=row.seat.id)
+        signon.forget_invitations(connection, [row.seat.id])
         self._work.mark(connection, LEARNER, [person])
         # Nobody sits there any more, by whom it would be found.
         self._work.mark(connection, NOTE, ledger.noted_on(connection, row.order, row.subscription))
@@ -366,6 +455,54 @@ class Desk:
         if row.seat.person is None or row.seat.waits is not None:
             return Begun.NO
         return self._starting.begun(row.seat.person, row.seat.id)
+
+    # --- all of a pool -----------------------------------------------------------------------------------------------
+
+    def resend_all(self, actor: Actor, pool: str) -> int:
+        """Invite again all who were asked to take a seat of a pool and did not answer; to how many another letter goes.
+
+        Left out are those who were asked within the last hour, so that a click too many writes to nobody twice, and
+        those who got as many letters as one may. MOST_AT_ONCE at a time, who wait for long first.
+        """
+        actor.must(Action.RESEND)
+        now = self._now()
+        until = self.rules.answer_until(now)
+        with self._store.begin() as connection:
+            placing.hold_pool(connection, actor.team.id, pool)
+            before = until - ASKED_JUST_NOW
+            found = placing.unanswered(connection, actor.team.id, pool, now, until=before, most=MOST_AT_ONCE)
+            ids = {one.seat for one in found}
+            ids -= signon.written_to_often(connection, ids, now, MOST_LETTERS)
+            if ids:
+                placing.ask_again(connection, ids, until)
+                self._work.mark(connection, INVITATION, ids)
+                self._note_many(connection, actor, "invitations sent again", pool, len(ids), now)
+        self._store.bell.ring()
+        return len(ids)
+
+    def take_back_lapsed(self, actor: Actor, pool: str) -> int:
+        """Make all seats of a pool open again that wait for somebody who did not answer in time; how many there were,
+        MOST_AT_ONCE at a time.
+        """
+        actor.must(Action.GIVE_BACK)
+        now = self._now()
+        with self._store.begin() as connection:
+            placing.hold_pool(connection, actor.team.id, pool)
+            found = placing.unanswered(connection, actor.team.id, pool, now, until=now, most=MOST_AT_ONCE)
+            if found:
+                ids = [one.seat for one in found]
+                placing.free_unanswered(connection, ids, now)
+                signon.forget_invitations(connection, ids)
+                self._work.mark(connection, LEARNER, {one.person for one in found})
+                self._work.mark(connection, NOTE, {one.order for one in found if one.order is not None})
+                self._note_many(connection, actor, "lapsed seats taken back", pool, len(ids), now)
+        self._store.bell.ring()
+        return len(found)
+
+    def _note_many(
+        self, connection: Connection, actor: Actor, event: str, pool: str, number: int, now: datetime
+    ) -> None:
+        self._note(connection, actor.team.id, event, actor.name, now, facts={"seats": number, "pool": pool})
 
     def approve(self, actor: Actor, seat_id: int) -> Why:
         """Say yes to somebody who accepted: now they are given access."""
@@ -416,24 +553,26 @@ class Desk:
         self._store.bell.ring()
 
     def invite_member(self, actor: Actor, invitee: Invitee, role: TeamRole) -> bool:
-        """Ask somebody to help manage the team; they may once they have proven the address. False for whoever does.
+        """Ask somebody to help manage the team, or ask again who did not answer; they may once they have proven the
+        address. False for whoever does.
 
-        Raises Refused where a team has as many as it can.
+        Raises TooManyLetters where as many were sent as are for one invitation, and Refused where a team has as many
+        members as it can.
         """
         actor.must(Action.MEMBERS)
         if role is TeamRole.OWNER:
             raise Refused("an owner is made by handing the team over")
-        now = self._now()
+        now, team = self._now(), actor.team.id
         with self._store.begin() as connection:
-            teams.hold_team(connection, actor.team.id)
-            if len(teams.members(connection, actor.team.id)) >= MOST_MEMBERS:
-                raise Refused(f"team {actor.team.id} has {MOST_MEMBERS} members already")
+            teams.hold_team(connection, team)
             person = self._person(connection, invitee, now)
-            new = teams.put_member(self._store, connection, actor.team.id, person, role, now)
-            asked = new or teams.role_in(connection, actor.team.id, person) is None
+            _must_have_room(connection, team, person)
+            if signon.count_invitations(connection, now, team_id=team, person_id=person) >= MOST_LETTERS:
+                raise TooManyLetters(f"person {person} was asked {MOST_LETTERS} times to help manage team {team}")
+            asked = teams.put_member(self._store, connection, team, person, role, now)
             if asked:
-                self._work.mark(connection, INVITATION, [f"{MEMBER}:{actor.team.id}:{person}"])
-                self._note(connection, actor.team.id, "member invited", actor.name, now, person, facts={"role": role})
+                self._work.mark(connection, INVITATION, [f"{MEMBER}:{team}:{person}"])
+                self._note(connection, team, "member invited", actor.name, now, person, facts={"role": role})
         self._store.bell.ring()
         return asked
 
@@ -446,8 +585,9 @@ class Desk:
         with self._store.begin() as connection:
             teams.hold_team(connection, actor.team.id)
             if role is None:
+                # What was mailed works no more, and counts still: else whoever is asked and not asked, again and again,
+                # would be mailed without an end.
                 done = teams.drop_member(connection, actor.team.id, person)
-                signon.forget_links(connection, team_id=actor.team.id, person_id=person)
             else:
                 done = teams.set_role(connection, actor.team.id, person, role)
             if done:
@@ -466,20 +606,42 @@ class Desk:
                 self._note(connection, actor.team.id, "member left", actor.name, self._now(), actor.person)
         return done
 
-    def hand_over(self, actor: Actor, heir: int) -> bool:
-        """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member."""
+    def hand_over(self, actor: Actor, heir: int, *, why: str = "") -> bool:
+        """Make a member the owner; whoever was it is a manager from then on. False if the heir is no member.
+
+        An operator makes the heir a member too. Raises Refused for one who has not proven an address: nobody would
+        know into whose hands the team comes.
+        """
         actor.must(Action.TRANSFER)
-        if actor.person is None:
+        if actor.person is None and not actor.operator:
             return False
+        now, team = self._now(), actor.team.id
         with self._store.begin() as connection:
             # The heir must not leave between the two steps: the team would be without an owner.
-            teams.hold_team(connection, actor.team.id)
-            done = teams.hand_over(connection, actor.team.id, actor.person, heir)
+            teams.hold_team(connection, team)
+            owner = actor.person
+            if actor.operator:
+                owner, heir = teams.owner_of(connection, team), self._made_member(connection, team, heir, now)
+            done = teams.hand_over(connection, team, owner, heir)
             if done:
-                self._work.mark(connection, INVITATION, [f"{OWNER}:{actor.team.id}:{heir}"])
-                self._note(connection, actor.team.id, "team handed over", actor.name, self._now(), heir)
+                self._work.mark(connection, INVITATION, [f"{OWNER}:{team}:{heir}"])
+                self._note(connection, team, "team handed over", actor.name, now, heir, why=why)
         self._store.bell.ring()
         return done
+
+    def _made_member(self, connection: Connection, team: int, person_id: int, now: datetime) -> int:
+        """Whoever this person is by now, a member of the team. Raises Refused in words."""
+        person = people.hold_person(connection, person_id)
+        if person is None:
+            raise Refused(f"there is no person {person_id}")
+        if teams.role_in(connection, team, person.id) is None:
+            if not people.proofs_of(connection, person.id):
+                said = f"person {person.id} has not proven an address"
+                raise Refused(f"{said}: once they have signed in, from the shop or by a link, the team can be theirs")
+            _must_have_room(connection, team, person.id)
+            teams.put_member(self._store, connection, team, person.id, TeamRole.MANAGER, now)
+            teams.accept_member(connection, team, person.id, now)
+        return person.id
 
     # --- tokens for machines ---------------------------------------------------------------------------------------
 
@@ -532,6 +694,36 @@ class Desk:
     ) -> None:
         told = {**({"seat": seat} if seat is not None else {}), **(facts or {})}
         audit.note(connection, event, why, now, actor=actor, person_id=person, team_id=team_id, facts=told)
+
+
+def _must_have_room(connection: Connection, team: int, person: int) -> None:
+    """Raises Refused where a team has as many members as it can, and this person is none of them."""
+    there = teams.members(connection, team)
+    if len(there) >= MOST_MEMBERS and person not in {one.person for one in there}:
+        raise Refused(f"team {team} has {MOST_MEMBERS} members already")
+
+
+def may_still(connection: Connection, team: int, name: str, action: Action) -> bool:
+    """Whether somebody who began something, as the audit log calls them, may do it for the team still."""
+    kind, _, number = name.partition(" ")
+    if kind == "person":
+        role = teams.role_in(connection, team, people.living_id(connection, int(number)))
+    elif kind == "token":
+        role = team_tokens.role_of(connection, team, int(number))
+    else:
+        return kind == "operator"
+    return role is not None and may(role, action)
+
+
+def of_pool(pool: str, picked: Item | None) -> dict[str, str]:
+    """By what it is remembered in the audit log of which pool somebody was asked to take a seat, or declined one."""
+    return {"pool": pool, **({"picked": str(picked)} if picked else {})}
+
+
+def _declined(
+    connection: Connection, team_id: int, pool: str, persons: Collection[int], picked: Item | None
+) -> set[int]:
+    return audit.declined(connection, team_id, persons, pool, str(picked) if picked else None)
 
 
 def waits_for(team: Team) -> Wait | None:

@@ -12,11 +12,13 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from bridge.desk import MEMBER, waits_for
+from bridge.addresses import Addresses
+from bridge.desk import MEMBER, MOST_LETTERS, of_pool, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.offers import Item, Offer
+from bridge.domain.roster_cells import Problem, read_name
 from bridge.domain.seats import SeatRules, SeatState, Wait
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
@@ -29,12 +31,12 @@ from bridge.store import audit, learning, ledger, people, placing, pooled, signo
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.pooled import SeatRow
-from bridge.store.signon import Link, new_secret
+from bridge.store.signon import Link, Visit, new_secret
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
 from bridge.team_letters import APPROVAL, OWNER, TeamLetters
 from bridge.ways_in import WaysIn
-from bridge.who import prove
+from bridge.who import may_become, prove
 from bridge.worker import Done
 
 
@@ -61,17 +63,31 @@ class Invitation:
     email: str
     name: str = ""  # what the seat gives, as it was sold
     items: tuple[Item, ...] = ()
-    picked: bool = False  # one of several things, for this seat
     gives: tuple[str, ...] = ()  # what these are called, where the name does not say so
     seat: int | None = None
     role: TeamRole | None = None
     reports: bool = False  # the team sees how they get on, as part of what was bought
     until: datetime | None = None
+    picked: Item | None = None
+    customer: Person | None = None  # of the shop, with the same address: whoever proves it may be both
+
+    @property
+    def names_them(self) -> bool:
+        """Whether they are asked for their name: as long as no account was made with one."""
+        return self.seat is not None and self.person.totara_id is None
+
+
+class WrongName(ValueError):
+    """A name that can't stand on a certificate: field -> what is wrong with it, None where nothing was given."""
+
+    def __init__(self, fields: Mapping[str, Problem | None]) -> None:
+        super().__init__(", ".join(fields))
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of it, and the secret of the session of whoever answered ("" for none)."""
+    """What came of it, and the secret of the session of whoever answered: "" for none, or for the one they had."""
 
     answer: Answer
     session: str = ""
@@ -86,6 +102,7 @@ class Invitations:
         store: Store,
         work: Work,
         mailer: Mailer | None,
+        addresses: Addresses,
         ways: WaysIn,
         rules: SeatRules,
         names: Names,
@@ -94,6 +111,7 @@ class Invitations:
         self._store = store
         self._work = work
         self._mailer = mailer
+        self._addresses = addresses
         self._ways = ways
         self._rules = rules
         self._names = names
@@ -110,7 +128,8 @@ class Invitations:
         if about == APPROVAL:
             return self._team_letters.ask_yes(int(numbers[0]))
         if about == OWNER:
-            return self._team_letters.tell_owner(*map(int, numbers), hints=claim.hints)
+            self._team_letters.tell_owner(int(numbers[0]), int(numbers[1]), claim.hints)
+            return None
         return self._ask_learner(int(claim.key))
 
     def _ask_learner(self, seat_id: int) -> Done | None:
@@ -150,11 +169,21 @@ class Invitations:
         *,
         seat_id: int | None = None,
         team_id: int | None = None,
-    ) -> Done:
+    ) -> Done | None:
+        """Send a letter, unless as many went out as do for one invitation: counted here too, since whoever asked for
+        it was told by what had been sent until then.
+        """
         if self._mailer is None:
             raise Refused("there is no mail server: an invitation can't be sent")
-        secret = new_secret()
+        secret, whose = new_secret(), None if team_id is None else person.id
+        if person.customer_id is not None:
+            self._addresses.customer(person.customer_id)
+            with self._store.read() as connection:
+                person = people.get_person(connection, person.id) or person
         with self._store.begin() as connection:
+            sent = signon.count_invitations(connection, self._now(), seat_id=seat_id, team_id=team_id, person_id=whose)
+            if sent >= MOST_LETTERS:
+                return None
             address = _address_of(connection, person)
             signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
         message = Message(
@@ -182,7 +211,7 @@ class Invitations:
         """What a link invites to, without using it up. Raises BadSignature for one that invites to nothing (more)."""
         with self._store.read() as connection:
             found = self._of(connection, signon.look_at_link(connection, secret, self._now()))
-        own = self._names.apart(found.items, found.person.language, picked=found.picked)
+        own = self._names.apart(found.items, found.person.language, picked=found.picked is not None)
         return replace(found, gives=tuple(own.values()))
 
     def _of(self, connection: Connection, link: Link | None) -> Invitation:
@@ -190,10 +219,11 @@ class Invitations:
         person = people.get_person(connection, people.living_id(connection, link.person_id)) if link else None
         if link is None or person is None or not _reaches(connection, person, link.email):
             raise BadSignature("no invitation that was mailed can still be answered by it")
+        customer = _customer_like(connection, person, link.email)
         if link.seat_id is not None:
-            return self._to_learn(connection, person, link.email, link.seat_id)
+            return replace(self._to_learn(connection, person, link.email, link.seat_id), customer=customer)
         if link.team_id is not None:
-            return self._to_manage(connection, person, link.email, link.team_id)
+            return replace(self._to_manage(connection, person, link.email, link.team_id), customer=customer)
         raise BadSignature("it is a link to sign in, and no invitation")
 
     def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
@@ -210,10 +240,10 @@ class Invitations:
             email,
             _name(row, person),
             tuple(placing.items_of_seat(connection, seat_id)),
-            picked=row.seat.picked is not None,
             seat=seat_id,
             reports=placing.offer_of_seat(connection, seat_id).report,
             until=row.seat.answer_until,
+            picked=row.seat.picked,
         )
 
     def _to_manage(self, connection: Connection, person: Person, email: str, team_id: int) -> Invitation:
@@ -228,21 +258,44 @@ class Invitations:
         """Take the seat, or the part in the team, and sign in. The address is proven by it.
 
         Of any number who answer at once, one does. ``before`` is the secret of the session that the browser had until
-        now, which ends. Raises BadSignature, as :meth:`look`.
+        now, which ends. Raises BadSignature, as :meth:`look`; and WrongName, where a name is asked for and is none by
+        the rules of a list: nothing is used up then. No name at all leaves them with the one that is known.
         """
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
             person = invitation.person
             prove(self._store, connection, person.id, invitation.email, How.LINK, now)
-            people.call_by(connection, person, first_name, last_name)
-            answer = self._answer(connection, invitation, consents, now)
+            if invitation.names_them and (first_name or last_name):
+                people.call_by(connection, person, *_names(first_name=first_name, last_name=last_name))
+            answer = self._answer(connection, invitation, person, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
             signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
             audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
         self._store.bell.ring()
         return Answered(answer, session, target)
+
+    def accept_as(self, secret: str, visit: Visit, *, consents: bool = False) -> Answered:
+        """The same for a customer of the shop who is signed in and has the address that was written to: it is proven
+        for that customer, who becomes one with whoever was asked, and stays signed in.
+
+        Raises BadSignature also where they are none of whom :meth:`look` tells: then nothing is used up.
+        """
+        now = self._now()
+        with self._store.begin() as connection:
+            invitation = self._taken(connection, secret, now)
+            customer = invitation.customer
+            if customer is None or customer.customer_id != visit.customer_id:
+                raise BadSignature("another customer than the one who has the address is signed in")
+            prove(self._store, connection, customer.id, invitation.email, How.LINK, now)
+            answer = self._answer(connection, invitation, customer, consents, now)
+            target = _target_of(invitation, answer)
+            signon.set_visit(connection, visit.name, target=target)
+            # At this look both become one, and whatever the other was given moves along.
+            self._work.mark(connection, LEARNER, [customer.id])
+        self._store.bell.ring()
+        return Answered(answer, target=target)
 
     def _taken(self, connection: Connection, secret: str, now: datetime) -> Invitation:
         """What the link is for, which is used up. The seat is held first, as by whoever takes it back: in any other
@@ -253,13 +306,18 @@ class Invitations:
             placing.hold_seat(connection, link.seat_id)
         return self._of(connection, signon.take_link(connection, secret, now))
 
-    def _answer(self, connection: Connection, invitation: Invitation, consents: bool, now: datetime) -> Answer:
+    def _answer(
+        self, connection: Connection, invitation: Invitation, whose: Person, consents: bool, now: datetime
+    ) -> Answer:
+        """``whose`` it is: that of the one who was asked, or of the customer whom they turned out to be."""
         team, person = invitation.team, invitation.person
         if invitation.seat is None:
-            teams.accept_member(connection, team.id, person.id, now)
+            if whose.id != person.id:
+                teams.move_part(connection, team.id, person.id, whose.id)
+            teams.accept_member(connection, team.id, whose.id, now)
             self._note(connection, invitation, "member accepted", now)
             return Answer.MANAGES
-        if self._has_all(connection, invitation, now):
+        if self._has_all(connection, invitation, whose, now):
             self._free(connection, invitation, invitation.seat, now)
             self._note(connection, invitation, "had it already", now)
             return Answer.HAS_IT
@@ -275,24 +333,32 @@ class Invitations:
             self._work.mark(connection, INVITATION, [f"{APPROVAL}:{team.id}"])
         return Answer.WAITS if waits else Answer.TAKEN
 
-    def _has_all(self, connection: Connection, invitation: Invitation, now: datetime) -> bool:
-        """Whether they have all of it without the seat, for as long as the seat would give it."""
+    def _has_all(self, connection: Connection, invitation: Invitation, whose: Person, now: datetime) -> bool:
+        """Whether they have all of it without the seat, for as long as the seat would give it. What is paid for, and
+        waits for a person to look at it, they do not have.
+        """
         assert invitation.seat is not None, "asked of seats only"
-        there = wanted(learning.rights_of(connection, invitation.person.id), now).items
+        there = wanted(learning.rights_of(connection, whose.id), now).items
+        held = learning.held_by(connection, whose.id)
         until = _end_of(placing.offer_of_seat(connection, invitation.seat), now)
-        return all(item in there and _lasts(there[item], until) for item in invitation.items)
+        return all(
+            item in there and item in held and held[item].reached and _lasts(there[item], until)
+            for item in invitation.items
+        )
 
     def decline(self, secret: str) -> Answered:
         """Say no: the seat is free for somebody else. Raises BadSignature, as :meth:`look`."""
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
+            facts: Mapping[str, str] = {}
             if invitation.seat is not None:
+                facts = of_pool(placing.pool_of_seat(connection, invitation.seat), invitation.picked)
                 self._free(connection, invitation, invitation.seat, now)
-                signon.forget_links(connection, seat_id=invitation.seat)
+                signon.forget_invitations(connection, [invitation.seat])
             else:
                 teams.drop_member(connection, invitation.team.id, invitation.person.id)
-            self._note(connection, invitation, "invitation declined", now)
+            self._note(connection, invitation, "invitation declined", now, facts)
         self._store.bell.ring()
         return Answered(Answer.DECLINED)
 
@@ -303,12 +369,28 @@ class Invitations:
         if row is not None:
             self._work.mark(connection, NOTE, ledger.noted_on(connection, row.order, row.subscription))
 
-    def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
-        facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}
+    def _note(
+        self,
+        connection: Connection,
+        invitation: Invitation,
+        event: str,
+        now: datetime,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        facts = {**({"seat": invitation.seat} if invitation.seat is not None else {}), **(more or {})}
         who = invitation.person.id
         audit.note(
             connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
         )
+
+
+def _names(**given: str) -> list[str]:
+    """The names as they are kept. Raises WrongName."""
+    read = {field: read_name(text) for field, text in given.items()}
+    wrong = {field: problem for field, (name, problem) in read.items() if problem or not name}
+    if wrong:
+        raise WrongName(wrong)
+    return [name for name, _ in read.values()]
 
 
 def _reaches(connection: Connection, person: Person, address: str) -> bool:
@@ -321,9 +403,17 @@ def _reaches(connection: Connection, person: Person, address: str) -> bool:
     return found is not None and found.id == person.id
 
 
+def _customer_like(connection: Connection, person: Person, email: str) -> Person | None:
+    """The customer of the shop whom a guest with this address becomes, if the one who opens the letter is both."""
+    if person.customer_id is not None:
+        return None
+    found = people.customers_with(connection, email)
+    return next((one for one in found if may_become(connection, person, one, email)), None)
+
+
 def _address_of(connection: Connection, person: Person) -> str:
     """Where they are written to. Raises Refused where they have proven no address that they still have."""
-    for address in (person.email, *people.proofs_of(connection, person.id)):
+    for address in (person.has, *people.proofs_of(connection, person.id)):
         if _reaches(connection, person, address):
             return address
     raise Refused("they have not proven the address that the shop has of them: an invitation can't be sent")

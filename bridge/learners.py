@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from bridge.admission import elsewhere
 from bridge.domain.catalogue import Rules
 from bridge.domain.enrolments import LAST_LOOK, Held, Right, Run, State, Wanted, plan_access, too_many, wanted
 from bridge.domain.identity import names_of
@@ -225,13 +226,18 @@ class Learners:
             self._verified(look, item, item in there)
 
     def _usable(self, look: _Look, items: Collection[Item]) -> bool:
-        """Whether the account is one that can be used: staff may have suspended or deleted it meanwhile."""
-        account = self._totara.find_account(look.user_id)
-        if account is not None and not account.suspended:
-            return True
-        state = "is suspended" if account else "was deleted"
-        look.trouble(items, f"Totara user {look.user_id} {state} in Totara: nobody can sign in with it")
-        return False
+        """Whether the account is one that can be used: staff may have suspended or deleted it meanwhile, or moved it to
+        another tenant, to whose members we give nothing.
+        """
+        account, user = self._totara.find_account(look.user_id), f"Totara user {look.user_id}"
+        if account is None or account.suspended:
+            state = "is suspended" if account else "was deleted"
+            look.trouble(items, f"{user} {state} in Totara: nobody can sign in with it")
+            return False
+        if where := elsewhere(self._totara, look.person):
+            look.trouble(items, f"{user} is not the academy's any more, {where}: nothing is given to it")
+            return False
+        return True
 
     def _allowed(self, look: _Look, items: Collection[Item]) -> list[Item]:
         """Those of the items that may be given by the rules as they are now."""

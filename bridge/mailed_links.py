@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from sqlalchemy import Connection
 
+from bridge.addresses import Addresses
 from bridge.domain.identity import How, is_email, normal_email
 from bridge.domain.letters import Letter, Message
 from bridge.domain.targets import Place, Target
@@ -22,7 +24,7 @@ from bridge.often import Often
 from bridge.store import audit, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.signon import LinkRequest, new_secret
+from bridge.store.signon import Link, LinkRequest, new_secret
 from bridge.store.work import Claim, Work
 from bridge.ways_in import WaysIn
 from bridge.who import prove
@@ -34,7 +36,8 @@ LINK_LIFE = timedelta(minutes=15)
 MOST_LINKS = 3
 #: What one process takes on in a minute: for one address, from one client, and in all.
 MOST_OF_ONE, MOST_OF_CLIENT, MOST_OF_ALL = 3, 20, 600
-_THIS_MACHINE = ("127.", "::1")
+#: Bits of an IPv6 address that name the network: within it one client may have as many addresses as it likes.
+_ONE_CLIENT = 64
 #: Letters that are written before the worker looks at other things again.
 AT_ONCE = 50
 
@@ -43,9 +46,16 @@ class MailedLinks:
     """Takes requests, mails links, opens them. ``mailer`` is None where the bridge sends no mail."""
 
     def __init__(
-        self, store: Store, work: Work, mailer: Mailer | None, ways: WaysIn, now: Callable[[], datetime]
+        self,
+        store: Store,
+        work: Work,
+        mailer: Mailer | None,
+        addresses: Addresses,
+        ways: WaysIn,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._addresses = addresses
         self._work = work
         self._mailer = mailer
         self._ways = ways
@@ -61,13 +71,13 @@ class MailedLinks:
     def ask(self, address: str, language: str, client: str = "") -> bool:
         """Write down that somebody asks for a link; False if that was asked too often just now.
 
-        ``client`` is the network address that asks; that of a proxy on this machine is everybody's, and not counted.
-        Raises ValueError for what is no address.
+        ``client`` is the network address that asks. That of this machine is a proxy's, if `server.trusted_proxies` does
+        not say to ask it whose request it is: everybody's, and not counted. Raises ValueError for what is no address.
         """
         email = normal_email(address)
         if not is_email(email):
             raise ValueError("it is no address that mail could reach")
-        if not client.startswith(_THIS_MACHINE) and self._often_client(hash(client)):
+        if (whose := _counted(client)) and self._often_client(hash(whose)):
             return False
         if self._often_one(hash(email)) or self._often_all():
             return False
@@ -98,6 +108,8 @@ class MailedLinks:
 
     def _answer(self, request: LinkRequest) -> None:
         now = self._now()
+        if request.at >= now - LINK_LIFE:
+            self._addresses.look(request.email)
         with self._store.begin() as connection:
             person = self._behind(connection, request, now)
             if person is None:
@@ -143,6 +155,14 @@ class MailedLinks:
 
     # --- the browser's part ----------------------------------------------------------------------------------------
 
+    def look(self, secret: str) -> tuple[int, str]:
+        """Whom a link signs in, and the address that it was mailed to, without using it up. Raises BadSignature, as
+        :meth:`open`.
+        """
+        with self._store.read() as connection:
+            person, link = _of(connection, signon.look_at_link(connection, secret, self._now()))
+        return person.id, link.email
+
     def open(self, secret: str, before: str = "") -> str:
         """Sign in whoever opens a link: the secret of a new session. The address is proven by it.
 
@@ -151,16 +171,7 @@ class MailedLinks:
         """
         now = self._now()
         with self._store.begin() as connection:
-            link = signon.take_link(connection, secret, now)
-            person = people.reached_by(connection, link.email) if link else None
-            if (
-                link is None
-                or link.seat_id
-                or link.team_id
-                or person is None
-                or person.id != people.living_id(connection, link.person_id)
-            ):
-                raise BadSignature("no link that was mailed can still be opened by it")
+            person, link = _of(connection, signon.take_link(connection, secret, now))
             session = self._let_in(connection, person, link.email, now, before)
         self._store.bell.ring()
         return session
@@ -171,3 +182,30 @@ class MailedLinks:
         signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
         audit.note(connection, "signed in", "by a mailed link", now, person_id=person.id, facts={"target": target})
         return session
+
+
+def _of(connection: Connection, link: Link | None) -> tuple[Person, Link]:
+    """Whom a link signs in. Raises BadSignature where there is nobody (any more)."""
+    person = people.reached_by(connection, link.email) if link else None
+    if (
+        link is None
+        or link.seat_id
+        or link.team_id
+        or person is None
+        or person.id != people.living_id(connection, link.person_id)
+    ):
+        raise BadSignature("no link that was mailed can still be opened by it")
+    return person, link
+
+
+def _counted(client: str) -> str:
+    """The network by which a client is counted, "" for this machine. Of IPv6 everybody has a whole one of their own."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return "" if address.is_loopback else str(IPv6Network((int(address), _ONE_CLIENT), strict=False))
+        address = address.ipv4_mapped
+    return "" if address.is_loopback else str(address)

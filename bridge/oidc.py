@@ -30,7 +30,7 @@ from bridge.jws import claims_of, opened
 from bridge.keys import SigningKeys
 from bridge.settings import Settings
 from bridge.shop_tokens import LEEWAY
-from bridge.sso import ONWARD, TENANT_SUSPENDED, SignOn
+from bridge.sso import ONWARD, SignOn
 from bridge.store import audit, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
@@ -38,6 +38,9 @@ from bridge.store.signon import Visit
 from bridge.totara_client import TotaraClient
 
 T = TypeVar("T")
+
+#: What the audit log says of a request of a kind that no client of ours makes; which, follows.
+NOT_SERVED = "a request of a kind that is not served"
 
 CODE, ACCESS, ID = "code+jwt", "at+jwt", "JWT"
 #: Seconds that a code lives, and an id token. The access token lives for 10 at most: Totara keeps it in its session and
@@ -143,22 +146,12 @@ class Provider:
         return f"{self.redirect_uri}?{urlencode({**answer, **state}, errors='surrogateescape')}"
 
     def asked(self, query: Mapping[str, str]) -> Asked:
-        """The request, if it is one that is served. Raises Wrong."""
-        for name in ("request", "request_uri"):
-            if name in query:
-                raise Wrong(f"{name}_not_supported", "requests come as plain parameters only")
-        if query.get("response_type") != "code":
-            raise Wrong("unsupported_response_type", "the response type is code")
-        if query.get("response_mode", "query") != "query":
-            raise Wrong("invalid_request", "the response mode is query")
-        if "openid" not in query.get("scope", "").split(" "):
-            raise Wrong("invalid_scope", "the scope has to contain openid")
-        if query.get("prompt", "none") != "none":
-            raise Wrong("login_required", "nobody can be asked to sign in anew here")
-        nonce = query.get("nonce", "")
-        if len(nonce) > _MOST_NONCE or not nonce.isprintable():
-            raise Wrong("invalid_request", "the nonce is too long, or no text")
-        return Asked(nonce, _challenge(query), query.get("prompt") == "none")
+        """The request, if it is one that is served. Raises Wrong, written down."""
+        try:
+            return _asked(query)
+        except Wrong as err:
+            self.sign_on.refused(f"{NOT_SERVED}: {err}")
+            raise
 
     def person(self, visit: Visit) -> Person | None:
         """Who visits, if somebody whom the ledger knows."""
@@ -193,9 +186,9 @@ class Provider:
         What was given for its first use is not taken back by a second one: it has run out before that is of use.
         """
         if form.get("grant_type") != "authorization_code":
-            raise Wrong("unsupported_grant_type", "the grant type is authorization_code")
+            self._not_served("unsupported_grant_type", "the grant type is authorization_code")
         if not form.get("code"):
-            raise Wrong("invalid_request", "there is no code")
+            self._not_served("invalid_request", "there is no code")
         try:
             claims = self._verified(form["code"], CODE, self._at("token"))
             self._use(claims)
@@ -209,6 +202,10 @@ class Provider:
             raise Wrong("invalid_grant", "the account can't be used") from err
         self._told(person, account)
         return tokens
+
+    def _not_served(self, code: str, why: str) -> NoReturn:
+        self.sign_on.refused(f"{NOT_SERVED}: {why}")
+        raise Wrong(code, why)
 
     def _told(self, person: Person, account: Account) -> None:
         """Write down, before it is told, that Totara is told who somebody is."""
@@ -274,25 +271,17 @@ class Provider:
     def _account(self, person_id: int, user_id: int, *, named: str = "") -> tuple[Person, Account]:
         """The person, and the account as Totara has it at this moment. Raises Refused, written down.
 
-        ``named`` is what it was called when it was last asked for.
+        ``named`` is what it was called when it was last asked for. By this way a name tells Totara which account is
+        meant, so one that was given to another account meanwhile would open that.
         """
         with self._store.read() as connection:
             person = people.get_person(connection, person_id)
         if person is None or person.totara_id != user_id:
             return self._refuse("the account is not the person's any more", person_id, user_id)
-        account = self._totara.find_account(user_id)
-        if account is None or account.suspended:
-            return self._refuse("the account is suspended, or gone", person_id, user_id)
-        if why := _unfit(person, account, named) or self._objection(user_id):
-            return self._refuse(why, person_id, user_id)
+        account = self.sign_on.admitted(person, named=named)
+        if not account.email:  # Totara is told of it by its address
+            return self._refuse("the account's address is not shown", person_id, user_id)
         return person, account
-
-    def _objection(self, user_id: int) -> str:
-        """Why an account is not a learner's in good standing, "" if it may be: most sites tell nothing of this."""
-        seen = self._totara.insight(user_id)
-        if seen.tenant_suspended:
-            return TENANT_SUSPENDED
-        return "the account is an administrator's, or staff's" if seen.administrator or seen.staff else ""
 
     def _only_one(self, person: Person, account: Account) -> None:
         """Nothing, if no other account has the address. Raises Refused, written down.
@@ -342,16 +331,23 @@ class Provider:
         raise BadSignature("no key of ours signed it")
 
 
-def _unfit(person: Person, account: Account, named: str) -> str:
-    """Why nobody is signed in to an account; "" if it may be.
-
-    A name says to Totara which account is meant, so one that was given to another account would open that. The bridge
-    ends the name of every account that it makes with a key that nobody can guess; of a linked one it keeps no name.
-    """
-    ours = person.linked or account.username.endswith(person.key)
-    if not ours or named not in ("", account.username):
-        return "the account was renamed"
-    return "" if account.email else "the account's address is not shown"
+def _asked(query: Mapping[str, str]) -> Asked:
+    """The request, if it is one that is served. Raises Wrong."""
+    for name in ("request", "request_uri"):
+        if name in query:
+            raise Wrong(f"{name}_not_supported", "requests come as plain parameters only")
+    if query.get("response_type") != "code":
+        raise Wrong("unsupported_response_type", "the response type is code")
+    if query.get("response_mode", "query") != "query":
+        raise Wrong("invalid_request", "the response mode is query")
+    if "openid" not in query.get("scope", "").split(" "):
+        raise Wrong("invalid_scope", "the scope has to contain openid")
+    if query.get("prompt", "none") != "none":
+        raise Wrong("login_required", "nobody can be asked to sign in anew here")
+    nonce = query.get("nonce", "")
+    if len(nonce) > _MOST_NONCE or not nonce.isprintable():
+        raise Wrong("invalid_request", "the nonce is too long, or no text")
+    return Asked(nonce, _challenge(query), query.get("prompt") == "none")
 
 
 def _challenge(query: Mapping[str, str]) -> str:

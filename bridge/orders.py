@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row
 
+from bridge.addresses import Addresses
 from bridge.bookkeeping import Bookkeeping, Look
 from bridge.buyers import Buyers
 from bridge.domain.offers import Offers
@@ -84,7 +85,7 @@ class Orders:
         self._offering = Offering(store, shop, offers)
         self._switches = Switches(store, work, shop)
         self._books = Bookkeeping(settings.orders, store, work, Starting(store, totara), self._switches)
-        self._buyers = Buyers(store, shop, settings.orders.gift_meta)
+        self._buyers = Buyers(store, Addresses(store, shop, now), settings.orders.gift_meta)
 
     # --- an order --------------------------------------------------------------------------------------------------
 

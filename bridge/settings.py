@@ -318,6 +318,7 @@ class Server(Section):
     public_url: str = "http://127.0.0.1:8080"
     threads: int = Field(default=16, ge=1, le=256)
     processes: int = Field(default=1, ge=1, le=64)
+    trusted_proxies: int = Field(default=0, ge=0, le=8)
 
     _url = field_validator("public_url")(_web_address)
 

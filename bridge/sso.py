@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 import structlog
 from sqlalchemy import Connection
 
+from bridge.admission import Barred, admitted
 from bridge.domain.identity import Contact, How, Identity
 from bridge.domain.letters import Reason
+from bridge.domain.lms import Account
 from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
@@ -37,14 +39,14 @@ from bridge.store.signon import Visit, new_secret
 from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
 from bridge.ways_in import WaysIn
-from bridge.who import prove
+from bridge.who import prove, shop_tells
 
 log = structlog.get_logger()
 
 #: Seconds that a token for Totara lives.
 SITE_TOKEN_LIFE = 60
-#: What the audit log calls it when Totara is told who somebody is.
-ONWARD = "signed in to Totara"
+#: What the audit log calls it when Totara is told who somebody is. Whether Totara lets them in is in its own log.
+ONWARD = "vouched for to Totara"
 SIGNED_OUT = "signed out"
 _SID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Refusals of a minute that one process writes into the audit log.
@@ -64,14 +66,6 @@ class State(StrEnum):
     LOOKING = "looking"  # the bridge is at it
     WAITING = "waiting"  # for a person, or for a day
     NOTHING = "nothing"  # there is nothing to go to
-
-
-#: Why nobody is signed in to a member's account; told where Totara tells it.
-TENANT_SUSPENDED = "the account's tenant is suspended"
-
-
-class Barred(Refused):
-    """There is an account, and nobody may be signed in to it. Why is for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +161,7 @@ class SignOn:
         bought with that address as a guest is theirs; all others only once they have bought something.
         """
         who = Identity(launch.customer_id, None)
+        shop_tells(self._store, connection, launch.customer_id, launch.email, now)
         if not launch.email_verified:
             person = people.find_person(connection, who)
             return person.id if person else None
@@ -205,14 +200,27 @@ class SignOn:
             audit.note(connection, SIGNED_OUT, "by the visitor", self._now(), person_id=visit.person_id)
 
     def signed_out_by_shop(self, customer_id: int, shop_session: str | None) -> int:
-        """End the visits that began with a login which the shop has ended, all of the customer's for None; how many."""
+        """End the visits that began with a login which the shop has ended, all of the customer's for None; how many.
+
+        All are also those that began with a link which was mailed to them, and links that were not opened yet.
+        """
         with self._store.begin() as connection:
             ended = signon.end_visits_of_customer(connection, customer_id, shop_session)
+            if shop_session is None:
+                ended += self._end_links(connection, customer_id)
             if ended:
                 facts = {"customer": customer_id, "visits": len(ended)}
                 whose = next((one for one in ended if one is not None), None)
                 audit.note(connection, SIGNED_OUT, "by the shop", self._now(), person_id=whose, facts=facts)
         return len(ended)
+
+    def _end_links(self, connection: Connection, customer_id: int) -> list[int | None]:
+        person = people.find_person(connection, Identity(customer_id, None), hold=True)
+        if person is None:
+            return []
+        everybody = people.ids_of(connection, person.id)
+        signon.forget_ways_in(connection, everybody)
+        return signon.end_link_visits(connection, everybody)
 
     def signed_out_by_totara(self, sid: str) -> None:
         """End the visit that Totara was told to end by this, if there is one."""
@@ -247,14 +255,22 @@ class SignOn:
 
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
-        target = read_target(visit.target)
         with self._store.read() as connection:
-            person = self.person(connection, visit)
-            courses = self._courses(connection, person)
-            if target.place is Place.ORDER:
-                target = self._of_order(connection, target, person, courses)
             # Where all is there, nothing that is still being looked at matters.
-            return _ready(target, person, courses) or _not_yet(target, courses, self._busy(connection, visit, person))
+            if ready := _ready(*self._what(connection, visit)):
+                return ready
+            busy = self._busy(connection, visit)
+            # What was done between the questions is told by this second look.
+            target, person, courses = self._what(connection, visit)
+            return _ready(target, person, courses) or _not_yet(target, courses, busy)
+
+    def _what(self, connection: Connection, visit: Visit) -> tuple[Target, Person | None, list[MyCourse]]:
+        """Where a visit leads to, whose it is, and what courses they have."""
+        target, person = read_target(visit.target), self.person(connection, visit)
+        courses = self._courses(connection, person)
+        if target.place is Place.ORDER:
+            target = self._of_order(connection, target, person, courses)
+        return target, person, courses
 
     def _leads_to(self, connection: Connection, visit: Visit, person: Person) -> Target:
         """The page that the visitor came for: only of an order the ledger has to be asked."""
@@ -274,13 +290,19 @@ class SignOn:
         of_it = [course.target for course in courses if course.item in given]
         return of_it[0] if len(of_it) == 1 else Target(Place.COURSES)
 
-    def _busy(self, connection: Connection, visit: Visit, person: Person | None) -> bool:
-        """Whether something is still being looked at that could change what the visitor sees."""
-        things = [(CUSTOMER, visit.customer_id), (LEARNER, person.id if person else None)]
-        if any(number is not None and self._work.is_due(connection, kind, str(number)) for kind, number in things):
+    def _busy(self, connection: Connection, visit: Visit) -> bool:
+        """Whether something is still being looked at that could change what the visitor sees.
+
+        Asked in the order in which one look has the next one owed, or one that is handed on meanwhile would be missed.
+        """
+        customer = visit.customer_id
+        if customer is not None and self._work.is_due(connection, CUSTOMER, str(customer)):
             return True
         # Which orders are theirs is not known before they were looked at. Others' are no reason to wait for long.
-        return visit.began > self._now() - NEW_ORDERS and self._work.is_due(connection, ORDER)
+        if visit.began > self._now() - NEW_ORDERS and self._work.is_due(connection, ORDER):
+            return True
+        person = self.person(connection, visit)
+        return person is not None and self._work.is_due(connection, LEARNER, str(person.id))
 
     def courses(self, visit: Visit, language: str) -> list[MyCourse]:
         """Everything that the visitor bought, or was given, called as it is in this language."""
@@ -330,21 +352,16 @@ class SignOn:
         """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down; Barred
         if there is an account.
 
-        Totara itself refuses staff, administrators, and whoever is suspended; the bridge only vouches for accounts of
-        its own, and asks for their state first. What the visitor came for is gone to once: whoever signs in again from
-        Totara's own pages comes for the page they wanted there, which Totara remembers.
+        The bridge vouches for accounts of its ledger only, and asks for their state first; Totara's plugin looks once
+        more. What the visitor came for is gone to once: whoever signs in again from Totara's own pages comes for the
+        page they wanted there, which Totara remembers.
         """
         with self._store.read() as connection:
             person = self.person(connection, visit)
             if person is None or person.totara_id is None:
                 raise Refused("there is no account yet")
             target = self._leads_to(connection, visit, person)
-        account = self._totara.find_account(person.totara_id)
-        gone = account is None or account.suspended
-        if account is None or gone or self._totara.insight(account.id).tenant_suspended:
-            why = "the account is suspended, or gone" if gone else TENANT_SUSPENDED
-            self.refused(why, person=person.id, user=person.totara_id)
-            raise Barred("the account can't be used")
+        account = self.admitted(person)
         now = int(self._now().timestamp())
         claims = {
             "iss": self.bridge_url,
@@ -364,6 +381,14 @@ class SignOn:
             raise
         self._went_on(visit, person, target)
         return token
+
+    def admitted(self, person: Person, *, named: str = "") -> Account:
+        """The person's account, if they may be signed in to it. Raises Barred, written down."""
+        try:
+            return admitted(self._totara, person, named=named)
+        except Refused as err:
+            self.refused(str(err), person=person.id, user=person.totara_id)
+            raise Barred(str(err)) from err
 
     def _went_on(self, visit: Visit, person: Person, target: Target) -> None:
         now, facts = self._now(), {"user": person.totara_id, "target": str(target)}

@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.domain.identity import How, Ruling, Says, is_email, may_be_one, may_link, normal_email
+from bridge.domain.identity import How, Identity, Ruling, Says, is_email, may_be_one, may_link, normal_email
 from bridge.domain.lms import Account
 from bridge.errors import NotFound, Refused, Unavailable
 from bridge.kinds import LEARNER
 from bridge.settings import Totara as TotaraSettings
-from bridge.store import audit, merging, people
+from bridge.store import audit, merging, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.work import Work
@@ -54,7 +54,7 @@ def prove(store: Store, connection: Connection, person_id: int, email: str, how:
     person = people.hold_person(connection, person_id)
     if person is None:
         raise NotFound(f"there is no person {person_id}")
-    moved = way is How.SHOP and person.customer_id is not None and email != person.email
+    moved = way is How.SHOP and person.customer_id is not None and (email != person.email or person.has != email)
     if moved:
         people.change_address(store, connection, person.id, email)
         why = "the shop has another for the customer, and has checked it"
@@ -65,6 +65,37 @@ def prove(store: Store, connection: Connection, person_id: int, email: str, how:
         audit.note(connection, "address proven", _PROVEN[way], now, person_id=person.id, facts={"how": str(way)})
     if new or moved:
         Work(store, now=lambda: now).mark(connection, LEARNER, [person.id])
+
+
+def shop_tells(store: Store, connection: Connection, customer_id: int, email: str, now: datetime) -> None:
+    """Heed which address the shop has for a customer just now, checked or not.
+
+    Whatever it has no more the customer has given up: that address may be somebody else's by now. What was proven of it
+    counts no more, links that were mailed there open nothing, and whoever came by one is signed out.
+    """
+    email, person = normal_email(email), people.find_person(connection, Identity(customer_id, None), hold=True)
+    # Of a customer whom an operator made a part of another, the other's address says nothing.
+    if person is None or person.customer_id != customer_id or not is_email(email) or email == person.has:
+        return
+    theirs = person.id in people.owners_of(connection, person.has)
+    people.shop_has(store, connection, person, email)
+    if theirs and person.id not in people.owners_of(connection, person.has):
+        everybody = people.ids_of(connection, person.id)
+        signon.forget_ways_in(connection, everybody, person.has)
+        signon.end_link_visits(connection, everybody)
+        why = "the shop has another for the customer"
+        audit.note(connection, "address given up", why, now, person_id=person.id)
+
+
+def may_become(connection: Connection, guest: Person, customer: Person, email: str) -> bool:
+    """Whether a guest becomes this customer, without an operator, once the customer has proven an address.
+
+    Nobody does against an operator's word, nor where another customer has proven it too.
+    """
+    claimed = set(people.owners_of(connection, email)) - {customer.id}
+    withdrawn = How.WITHDRAWN in people.ways_proven(connection, customer.id, email)
+    ruling = may_be_one(customer.party, guest.party, proven=not withdrawn, claimed=bool(claimed))
+    return ruling.says is Says.YES
 
 
 class Who:

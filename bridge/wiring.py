@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
+from bridge.addresses import Addresses
 from bridge.catalogue import CatalogueSync
 from bridge.desk import Desk
 from bridge.domain.offers import Offers
@@ -49,6 +51,7 @@ from bridge.web.oidc import oidc
 from bridge.web.team_api import team_api
 from bridge.web.teams import team_pages
 from bridge.web.teams.records import Billings
+from bridge.web.waiting import Waiting
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
 from bridge.worker import Worker
@@ -61,6 +64,8 @@ SECRET_NOTE = "webhook_secrets"  # noqa: S105  the name of a note, not a secret
 
 #: Seconds for which a page waits for the shop or for Totara.
 PATIENCE = 4.0
+#: One of so many of the server's threads may wait until what was bought is settled: deliveries need the others.
+WAITING = 4
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,11 @@ class Bridge:
         config = self.settings.shop
         key, secret = config.consumer_key.get_secret_value(), config.consumer_secret.get_secret_value()
         return WooClient(config.url, key, secret, wire)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Whether customers still have the addresses that they have proven."""
+        return Addresses(self.store, self.shop, self.now)
 
     @cached_property
     def totara(self) -> TotaraClient:
@@ -236,15 +246,18 @@ class Bridge:
         app.register_blueprint(health(self.store, self.work, watch_seconds=self.settings.work.watch_seconds))
         app.register_blueprint(pictures(self.store))
         if self.sign_on is not None and self.links is not None:
-            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now)))
+            waiting = Waiting(self.settings.server.threads // WAITING)
+            app.register_blueprint(entrance(self.sign_on, self.keys, Sharing(self.store, self.now), waiting))
             app.register_blueprint(by_link(self.sign_on, self.links))
             app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))
             machines = Machines(self.store, self.now)
-            app.register_blueprint(team_api(self.store, self.desk, machines, self.now))
+            app.register_blueprint(team_api(self.store, self.desk, machines, self.names, self.now))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
+        if hops := self.settings.server.trusted_proxies:  # of what proxies say, only who asks is of any use here
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=0, x_host=0)  # type: ignore[method-assign]
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
         if self.settings.stripe.webhook_secrets:
             app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
@@ -259,6 +272,11 @@ class Bridge:
         return team_pages(
             sign_on, self.store, self.desk, self.invitations, self.names, billings, self.now, timezone=zone
         )
+
+    @cached_property
+    def names(self) -> Names:
+        """What the courses are called, for pages, machines and letters, which don't wait for a name."""
+        return Names(self._quick_totara)
 
     @cached_property
     def keys(self) -> SigningKeys:
@@ -276,17 +294,14 @@ class Bridge:
     def links(self) -> MailedLinks | None:
         """Signing in by mailed links, beside signing in from the shop."""
         ways = WaysIn(self.settings)
-        return MailedLinks(self.store, self.work, self.mailer, ways, self.now) if ways.open else None
+        if not ways.open:
+            return None
+        return MailedLinks(self.store, self.work, self.mailer, self.addresses, ways, self.now)
 
     @cached_property
     def _quick_totara(self) -> TotaraClient:
         """Totara, for whoever does not wait for it for long."""
         return self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
-
-    @cached_property
-    def names(self) -> Names:
-        """What things are called, for pages and letters, which don't wait for a name."""
-        return Names(self._quick_totara)
 
     @cached_property
     def desk(self) -> Desk:
@@ -298,7 +313,7 @@ class Bridge:
     def invitations(self) -> Invitations:
         """What teams' people are asked, and what they answer."""
         ways, rules = WaysIn(self.settings), self.settings.teams.rules
-        return Invitations(self.store, self.work, self.mailer, ways, rules, self.names, self.now)
+        return Invitations(self.store, self.work, self.mailer, self.addresses, ways, rules, self.names, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -64,10 +65,15 @@ def sign(key: rsa.RSAPrivateKey, algorithm: str = "RS256", headers: dict[str, An
     return jwt.encode(claims(**other), key, algorithm, named)
 
 
-def run(php_program: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run PHP with every warning shown."""
+def run(
+    php_program: str, *arguments: str, given: str = "", folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run PHP with every warning shown. ``folder`` is for what it makes of files meanwhile."""
     command = [php_program, "-d", "error_reporting=-1", "-d", "display_errors=stderr", *arguments]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=300)
+    environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, timeout=300, env=environment
+    )
 
 
 def exchange(php_program: str, **asked: Any) -> Any:
@@ -107,8 +113,8 @@ def php_with_sqlite(php_program: str) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("cases", sorted(PLAIN.glob("cases_*.php")), ids=lambda path: path.stem)
-def test_the_plugin_s_plain_tests_pass(php_with_sqlite: str, cases: Path) -> None:
-    done = run(php_with_sqlite, str(PLAIN / "run.php"), str(cases))
+def test_the_plugin_s_plain_tests_pass(php_with_sqlite: str, cases: Path, tmp_path: Path) -> None:
+    done = run(php_with_sqlite, str(PLAIN / "run.php"), str(cases), folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.fullmatch(r"[1-9]\d* passed, 0 failed\n", done.stdout)
 

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.identity import (
+    Contact,
     How,
     Identity,
     Party,
     Proof,
     Says,
+    clean_name,
     identity_of,
     is_email,
     may_be_one,
@@ -153,6 +155,26 @@ def test_an_account_has_a_first_and_a_last_name(given_names: tuple[str, str, str
 def test_no_name_is_empty_or_too_long(first: str, last: str, email: str) -> None:
     for name in names_of(first, last, email):
         assert 0 < len(name) <= 100
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("A\x00da", "A da"), ("Ada\ud800", "Ada"), ("\r\nBcc: Ada\t", "Bcc: Ada"),
+        ("A\u202eda", "Ada"), ("\u00a0 ", ""),
+        ("می\u200cنا", "می\u200cنا"), ("Zoë", "Zoë"), ("x" * 101, "x" * 100), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_name_is_made_fit_to_be_kept(typed: str, kept: str) -> None:
+    contact = Contact(Identity(7, None), "ada@corp.test", typed, typed, typed)
+    assert (contact.first_name, contact.last_name, contact.language) == (kept, kept, kept[:16])
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_every_name_can_be_kept_and_is_kept_as_it_is_the_next_time(typed: str) -> None:
+    kept = clean_name(typed)
+    assert clean_name(kept) == kept
+    assert "\x00" not in kept and len(kept.encode()) <= 400
 
 
 # --- proofs ----------------------------------------------------------------------------------------------------------

@@ -210,6 +210,9 @@ def test_the_other_answers_are_as_described(world: World) -> None:
     poked = asked(world, "POST", "/pokes", token(world, "poke+jwt", order=7))
     assert fits(poked, "post", "/pokes", 202) == {"order": 7}
     fits(asked(world, "POST", "/pokes", token(world, "read+jwt", sub="7")), "post", "/pokes", 401)
+    for _ in range(api.MOST_A_MINUTE):
+        poked = asked(world, "POST", "/pokes", token(world, "poke+jwt", order=7))
+    fits(poked, "post", "/pokes", 429)
 
 
 def test_the_answers_about_signing_out_are_as_described(world: World) -> None:

@@ -20,7 +20,7 @@ from bridge.web.words import words_for
 from bridge.who import prove
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail, text
-from tests.test_story_sign_on import SECRET, refusals, target_in
+from tests.test_story_sign_on import SECRET, claims, launch, refusals, signed, target_in
 from tests.world import World
 
 MIA = "mia@guest.test"
@@ -167,6 +167,48 @@ def test_whoever_came_by_a_link_is_asked_for_the_next_one_and_not_for_a_shop_acc
     assert opened(world, mailed(world, inbox), browser).location == "/learn"
 
 
+def looked(world: World, secret: str, browser: Client) -> TestResponse:
+    """What is asked before the click."""
+    ours = {"Origin": world.bridge.settings.server.public_url}
+    return browser.post("/sso/link/look", data={"link": secret}, headers=ours)
+
+
+def test_before_the_click_one_sees_whom_the_link_signs_in_and_nobody_learns_the_address_from_it(
+    world: World, inbox: Inbox, course: int
+) -> None:
+    browser, secret = Client(world.bridge.web()), mailed(world, inbox)
+    for _ in range(2):
+        page = looked(world, secret, browser)
+        assert (page.status_code, "m…@g….test" in page.text, MIA in page.text) == (200, True, False)
+        assert ('name="instead"' in page.text, "Stay signed in" in page.text) == (False, False)
+        assert world.rows("visits") == []
+    assert opened(world, secret, browser).status_code == 303
+    assert looked(world, secret, browser).status_code == 403
+
+
+def test_whoever_is_signed_in_is_asked_before_anothers_link_signs_them_in_as_the_other(
+    world: World, inbox: Inbox, course: int
+) -> None:
+    """Mallory has the victim open a link of Mallory's own: what the victim then does would be done in that account."""
+    nia = world.shop.add_customer("nia@pass.test")
+    victim, secret = Client(world.bridge.web()), mailed(world, inbox)
+    launch(world, signed(claims(world, nia, target="courses")), victim)
+    for page in (looked(world, secret, victim), opened(world, secret, victim)):
+        assert (page.status_code, "Somebody else is signed in" in page.text, "m…@g….test" in page.text) == (
+            200,
+            True,
+            True,
+        )
+    assert [row.customer_id for row in world.rows("visits")] == [nia], "the link is not used up, nor the visit ended"
+    word = re.search(r'name="instead" value="([^"]+)"', page.text)
+    assert word
+    ours = {"Origin": world.bridge.settings.server.public_url}
+    for instead, status in (("x", 200), (word[1], 303)):
+        form = {"link": secret, "instead": instead}
+        assert victim.post("/sso/link/open", data=form, headers=ours).status_code == status
+    assert [row.customer_id for row in world.rows("visits")] == [None]
+
+
 # --- nobody gets in who should not -----------------------------------------------------------------------------------
 
 
@@ -287,12 +329,24 @@ def test_a_link_to_an_address_that_became_a_customers_meanwhile_opens_nothing_el
     assert f"course:{two}" in browser.get("/learn").text
 
 
+def test_a_link_to_an_address_that_became_somebody_elses_opens_nothing(world: World, inbox: Inbox, course: int) -> None:
+    """A customer has proven it, and the guest is not theirs yet: the link was mailed to the guest."""
+    secret = mailed(world, inbox)
+    mia = world.shop.add_customer(MIA)
+    bought(world, world.course("TWO"), customer_id=mia)
+    customer = next(row.id for row in world.rows("persons") if row.customer_id == mia)
+    with world.bridge.store.begin() as connection:
+        prove(world.bridge.store, connection, customer, MIA, How.SHOP, world.now())
+    assert opened(world, secret).status_code == 403
+    assert (world.rows("visits"), refusals(world)) == ([], ["a mailed link that can't be opened, or not any more"])
+
+
 def test_a_suspended_learner_gets_in_to_the_bridge_and_no_further(world: World, inbox: Inbox, course: int) -> None:
     browser = Client(world.bridge.web())
     opened(world, mailed(world, inbox), browser)
     world.totara.users[world.user(MIA)].suspended = True
     answer = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    assert 'name="token"' not in answer.text and "This account can’t be used" in answer.text
+    assert 'name="token"' not in answer.text and "you were not signed in" in answer.text
     assert "suspended" in refusals(world)[-1]
 
 

@@ -41,12 +41,13 @@ def nia(world: World) -> int:
 
 
 def claims(world: World, customer: int, **others: Any) -> dict[str, Any]:
+    """What the shop's plugin tells of a customer: with the address that the shop has."""
     now = int(world.now().timestamp())
     return {
         "iss": world.bridge.settings.shop.url,
         "aud": world.bridge.settings.server.public_url,
         "sub": str(customer),
-        "email": NIA,
+        "email": world.shop.customers[customer]["email"] if customer in world.shop.customers else NIA,
         "email_verified": False,
         "target": "home",
         "iat": now,
@@ -238,11 +239,14 @@ def test_my_courses_and_the_way_out(world: World, nia: int) -> None:
     assert f'<a href="{world.bridge.settings.shop.url}">Back to the shop</a>' in page.text
     form = re.search(r'name="form" value="([^"]+)"', page.text)
     assert form
-    assert browser.post("/learn/go", data={"target": f"course:{course}", "form": "x"}).status_code == 403
-    assert browser.post("/learn/go", data={"target": "//evil", "form": form[1]}).status_code == 403
+    page_of_all = plain(launch(world, "x"))
+    is_refused(world, browser.post("/learn/go", data={"target": f"course:{course}", "form": "x"}), page_of_all)
+    is_refused(world, browser.post("/learn/go", data={"target": "//evil", "form": form[1]}), page_of_all)
+    assert refusals(world)[1:] == ["a form that was not given to this visitor", "a target that is not of the list"]
     chosen = browser.post("/learn/go", data={"target": f"course:{course}", "form": form[1]})
     assert chosen.location == "/sso/go"
-    assert browser.post("/sso/sign-out", data={"form": "x"}).status_code == 403
+    is_refused(world, browser.post("/sso/sign-out", data={"form": "x"}), page_of_all)
+    assert len(refusals(world)) == 4
     out = browser.post("/sso/sign-out", data={"form": form[1]})
     assert "/login/logout.php" in out.text
     assert browser.get("/learn").location.startswith(world.bridge.settings.shop.url)
@@ -286,7 +290,7 @@ def test_what_somebody_came_for_is_gone_to_once(world: World, nia: int) -> None:
     launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
     ended = [target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) for _ in range(2)]
     assert ended == [f"/course/view.php?id={course}", "/"]
-    written = [row for row in world.rows("audit") if row.event == "signed in to Totara"]
+    written = [row for row in world.rows("audit") if row.event == "vouched for to Totara"]
     user = world.user(NIA)
     assert [(row.cause, row.facts) for row in written] == [
         ("by the plugin", {"user": user, "target": f"course:{course}"}),
@@ -301,6 +305,16 @@ def test_a_target_that_is_no_page_of_totara_leaves_the_page_to_it(world: World, 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia, target=word)), browser)
     assert target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) == path
+
+
+def test_a_visit_that_rests_for_an_hour_ends(world: World, nia: int) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target="courses")), browser)
+    seen = []
+    for minutes in (59, 59, 61):
+        world.clock.advance(minutes=minutes)
+        seen.append(browser.get("/learn").status_code)
+    assert seen == [200, 200, 303], "what is looked at in between goes on"
 
 
 def test_a_visit_ends_by_itself(world: World, nia: int) -> None:
@@ -324,12 +338,12 @@ def test_an_account_that_was_suspended_is_not_signed_in(world: World, nia: int) 
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     world.totara.users[world.user(NIA)].suspended = True
-    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    told = ("This account can’t be used" in page.text, "ask the shop’s team" in page.text, "Not yet" in page.text)
-    assert (page.status_code, told) == (403, (True, True, False)), "and is not sent in circles"
-    assert "suspended" not in page.text and "suspended" in refusals(world)[0]
+    answer = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert refusals(world) == ["the account is suspended, or gone"]
+    is_refused(world, answer, plain(launch(world, "x")))
+    assert "ask the shop’s team" in answer.text, "and is not sent in circles"
     french = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}", headers={"Accept-Language": "fr"})
-    assert "Ce compte ne peut pas être utilisé" in french.text
+    assert "adressez-vous à l’équipe de la boutique" in french.text
 
 
 def test_a_member_of_a_suspended_tenant_is_not_signed_in_where_totara_tells_so(world: World, nia: int) -> None:
@@ -339,9 +353,9 @@ def test_a_member_of_a_suspended_tenant_is_not_signed_in_where_totara_tells_so(w
     launch(world, signed(claims(world, nia)), browser)
     for tenant in world.totara.tenants.values():
         tenant.suspended = True
-    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
-    assert (page.status_code, "This account can’t be used" in page.text) == (403, True)
+    answer = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
     assert refusals(world) == ["the account's tenant is suspended"]
+    is_refused(world, answer, plain(launch(world, "x")))
 
 
 def test_whoever_has_no_account_and_comes_from_totara_is_shown_the_list(world: World, nia: int) -> None:
@@ -421,6 +435,11 @@ ATTACKS: Mapping[str, Callable[[World, dict[str, Any]], str]] = {
     "crit": lambda w, c: signed(c, crit=["exp"]),
     "expired": lambda w, c: signed({**c, "iat": c["iat"] - 120, "exp": c["iat"] - 60}),
     "from the future": lambda w, c: signed({**c, "iat": c["iat"] + 60, "exp": c["exp"] + 60}),
+    "6 seconds from the future": lambda w, c: signed({**c, "iat": c["iat"] + 6}),
+    "expired 5 seconds ago": lambda w, c: signed({**c, "iat": c["iat"] - 65, "exp": c["iat"] - 5}),
+    "not before a moment that has come": lambda w, c: signed({**c, "nbf": c["iat"] - 10}),
+    "not before a moment to come": lambda w, c: signed({**c, "nbf": c["iat"] + 30}),
+    "61 seconds long": lambda w, c: signed({**c, "exp": c["iat"] + 61}),
     "two hours long": lambda w, c: signed({**c, "exp": c["iat"] + 7200}),
     "without an end": lambda w, c: signed({k: v for k, v in c.items() if k != "exp"}),
     "an end that is no number": lambda w, c: signed({**c, "exp": str(c["exp"])}),
@@ -471,16 +490,21 @@ def untouched(world: World, nia: int) -> Iterator[None]:
     assert ([world.rows(table) for table in ("persons", "accounts", "visits", "used")], world.access()) == before
 
 
+def plain(answer: TestResponse) -> str:
+    """A page without what differs each time."""
+    return re.sub(r'nonce="[^"]+"', "", answer.text)
+
+
 def is_refused(world: World, answer: TestResponse, page: str) -> None:
     assert answer.status_code == 403
-    assert re.sub(r'nonce="[^"]+"', "", answer.text) == page
+    assert plain(answer) == page
     assert "Set-Cookie" not in answer.headers or "bridge-visit" not in answer.headers["Set-Cookie"]
 
 
 @pytest.fixture
 def page(world: World) -> str:
     """What everybody is told who is refused."""
-    return re.sub(r'nonce="[^"]+"', "", launch(world, "x").text)
+    return plain(launch(world, "x"))
 
 
 @pytest.mark.usefixtures("untouched")
@@ -526,6 +550,37 @@ def test_a_bit_that_is_flipped_anywhere_is_noticed(world: World, nia: int) -> No
 def test_a_token_that_another_page_hands_over_is_refused(world: World, nia: int, page: str, origin: str) -> None:
     """Else somebody could sign another's browser in as themselves, and watch what they do."""
     is_refused(world, launch(world, signed(claims(world, nia)), Origin=origin), page)
+
+
+@pytest.mark.parametrize("times", [(5, 60), (-64, -4)])
+def test_two_clocks_may_differ_by_five_seconds_and_no_more(world: World, nia: int, times: tuple[int, int]) -> None:
+    token = claims(world, nia)
+    token |= {"iat": token["iat"] + times[0], "exp": token["iat"] + times[1]}
+    assert launch(world, signed(token)).status_code == 303
+
+
+def test_a_token_that_was_used_is_refused_as_everything_else_is(world: World, nia: int, page: str) -> None:
+    token = signed(claims(world, nia))
+    assert launch(world, token).status_code == 303
+    before = [world.rows(table) for table in ("persons", "accounts", "visits", "used")]
+    is_refused(world, launch(world, token), page)
+    assert refusals(world)[1:] == ["it was used before"]
+    (entry,) = [row for row in world.rows("audit") if row.cause == "it was used before"]
+    assert entry.facts == {"customer": nia}
+    assert [world.rows(table) for table in ("persons", "accounts", "visits", "used")] == before
+
+
+@pytest.mark.parametrize("path", ["/sso/launch", "/sso/link", "/sso/link/open", "/learn/go", "/sso/sign-out"])
+def test_more_than_any_form_has_is_refused_as_everything_else_is(world: World, nia: int, page: str, path: str) -> None:
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    origin = world.bridge.settings.shop.url if path == "/sso/launch" else world.bridge.settings.server.public_url
+    headers = {"Origin": origin_of(origin)}
+    for body in ({"token": "x" * 20_000}, {"form": "x" * 20_000}):
+        answer = browser.post(path, data=body, headers=headers)
+        is_refused(world, answer, page)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
 def test_a_token_is_good_once_however_many_come_at_once(world: World, nia: int) -> None:
@@ -579,11 +634,24 @@ def test_a_shop_account_with_a_victims_address_gets_nothing_of_the_victims(world
     assert browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}").location == "/sso/go"
 
 
-def test_a_nonce_that_is_none_is_refused(world: World, nia: int) -> None:
+def test_a_nonce_that_is_none_is_refused(world: World, nia: int, page: str) -> None:
     browser = Client(world.bridge.web())
     launch(world, signed(claims(world, nia)), browser)
     for nonce in ("", "x", "0" * 31, "g" * 32, "0" * 32 + "\n"):
-        assert browser.get("/sso/totara", query_string={"nonce": nonce}).status_code == 403
+        is_refused(world, browser.get("/sso/totara", query_string={"nonce": nonce}), page)
+    assert refusals(world)[1:] == ["it is no nonce of Totara's plugin"] * 5
+
+
+def test_nobody_is_vouched_for_to_a_program_that_only_looks(world: World, nia: int) -> None:
+    """Of a HEAD nobody goes on with the answer: no token is made, nothing is used up and nothing written down."""
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia, target=f"course:{course}")), browser)
+    before = len(world.rows("audit"))
+    answer = browser.head(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert (answer.status_code, len(world.rows("audit"))) == (405, before)
+    assert target_in(browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")) == f"/course/view.php?id={course}"
 
 
 def test_pages_are_kept_out_of_caches_frames_and_scripts_of_others(world: World, nia: int) -> None:
@@ -592,7 +660,25 @@ def test_pages_are_kept_out_of_caches_frames_and_scripts_of_others(world: World,
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy)
+
+
+def test_a_host_that_somebody_made_up_leads_nowhere(world: World, nia: int) -> None:
+    """All addresses are made from the settings: a page kept by a cache, or mailed on, leads to nobody else's server."""
+    forged = {"Host": "evil.test", "X-Forwarded-Host": "evil.test"}
+    browser = Client(world.bridge.web())
+    came = launch(world, signed(claims(world, nia, target="courses")), browser, **forged)
+    seen = [
+        came,
+        browser.get("/learn", headers=forged),
+        browser.get("/sso/go", headers=forged),
+        Client(world.bridge.web()).get("/learn", headers=forged),
+        Client(world.bridge.web()).get("/sso/link", headers=forged),
+        Client(world.bridge.web()).get("/sso/link/open", headers=forged),
+    ]
+    assert [answer.status_code for answer in seen] == [303, 200, 303, 303, 200, 200]
+    assert "evil" not in "".join(f"{answer.text}{answer.headers}" for answer in seen)
 
 
 def test_names_in_tokens_and_courses_do_no_harm_to_the_page(world: World, nia: int) -> None:
@@ -616,7 +702,7 @@ def test_no_form_of_the_whole_bridge_is_taken_from_another_page(world: World, ni
     machines = ("api.", "oidc.", "team_api.", "webhooks.")
     posts = [rule for rule in world.bridge.web().url_map.iter_rules() if "POST" in (rule.methods or ())]
     forms = [rule for rule in posts if not rule.endpoint.startswith(machines) and "." in rule.endpoint]
-    assert {"/sso/launch", "/sso/link", "/sso/link/open", "/sso/sign-out", "/learn/go"} <= {one.rule for one in forms}
+    assert {"/sso/launch", "/sso/link", "/sso/link/look", "/sso/sign-out", "/learn/go"} <= {one.rule for one in forms}
     before = [world.rows(table) for table in ("persons", "visits", "link_requests", "links", "seats", "consents")]
     for rule in forms:
         built = rule.build({name: "1" * 14 if name == "key" else 1 for name in rule.arguments})
@@ -718,6 +804,12 @@ def test_a_customers_courses_are_told_to_the_shop_and_only_theirs(world: World, 
     (one,) = answer.get_json()["courses"]
     assert (one["item"], one["state"], one["target"]) == (f"course:{course}", "ready", f"course:{course}")
     assert asked(world, f"/customers/{nia}/courses", signed(claims(world, nia + 1), typ="read+jwt")).status_code == 403
+    assert asked(world, "/status", signed(claims(world, nia), typ="read+jwt")).status_code == 403
+    written = [(row.cause, row.facts) for row in world.rows("audit") if row.event == "sign-on refused"]
+    assert written == [
+        ("the token is for another customer", {"at": f"/api/v1/customers/{nia}/courses", "customer": nia + 1}),
+        ("the token is for a customer", {"at": "/api/v1/status", "customer": nia}),
+    ]
     assert asked(world, f"/customers/{nia}/courses", signed(claims(world, nia))).status_code == 401
     assert asked(world, f"/customers/{nia}/courses", "x").status_code == 401
     assert world.web.get(f"/api/v1/customers/{nia}/courses").status_code == 401

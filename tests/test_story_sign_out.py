@@ -101,6 +101,7 @@ def test_only_the_shop_signs_its_customers_out(world: World, nia: int) -> None:
         assert asked(world, path, signed(right, typ=typ), "POST").status_code == 401
     assert asked(world, path, signed(right, "x" * 40, typ="sign-out+jwt"), "POST").status_code == 401
     assert asked(world, path, signed(claims(world, nia + 1), typ="sign-out+jwt"), "POST").status_code == 403
+    assert refusals(world)[-1] == "the token is for another customer"
     assert (
         asked(world, "/customers/0/sign-out", signed(claims(world, 0), typ="sign-out+jwt"), "POST").status_code == 403
     )

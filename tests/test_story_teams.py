@@ -12,6 +12,7 @@ import pytest
 
 from bridge import wiring
 from bridge.desk import MOST_ASKED, MOST_BESIDE, Actor
+from bridge.domain.purchases import FOR_WHOM_META
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused, Unavailable
@@ -531,7 +532,10 @@ def test_then_invitations_go_wherever_they_are_and_those_in_use_are_asked_about(
 
 def test_a_cancelled_order_throws_nobody_out_whom_another_can_seat(world: World, boss: int, inbox: Inbox) -> None:
     product = world.sell(world.course("ONE"))
-    first, second = buys(world, boss, product, 2), buys(world, boss, product, 1)
+    first = buys(world, boss, product, 2)
+    line = {"product_id": product, "quantity": 1, "meta": {FOR_WHOM_META: "team"}}
+    second = world.shop.place_order([line], customer_id=boss, email=BOSS)
+    world.look(second)
     give(world, ADA, BO)
     accepts(world, inbox, ADA)
     accepts(world, inbox, BO)
@@ -546,14 +550,13 @@ def test_a_cancelled_order_throws_nobody_out_whom_another_can_seat(world: World,
     assert second != first
 
 
-def test_one_more_of_what_the_team_has_is_the_teams(world: World, boss: int) -> None:
+def test_one_more_for_the_team_is_bought_as_such(world: World, boss: int) -> None:
     product = world.sell(world.course("ONE"))
     buys(world, boss, product, 3)
-    buys(world, boss, product, 1)
+    line = {"product_id": product, "quantity": 1, "meta": {FOR_WHOM_META: "team"}}
+    world.look(world.shop.place_order([line], customer_id=boss, email=BOSS))
     assert counts(world) == {"open": 4}
-    buys(world, boss, world.sell(world.course("TWO")), 1)
-    assert len(pools(world)) == 1, "of anything else one unit is the buyer's own"
-    assert list(world.access().values()) == ["active"]
+    assert world.access() == {}
 
 
 def test_one_unit_that_is_left_stays_the_teams(world: World, boss: int) -> None:

@@ -53,6 +53,7 @@ def browser(world: World) -> Client:
 def answers(world: World, secret: str, step: str, by: Client | None = None, **form: str) -> TestResponse:
     """What one of the invitation's forms answers, sent by a page of the bridge."""
     ours = {"Origin": world.bridge.settings.server.public_url}
+    form = {"first_name": "Ada", "last_name": "Byte", **form} if step == "accept" else form
     return (by or browser(world)).post(f"/team/invitation/{step}", data={"invitation": secret, **form}, headers=ours)
 
 
@@ -96,6 +97,21 @@ def refusals(world: World) -> list[str]:
     return [row.cause for row in events(world, "sign-on refused")]
 
 
+@pytest.mark.parametrize("role", ["seat", "member"])
+def test_an_invitation_is_no_link_to_sign_in_by(world: World, seats: int, boss: int, inbox: Inbox, role: str) -> None:
+    """It is answered on a page that says what it is about, and can be declined."""
+    if role == "seat":
+        give(world, ADA)
+    else:
+        posts(signed_in(world, boss), home(world, "settings", "members"), email=ADA, role="manager")
+        world.settle()
+    secret, ours = invitation(inbox, ADA), {"Origin": world.bridge.settings.server.public_url}
+    one, before = browser(world), len(world.rows("visits"))
+    assert one.post("/sso/link/open", data={"link": secret}, headers=ours).status_code == 403
+    assert (len(world.rows("visits")), one.get("/learn").status_code) == (before, 303)
+    assert refusals(world)[-1] == "a mailed link that can't be opened, or not any more"
+
+
 # --- the invited employee --------------------------------------------------------------------------------------------
 
 
@@ -117,6 +133,45 @@ def test_an_employee_accepts_and_goes_straight_into_the_course(world: World, sea
     assert world.totara.users[world.user(ADA)].firstname == "Augusta"
     assert one.get("/sso/go").location == f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
     assert [row.withdrawn_at for row in world.rows("consents")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wrong", "told"),
+    [
+        ("  ", "  ", {"first_name", "last_name"}, "Please give this name."),
+        ("", "King", {"first_name"}, "Please give this name."),
+        ("Ada", "", {"last_name"}, "Please give this name."),
+        ("\u202egnik\u202c", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("Ada", "=cmd|&#39; /C calc&#39;!A1", {"last_name"}, "would take this name for a formula"),
+        ("A\x00B", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("A" * 101, "King", {"first_name"}, "The name is too long"),
+    ],
+)
+def test_a_name_for_the_certificate_is_one_and_nothing_is_used_up_by_one_that_is_none(
+    world: World, seats: int, inbox: Inbox, first: str, last: str, wrong: set[str], told: str
+) -> None:
+    give(world, ADA)
+    secret, one = invitation(inbox, ADA), browser(world)
+    page = answers(world, secret, "accept", one, first_name=first, last_name=last, consents="yes")
+    assert page.status_code == 422
+    assert set(re.findall(r'name="(\w+)"[^>]*aria-invalid', page.text)) == wrong
+    assert 'role="alert"' in page.text
+    assert told in page.text
+    assert 'value="yes" checked' in page.text
+    assert counts(world) == {"open": 2, "invited": 1}
+    went = answers(world, secret, "accept", one, first_name=" Augusta  Ada ", last_name="King")
+    assert went.status_code == 303
+    world.settle()
+    user = world.totara.users[world.user(ADA)]
+    assert (user.firstname, user.lastname) == ("Augusta Ada", "King")
+
+
+def test_whoever_accepted_is_asked_for_a_link_the_next_time_and_not_for_a_shop_account(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    one = accepted(world, inbox, ADA)
+    world.clock.advance(hours=13)
+    assert one.get("/learn").location == f"{world.bridge.settings.server.public_url}/sso/link"
 
 
 def test_consent_is_not_given_by_accepting(world: World, seats: int, inbox: Inbox) -> None:

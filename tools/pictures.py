@@ -276,6 +276,7 @@ def _links(stage: Stage, page_of: NewPage) -> Iterator[tuple[str, Page]]:
     yield "link-sent", page
     page = page_of()
     page.goto(stage.mailed(GUEST))
+    page.wait_for_url("**/sso/link/look")
     yield "link-open", page
 
 

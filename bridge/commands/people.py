@@ -136,8 +136,8 @@ def _in_the_shop(bridge: Bridge, person: Person) -> str:
     if normal_email(customer.email) == person.email:
         return "the shop has the address that we know"
     return (
-        "the shop has another address than we know: the account stays as it is; the new one counts once the shop has "
-        "checked it and the customer signs in"
+        "the shop has another address than we know: the account stays as it is, the old address counts no more, and "
+        "the new one once the shop has checked it and the customer signs in"
     )
 
 
@@ -207,12 +207,14 @@ def _link_account(bridge: Bridge, person_id: int, user: str, *, yes: bool, by: s
 def _looked_at(bridge: Bridge, person_id: int, user: str) -> tuple[Account, Ruling]:
     """The account as Totara tells of it now. Raises Refused for one that is never linked."""
     with bridge.store.read() as connection:
-        person = linkable(connection, person_id)
-        proven = set(persons.proofs_of(connection, person_id))
+        linkable(connection, person_id)
     name = user.strip()
     found = bridge.totara.find_account(int(name)) if name.isdigit() else bridge.totara.find_account_by_username(name)
     if found is None:
         raise Refused("Totara has no such user, or it was deleted")
+    with bridge.store.read() as connection:
+        person = linkable(connection, person_id, found.id)
+        proven = set(persons.proofs_of(connection, person_id))
     ruling = bridge.jobs.who.ruling(found, proven=normal_email(found.email) in proven)
     if ruling.says is Says.NEVER:
         raise Refused(ruling.why)

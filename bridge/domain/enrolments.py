@@ -40,6 +40,11 @@ class Held:
     let_go_at: datetime | None = None
     let_go_team: int | None = None
 
+    @property
+    def reached(self) -> bool:
+        """Whether the learner gets in, as far as is known."""
+        return self.state is State.ACTIVE and self.verified
+
 
 @dataclass(frozen=True, slots=True)
 class Right:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,11 @@ from bridge.domain.lms import Account, Insight
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _ADDRESS = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+
+#: As many characters as Totara keeps of a first or a last name.
+MOST_OF_NAME = 100
+#: Part of how Persian and many an Indian name is written.
+JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,37 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody as the shop tells of them. ``email`` is normal, and mail could be sent there."""
+    """Somebody as the shop tells of them. ``email`` is normal, and mail could be sent there. The names and the language
+    are made fit to be kept, whoever typed them: see :func:`clean_name`.
+    """
 
     identity: Identity
     email: str
     first_name: str = ""
     last_name: str = ""
     language: str = ""
+
+    def __post_init__(self) -> None:
+        for name, most in (("first_name", MOST_OF_NAME), ("last_name", MOST_OF_NAME), ("language", 16)):
+            object.__setattr__(self, name, clean_name(getattr(self, name))[:most])
+
+
+def clean_name(text: str) -> str:
+    """A name as it is kept: one line, white space folded, as many characters as Totara keeps.
+
+    Without what can't be seen: a null byte or half a character can't be written down at all, and signs that turn the
+    order of writing around would show another name. Joiners stay.
+    """
+    if not text.isprintable():
+        text = "".join(map(_seen, text))
+    return " ".join(text.split())[:MOST_OF_NAME].rstrip()
+
+
+def _seen(sign: str) -> str:
+    category = unicodedata.category(sign)
+    if category == "Cf":
+        return sign if sign in JOINERS else ""
+    return " " if category in ("Cc", "Cs") else sign
 
 
 def normal_email(address: str) -> str:
@@ -46,6 +76,13 @@ def is_email(address: str) -> bool:
     for another, and a null byte can't be written down on PostgreSQL.
     """
     return len(address) <= 100 and address.isprintable() and _ADDRESS.fullmatch(address) is not None
+
+
+def masked(address: str) -> str:
+    """An address by which only those know it again who know it: "a…@c….example"."""
+    local, _, host = address.rpartition("@")
+    name, _, end = host.rpartition(".")
+    return f"{local[:1]}…@{name[:1]}….{end}"
 
 
 def identity_of(customer_id: int, email: str) -> Identity:
@@ -65,8 +102,8 @@ def throwaway_password() -> str:
 
 def names_of(first: str, last: str, email: str) -> tuple[str, str]:
     """A first and a last name, neither empty, since Totara insists on both."""
-    first, last = " ".join(first.split())[:100], " ".join(last.split())[:100]
-    return first or email.split("@", 1)[0][:100], last or "-"
+    first, last = clean_name(first), clean_name(last)
+    return first or email.split("@", 1)[0][:MOST_OF_NAME], last or "-"
 
 
 # --- proofs ----------------------------------------------------------------------------------------------------------
@@ -217,3 +254,29 @@ def _tenant_standing(seen: Insight) -> list[str]:
     if seen.tenant_suspended is None:
         return ["Totara does not tell whether its tenant is suspended"]
     return ["its tenant is suspended"] if seen.tenant_suspended else []
+
+
+# --- may anybody be signed in to an account? -------------------------------------------------------------------------
+
+
+def barred(seen: Insight, *, academy: str, vouched: bool) -> str:
+    """Why nobody may be signed in to an account of a person's, "" if they may be.
+
+    Only what the site tells is held against it: most tell nothing of this, and such accounts were made as learners' by
+    the bridge, or linked after an operator looked at them.
+    """
+    if seen.tenant_suspended:
+        return "the account's tenant is suspended"
+    if seen.administrator or seen.staff:
+        return "the account is an administrator's, or staff's"
+    return f"the account is not the academy's: {why}" if (why := astray(seen, academy=academy, vouched=vouched)) else ""
+
+
+def astray(seen: Insight, *, academy: str, vouched: bool) -> str:
+    """Where an account belongs that is not the academy's, "" for one that is, or where that is not told.
+
+    ``academy`` is the tenant whose members we make, "" for none; ``vouched``: an operator said whose the account is,
+    and where it belongs does not matter.
+    """
+    told = [] if vouched or seen.tenant is None else _tenancy(seen.tenant, academy)
+    return told[0] if told else ""

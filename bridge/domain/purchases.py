@@ -441,15 +441,14 @@ def seat_counts(gives: Sequence[Gives], units: Mapping[int, int]) -> dict[int, i
     return {gift.line.id: units[gift.line.id] * gift.offer.seats if gift.offer.items else 0 for gift in gives}
 
 
-def for_one(
-    gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int], pools: Collection[str] = frozenset()
-) -> bool:
-    """Whether the buyer takes the seat of this line. ``pools`` are what the buyer's team has.
+def for_one(gift: Gives, gives: Sequence[Gives], counts: Mapping[int, int]) -> bool:
+    """Whether the buyer takes the seat of this line.
 
     What is picked for each seat is nobody's at once. Where the offer does not say, a buyer of one unit takes the seat
-    at once, unless it is one more of a pool of their team; of several, all stay open to be given away. Several are
-    units of one line, and units of lines, or of bundles as a whole, that give just the same. Where two give the same
-    only in part, they are two different things, and the buyer takes a seat of each.
+    at once; of several, all stay open to be given away. Several are units of one line, and units of lines, or of
+    bundles as a whole, that give just the same. Where two give the same only in part, they are two different things,
+    and the buyer takes a seat of each. What else the buyer has bought does not count: of two orders, either may be
+    heard of first.
     """
     if gift.offer.pick:
         return False
@@ -457,8 +456,6 @@ def for_one(
     told = said_of(gift.line, FOR_WHOM_META, gives) if whom is ForWhom.ASK else str(whom)
     if told in ("team", "me", "buyer"):
         return told != "team"
-    if gift.offer.pool in pools:
-        return False
     bundles, wholes = _bundles(gives), _wholes(gives)
     mine = bundles[gift.line.id]
     units = {bundle: 0 for bundle, whole in wholes.items() if whole == wholes[mine]}

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import idna
 
-from bridge.domain.identity import is_email, normal_email
+from bridge.domain.identity import JOINERS, MOST_OF_NAME, is_email, normal_email
 
 #: As many characters as Totara keeps of an address and of a name.
-MOST_CHARACTERS = 100
+MOST_CHARACTERS = MOST_OF_NAME
 
 
 class Problem(StrEnum):
@@ -143,7 +143,6 @@ def shown(text: str) -> str:
 # Marks of direction and places to break a line: they come along with a copy, and change nothing when they go.
 _HARMLESS = dict.fromkeys(map(ord, "\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff"))
 _SPACE = re.compile(r"[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
-_JOINERS = "\u200c\u200d"  # part of how Persian and many an Indian name is written
 
 
 def read_name(text: str) -> tuple[str, Problem | None]:
@@ -171,7 +170,7 @@ def _folded(text: str) -> str:
 
 def _refused(sign: str) -> bool:
     """Control characters, overrides of the direction, halves of characters, and the mark of a letter that was lost."""
-    return sign == "\N{REPLACEMENT CHARACTER}" or not (sign.isprintable() or sign in _JOINERS)
+    return sign == "\N{REPLACEMENT CHARACTER}" or not (sign.isprintable() or sign in JOINERS)
 
 
 def two_names(text: str) -> tuple[str, str]:

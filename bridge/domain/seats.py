@@ -110,6 +110,8 @@ class Why(StrEnum):
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
+    STOPPED = "stopped"  # whoever confirmed the list may not give seats any more
+    DECLINED = "declined"  # said no to a seat of this pool, and was not asked by name since
 
 
 @dataclass(frozen=True, slots=True)

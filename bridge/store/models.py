@@ -105,6 +105,8 @@ persons = _table(
     Column("guest_email", String(254), unique=True),
     # As the shop last told; what an account is made with.
     Column("email", String(254), nullable=False),
+    # What the shop has by now for a customer whose account was made with ``email``, if it is another; not checked.
+    Column("shop_email", String(254)),
     Column("first_name", String(100), nullable=False),
     Column("last_name", String(100), nullable=False),
     Column("language", String(16), nullable=False, server_default=text("''")),
@@ -134,6 +136,7 @@ accounts = _table(
     Column("totara_id", BigInteger, unique=True),
     Column("made_at", Moment),
     Column("linked", Boolean, nullable=False, server_default=text("false")),  # it was there before us
+    Column("vouched", Boolean, nullable=False, server_default=text("false")),  # an operator said whose it is
 )
 
 orders = _table(
@@ -275,10 +278,11 @@ audit = _table(
     Column("order_id", BigInteger, index=True),
     Column("subscription_id", BigInteger, index=True),
     Column("person_id", BigInteger, index=True),
-    Column("team_id", BigInteger, index=True),
+    Column("team_id", BigInteger),
     Column("cause", Text, nullable=False),
     Column("facts", JSON, nullable=False),
 )
+Index("ix_audit_team_id_id", audit.c.team_id, audit.c.id)
 
 # The chain over the entries, in the order in which they were sealed. Made afterwards, so that no writer waits for it.
 audit_seals = _table(
@@ -419,7 +423,7 @@ teams = _table(
     "teams",
     Column("id", Id, primary_key=True),
     Column("key", String(32), nullable=False, unique=True),
-    Column("buyer_id", Id, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("buyer_id", Id, ForeignKey("persons.id"), unique=True),  # a member, whose purchases go here; NULL: has left
     Column("name", String(200), nullable=False),
     Column("approval", Boolean, nullable=False, server_default=text("false")),  # whoever accepts waits for a yes
     Column("made_at", Moment, nullable=False),
@@ -482,6 +486,7 @@ batches = _table(
     Column("made_at", Moment, nullable=False),
     Column("begun_at", Moment),  # NULL: looked at, and not confirmed yet
     Column("done_at", Moment),
+    Column("doubts", JSON(none_as_null=True)),  # what is to be looked at before it is confirmed; NULL: nothing
     UniqueConstraint("team_id", "key"),
 )
 

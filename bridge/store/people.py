@@ -12,7 +12,7 @@ from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
-from bridge.domain.identity import Contact, How, Identity, Party, Proof, new_key, standing
+from bridge.domain.identity import Contact, How, Identity, Party, Proof, clean_name, new_key, standing
 from bridge.domain.purchases import Role
 from bridge.store.db import Store
 from bridge.store.models import accounts, orders, persons, proofs, seats, subscriptions
@@ -22,7 +22,9 @@ from bridge.store.models import accounts, orders, persons, proofs, seats, subscr
 class Person:
     """Somebody we know. ``totara_id`` is None until the account is made; ``reserved`` is the address kept for it.
 
-    ``merged_into`` is who this one turned out to be; ``linked`` tells that the account was there before us.
+    ``merged_into`` is who this one turned out to be; ``linked`` tells that the account was there before us, ``vouched``
+    that an operator said whose it is. ``shop_email`` is what the shop has for the customer, where it is another address
+    than ``email``.
     """
 
     id: int
@@ -36,6 +38,13 @@ class Person:
     language: str = ""
     merged_into: int | None = None
     linked: bool | None = None
+    vouched: bool | None = None
+    shop_email: str | None = None
+
+    @property
+    def has(self) -> str:
+        """The address that is theirs to prove: of a customer, what the shop has for them."""
+        return self.shop_email or self.email
 
     @property
     def name(self) -> str:
@@ -61,6 +70,8 @@ _PERSON = select(
     persons.c.language,
     persons.c.merged_into,
     accounts.c.linked,
+    accounts.c.vouched,
+    persons.c.shop_email,
 ).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
@@ -107,8 +118,16 @@ def hold_person(connection: Connection, person_id: int) -> Person | None:
 
 def persons_with(connection: Connection, email: str) -> list[Person]:
     """Everybody who has this address, typed it as a guest, or has an account that was made with it."""
-    mine = or_(persons.c.email == email, persons.c.guest_email == email, accounts.c.email == email)
+    columns = (persons.c.email, persons.c.shop_email, persons.c.guest_email, accounts.c.email)
+    mine = or_(*(column == email for column in columns))
     return [Person(*row) for row in connection.execute(_PERSON.where(mine).order_by(persons.c.id))]
+
+
+def customers_with(connection: Connection, email: str) -> list[Person]:
+    """The registered customers to whom the shop has this address, proven or not, and who are nobody else by now."""
+    has = func.coalesce(persons.c.shop_email, persons.c.email)
+    mine = (has == email, persons.c.customer_id.is_not(None), persons.c.merged_into.is_(None))
+    return [Person(*row) for row in connection.execute(_PERSON.where(*mine).order_by(persons.c.id))]
 
 
 def reached_by(connection: Connection, email: str) -> Person | None:
@@ -135,6 +154,11 @@ def merged_into(connection: Connection, person_id: int) -> list[Person]:
     return [Person(*row) for row in connection.execute(query)]
 
 
+def ids_of(connection: Connection, person_id: int) -> list[int]:
+    """A person, and whoever turned out to be this person."""
+    return [person_id, *(part.id for part in merged_into(connection, person_id))]
+
+
 def ensure_person(store: Store, connection: Connection, who: Contact | int, now: datetime) -> int:
     """The person's id; a new one is written down, a known one without an account yet gets the newer contact.
 
@@ -145,8 +169,8 @@ def ensure_person(store: Store, connection: Connection, who: Contact | int, now:
     if isinstance(who, int):
         living = hold_person(connection, who)
         return living.id if living else who
-    contact = {"email": who.email, "first_name": who.first_name[:100], "last_name": who.last_name[:100]}
-    contact |= {"language": who.language[:16]} if who.language else {}
+    contact = {"email": who.email, "first_name": who.first_name, "last_name": who.last_name}
+    contact |= {"language": who.language} if who.language else {}
     identity = {"customer_id": who.identity.customer_id, "guest_email": who.identity.guest_email}
     person = find_person(connection, who.identity, hold=True)
     if person is None and who.identity.guest_email and (owner := owner_of(connection, who.identity.guest_email)):
@@ -191,17 +215,30 @@ def reserve_account(store: Store, connection: Connection, person_id: int, email:
 
 
 def account_made(
-    connection: Connection, person_id: int, totara_id: int, now: datetime, *, linked: bool = False
+    connection: Connection,
+    person_id: int,
+    totara_id: int,
+    now: datetime,
+    *,
+    linked: bool = False,
+    vouched: bool = False,
 ) -> None:
-    """Write down which Totara account is the person's. ``linked``: it was there before us."""
-    mine = accounts.c.person_id == person_id
-    connection.execute(update(accounts).where(mine).values(totara_id=totara_id, made_at=now, linked=linked))
+    """Write down which Totara account is the person's. ``linked``: it was there before us; ``vouched``: an operator
+    said so.
+    """
+    values = {"totara_id": totara_id, "made_at": now, "linked": linked, "vouched": vouched}
+    connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(values))
+
+
+def vouch(connection: Connection, person_id: int) -> None:
+    """Write down that an operator said that the account is the person's."""
+    connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(vouched=True))
 
 
 def account_left(connection: Connection, person_id: int) -> None:
     """Write down that the person has no Totara account any more. The address stays reserved."""
-    mine = accounts.c.person_id == person_id
-    connection.execute(update(accounts).where(mine).values(totara_id=None, made_at=None, linked=False))
+    none = {"totara_id": None, "made_at": None, "linked": False, "vouched": False}
+    connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(none))
 
 
 def holder_of(connection: Connection, totara_id: int) -> int | None:
@@ -215,9 +252,23 @@ def change_address(store: Store, connection: Connection, person_id: int, email: 
 
     The Totara account that was made stays as it is, and the old address is free for others.
     """
-    connection.execute(update(persons).where(persons.c.id == person_id).values(email=email))
+    connection.execute(update(persons).where(persons.c.id == person_id).values(email=email, shop_email=None))
     if reserve_account(store, connection, person_id, email) is None:
         connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(email=email))
+
+
+def shop_has(store: Store, connection: Connection, person: Person, email: str) -> None:
+    """The shop has this address for a customer, which may not be checked there.
+
+    Before there is an account that is where they are written to; afterwards they are written to where they were, but
+    what the shop has no more is no longer theirs to prove.
+    """
+    mine = update(persons).where(persons.c.id == person.id)
+    if person.totara_id is not None:
+        connection.execute(mine.values(shop_email=None if email == person.email else email))
+        return
+    connection.execute(mine.values(email=email, shop_email=None))
+    reserve_account(store, connection, person.id, email)
 
 
 def without_account(connection: Connection, person_ids: Collection[int]) -> set[int]:
@@ -230,7 +281,7 @@ def without_account(connection: Connection, person_ids: Collection[int]) -> set[
 
 def call_by(connection: Connection, person: Person, first_name: str, last_name: str) -> None:
     """The names by which somebody says they are called, as long as no account was made with others."""
-    first, last = " ".join(first_name.split())[:100], " ".join(last_name.split())[:100]
+    first, last = clean_name(first_name), clean_name(last_name)
     if person.totara_id is None and (first or last):
         mine = persons.c.id == person.id
         connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
@@ -249,7 +300,8 @@ def is_known_otherwise(connection: Connection, person: Person) -> bool:
 
 def call_anew(connection: Connection, person: Person, first_name: str, last_name: str, language: str) -> None:
     """Somebody's name and language, as far as they are told now."""
-    values = {"first_name": first_name[:100], "last_name": last_name[:100]} if first_name or last_name else {}
+    first, last = clean_name(first_name), clean_name(last_name)
+    values = {"first_name": first, "last_name": last} if first or last else {}
     values |= {"language": language[:16]} if language else {}
     if values:
         connection.execute(update(persons).where(persons.c.id == person.id).values(**values))
@@ -311,7 +363,7 @@ def owner_of(connection: Connection, email: str) -> int | None:
 
 
 def owners_of(connection: Connection, email: str) -> list[int]:
-    """Every registered customer who has proven an address and still has it, or to whom an operator gave it."""
+    """Every registered customer who has proven an address and has it in the shop still, or whom an operator gave it."""
     found = sorted(_proofs(connection, proofs.c.email == email), key=lambda proof: proof.person)
     owners = []
     for person_id, group in groupby(found, key=lambda proof: proof.person):
@@ -320,7 +372,7 @@ def owners_of(connection: Connection, email: str) -> list[int]:
         if person is None or person.merged_into is not None:
             continue
         given = any(proof.how is How.OPERATOR for proof in said)
-        if given or (person.customer_id is not None and email in (person.email, person.reserved)):
+        if given or (person.customer_id is not None and email == person.has):
             owners.append(person_id)
     return owners
 
@@ -329,6 +381,16 @@ def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, 
     """The addresses of these persons."""
     query = select(persons.c.id, persons.c.email).where(persons.c.id.in_(sorted(set(person_ids))))
     return {int(one): email for one, email in connection.execute(query)}
+
+
+def known_by(connection: Connection, emails: Collection[str]) -> dict[str, int]:
+    """Address -> whoever is known by it and would be found as a guest; without those whom nobody is known by."""
+    query = select(persons.c.guest_email, persons.c.id, persons.c.merged_into)
+    rows = connection.execute(query.where(persons.c.guest_email.in_(sorted(emails)))).all()
+    found = {email: int(one) if became is None else living_id(connection, became) for email, one, became in rows}
+    proven = select(proofs.c.email).where(proofs.c.email.in_(sorted(set(emails) - found.keys()))).distinct()
+    owners = {email: owner_of(connection, email) for (email,) in connection.execute(proven)}
+    return found | {email: person for email, person in owners.items() if person is not None}
 
 
 def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:

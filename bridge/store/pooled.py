@@ -27,9 +27,10 @@ from sqlalchemy import (
 )
 
 from bridge.domain.enrolments import lasting
-from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.offers import Item, Kind, Offer, offer_from_json, read_item
 from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
+from bridge.store.folding import folded
 from bridge.store.ledger import given_by_seat
 from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, work
 from bridge.store.people import WHOLE_NAME
@@ -66,6 +67,16 @@ class Pool:
     def open(self) -> int:
         """The seats that may be given now."""
         return self.counts.get(SeatState.OPEN, 0)
+
+    @property
+    def lapsed(self) -> int:
+        """The seats that wait for somebody who did not answer in time."""
+        return self.counts.get(SeatState.LAPSED, 0)
+
+    @property
+    def to_give(self) -> int:
+        """The seats that people can be given: open ones, then those that wait in vain."""
+        return self.open + self.lapsed
 
     def may_give(self, picked: Item | None) -> bool:
         """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
@@ -143,8 +154,9 @@ def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class SeatRow:
-    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on;
-    ``undelivered`` that the invitation could not be delivered.
+    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on. ``gives`` is
+    what was picked for it, or all that each seat of its pool gives; nothing where that is still to be picked;
+    ``undelivered`` tells that the invitation could not be delivered.
     """
 
     seat: TeamSeat
@@ -157,7 +169,13 @@ class SeatRow:
     shows: bool
     pool: str
     sold_as: str = ""
+    gives: tuple[Item, ...] = ()
     undelivered: bool = False
+
+    @property
+    def told_apart(self) -> tuple[Item, ...]:
+        """What it gives, where the name under which it was sold does not say so."""
+        return self.gives if self.seat.picked or len(self.gives) > 1 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +215,7 @@ _LEARNT = and_(
 )
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
+    "name": folded(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -272,9 +290,15 @@ def _row(row: Any) -> SeatRow:
     if state is SeatState.TAKEN and begun:
         state = SeatState.COMPLETED if completed else SeatState.STARTED
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(
-        seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as, bool(row.undelivered)
-    )
+    gives = _gives(seat.picked, row.offer)
+    seen = SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as, gives)
+    return replace(seen, undelivered=True) if row.undelivered else seen
+
+
+def _gives(picked: Item | None, offer: Mapping[str, Any]) -> tuple[Item, ...]:
+    if picked is not None:
+        return (picked,)
+    return () if offer.get("pick") else tuple(read_item(word) for word in offer.get("gives", ()))
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -290,7 +314,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.search:
         part = f"%{as_part(wanted.search.lower())}%"
         where.append(
-            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
+            or_(persons.c.email.like(part, escape="\\"), folded(_SHOWN_NAME).like(part, escape="\\")),
         )
     return where
 

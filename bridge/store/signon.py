@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from bridge.store.db import Store
 from bridge.store.models import link_requests, links, signing_keys, used, visits
+
+#: As much as the clocks of two nodes may be apart, and what was used is still known to both.
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 def new_secret() -> str:
@@ -32,9 +35,11 @@ def digest(secret: str) -> str:
 def use_once(store: Store, connection: Connection, name: str, until: datetime) -> bool:
     """Whether this is the first use of the name. One insert under a unique key: of any number at once, one wins.
 
-    It is remembered ``until`` then, when whatever bears it has run out by itself.
+    ``until`` is when whatever bears it has run out by itself. It is remembered for longer, since the node that forgets
+    it may have a clock that is ahead of another's.
     """
-    first = store.insert(used).values(name=digest(name), until=until).on_conflict_do_nothing()
+    kept = until + CLOCKS_DIFFER
+    first = store.insert(used).values(name=digest(name), until=kept).on_conflict_do_nothing()
     return connection.execute(first.returning(used.c.name)).scalar() is not None
 
 
@@ -125,6 +130,11 @@ def end_visits_of_customer(connection: Connection, customer_id: int, shop_sessio
     return _end(connection, theirs if shop_session is None else theirs & (visits.c.shop_session == shop_session))
 
 
+def end_link_visits(connection: Connection, person_ids: Collection[int]) -> list[int | None]:
+    """End the sessions of persons that began with a link that was mailed to them; whose they were."""
+    return _end(connection, visits.c.customer_id.is_(None) & visits.c.person_id.in_(sorted(person_ids)))
+
+
 def is_sid(connection: Connection, sid: str) -> bool:
     """Whether Totara knows a session by this."""
     return connection.execute(select(visits.c.name).where(visits.c.sid == sid)).first() is not None
@@ -210,10 +220,30 @@ def count_links(connection: Connection, person_id: int, now: datetime) -> int:
     return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
 
 
-def count_invitations(connection: Connection, seat_id: int, now: datetime) -> int:
-    """How many letters of now went out that invite to a seat."""
-    mine = (links.c.seat_id == seat_id, links.c.until > now)
-    return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
+def count_invitations(
+    connection: Connection,
+    now: datetime,
+    *,
+    seat_id: int | None = None,
+    team_id: int | None = None,
+    person_id: int | None = None,
+) -> int:
+    """How many letters of now went out that invite to a seat, or this person to help manage a team."""
+    mine = _about(seat_id=seat_id, team_id=team_id, person_id=person_id)
+    return int(
+        connection.execute(select(func.count()).select_from(links).where(*mine, links.c.until > now)).scalar_one()
+    )
+
+
+def _about(**named: int | None) -> list[ColumnElement[bool]]:
+    return [links.c[name] == value for name, value in named.items() if value is not None]
+
+
+def written_to_often(connection: Connection, seat_ids: Collection[int], now: datetime, most: int) -> set[int]:
+    """Those of these seats about which so many letters of now went out, or more."""
+    query = select(links.c.seat_id).where(links.c.seat_id.in_(sorted(seat_ids)), links.c.until > now)
+    often = query.group_by(links.c.seat_id).having(func.count() >= most)
+    return {int(seat) for (seat,) in connection.execute(often)}
 
 
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
@@ -232,12 +262,17 @@ def take_link(connection: Connection, secret: str, now: datetime) -> Link | None
     return Link(*row) if row else None
 
 
-def forget_links(
-    connection: Connection, *, seat_id: int | None = None, team_id: int | None = None, person_id: int | None = None
-) -> None:
-    """Forget what was mailed about a seat, or about a part in a team."""
-    named = ((links.c.seat_id, seat_id), (links.c.team_id, team_id), (links.c.person_id, person_id))
-    connection.execute(delete(links).where(*(column == value for column, value in named if value is not None)))
+def forget_invitations(connection: Connection, seat_ids: Collection[int]) -> None:
+    """Forget what was mailed about these seats."""
+    connection.execute(delete(links).where(links.c.seat_id.in_(sorted(seat_ids))))
+
+
+def forget_ways_in(connection: Connection, person_ids: Collection[int], email: str | None = None) -> None:
+    """Forget links that were mailed to persons: all that went to this address, invitations too; or for None those to
+    sign in, wherever they went.
+    """
+    to = (links.c.seat_id.is_(None), links.c.team_id.is_(None)) if email is None else (links.c.email == email,)
+    connection.execute(delete(links).where(links.c.person_id.in_(sorted(person_ids)), *to))
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

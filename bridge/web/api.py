@@ -19,22 +19,31 @@ from bridge.store.work import Work
 from bridge.web.browser import words_asked_for
 from bridge.web.strict_json import answer
 
-#: Questions about one customer that one process answers within a minute.
+#: Questions about one customer that one process answers within a minute; so many sign-outs of one customer, and hints
+#: at one order, it takes.
 MOST_A_MINUTE = 60
 
 
 def api(sign_on: SignOn, work: Work) -> Blueprint:
     """``/api/v1/…``; described in docs/openapi.yaml."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
-    often = Often(MOST_A_MINUTE)
+    often, often_out, often_poked = Often(MOST_A_MINUTE), Often(MOST_A_MINUTE), Often(MOST_A_MINUTE)
 
     def problem(status: HTTPStatus, code: str, message: str) -> Response:
         return answer({"error": {"code": code, "message": message}}, status)
+
+    def too_many() -> Response:
+        return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
 
     @blueprint.errorhandler(BadSignature)
     def unsigned(err: BadSignature) -> Response:
         sign_on.refused(str(err), at=request.path)
         return problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "The token is missing, or not right.")
+
+    def anothers(customer: int) -> Response:
+        """The token is right, and for another customer than the one who is asked about."""
+        sign_on.refused("the token is for another customer", at=request.path, customer=customer)
+        return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
@@ -48,16 +57,18 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
 
     @blueprint.get("/status")
     def status() -> Response:
-        if sign_on.tokens.reads(token()) != 0:
+        if named := sign_on.tokens.reads(token()):
+            sign_on.refused("the token is for a customer", at=request.path, customer=named)
             return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for a customer.")
         return answer({"bridge": bridge.__version__, "ok": True})
 
     @blueprint.get("/customers/<int:customer>/courses")
     def courses(customer: int) -> Response:
-        if sign_on.tokens.reads(token()) != customer or not 0 < customer < 2**63:
-            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+        named = sign_on.tokens.reads(token())
+        if named != customer or not 0 < customer < 2**63:
+            return anothers(named)
         if often(customer):
-            return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many", "Asked too often: try again in a minute.")
+            return too_many()
         words = words_asked_for()
         found = [
             _as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer, words["language"])
@@ -69,12 +80,16 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
     def sign_out(customer: int) -> Response:
         named, shop_session = sign_on.tokens.signed_out(token())
         if named != customer or not 0 < customer < 2**63:
-            return problem(HTTPStatus.FORBIDDEN, "forbidden", "The token is for another customer.")
+            return anothers(named)
+        if often_out(customer):
+            return too_many()
         return answer({"customer": customer, "ended": sign_on.signed_out_by_shop(customer, shop_session)})
 
     @blueprint.post("/pokes")
     def poke() -> Response:
         order = sign_on.tokens.poked(token())
+        if often_poked(order):  # what is owed is owed already, or was just looked at; the webhook comes all the same
+            return too_many()
         work.mark_due(ORDER, order)
         return answer({"order": order}, HTTPStatus.ACCEPTED)
 

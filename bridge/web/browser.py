@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.sso import SignOn, origin_of
@@ -71,6 +72,10 @@ class Browser:
             self._set(answer, RESUME, came_for, REMEMBERED)
         return strict(answer)
 
+    def comes_back(self, answer: AnyResponse, path: str) -> None:
+        """Has the browser come back to a path of ours once its user has signed in to the shop."""
+        self._set(answer, RESUME, path, REMEMBERED)
+
     def came_for(self) -> str:
         """What the browser came for before it was sent to the shop: a path of ours, "" for nothing.
 
@@ -84,9 +89,9 @@ class Browser:
         self._set(answer, RESUME, "", 0)
         return answer
 
-    def keep(self, answer: AnyResponse, name: str, value: str) -> None:
-        """Has the browser keep something for as long as it runs; "" for no longer."""
-        self._set(answer, name, value, None if value else 0)
+    def keep(self, answer: AnyResponse, name: str, value: str, seconds: int | None = None) -> None:
+        """Has the browser keep something for so long, or for as long as it runs; "" for no longer."""
+        self._set(answer, name, value, seconds if value else 0)
 
     def kept(self, name: str) -> str:
         """What the browser was to keep, "" for nothing. It may have been changed by whoever has the browser."""
@@ -116,13 +121,23 @@ class Browser:
         return strict(answer, nonce=nonce, posts_to=posts_to)
 
 
-def takes_no_more(blueprint: Blueprint, most: int) -> None:
-    """Let nobody send more than so many bytes to the pages of a blueprint."""
+#: Why more than any form has is refused.
+TOO_LARGE = "more was sent than any form of ours has"
+
+
+def takes_no_more(blueprint: Blueprint, most: int, refuse: Callable[[str], AnyResponse]) -> None:
+    """Let nobody send more than so many bytes to the pages of a blueprint. ``refuse`` answers whoever does, and writes
+    down why.
+    """
 
     @blueprint.before_request
     def _small() -> None:
         request.max_content_length = most
         request.max_form_memory_size = most
+
+    @blueprint.errorhandler(RequestEntityTooLarge)
+    def _too_large(_err: RequestEntityTooLarge) -> AnyResponse:
+        return refuse(TOO_LARGE)
 
 
 def words_asked_for() -> Words:

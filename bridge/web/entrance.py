@@ -9,17 +9,20 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, jsonify, redirect, request, url_for
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
+from bridge.admission import Barred
 from bridge.domain.letters import Reason
 from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.sharing import Sharing
-from bridge.sso import Barred, SignOn, State
+from bridge.sso import Seen, SignOn, State
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, language_asked_for, strict, takes_no_more
 from bridge.web.dates import day
+from bridge.web.waiting import Waiting
 
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Seconds between two looks while a browser is kept waiting.
@@ -32,8 +35,10 @@ FOREIGN_FORM = "a form that was not given to this visitor"
 MOST_BYTES = 16 * 1024
 
 
-def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
-    """``/sso/…``, ``/learn`` and ``/.well-known/jwks.json``."""
+def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Waiting) -> Blueprint:
+    """``/sso/…``, ``/learn`` and ``/.well-known/jwks.json``. For whom there is no place among those ``waiting``, the
+    page looks again by itself from the beginning.
+    """
     blueprint = Blueprint("entrance", __name__, template_folder="templates")
     browser = Browser(sign_on)
 
@@ -43,7 +48,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
-    takes_no_more(blueprint, MOST_BYTES)
+    takes_no_more(blueprint, MOST_BYTES, refused)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
@@ -80,12 +85,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             return browser.to_sign_in()
         if visit.target == Place.RESUME and (came_for := browser.came_for()):
             return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
-        patience = 0.0 if request.args.get("again") else sign_on.wait_seconds
-        until = time.monotonic() + patience
-        seen = sign_on.look(visit)
-        while seen.state is State.LOOKING and time.monotonic() < until:
-            time.sleep(_PAUSE)
-            seen = sign_on.look(visit)
+        seen = sign_on.look(visit) if request.args.get("again") else settled(visit)
         if seen.target.place in (Place.COURSES, Place.TEAM):
             onward = "entrance.learn" if seen.target.place is Place.COURSES else "teams.home"
             return strict(redirect(url_for(onward), HTTPStatus.SEE_OTHER))
@@ -95,9 +95,23 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
             return browser.page("state", seen=seen, again=LOOKING if seen.state is State.LOOKING else 0)
         return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
 
+    def settled(visit: Visit) -> Seen:
+        """How it stands, after a moment of waiting if it is being looked at, and if there is a place to wait."""
+        seen = sign_on.look(visit)
+        if seen.state is not State.LOOKING:
+            return seen
+        with waiting.place(visit.name) as may_wait:
+            until = time.monotonic() + (sign_on.wait_seconds if may_wait else 0.0)
+            while seen.state is State.LOOKING and time.monotonic() < until:
+                time.sleep(_PAUSE)
+                seen = sign_on.look(visit)
+        return seen
+
     @blueprint.get("/sso/totara")
     def to_totara() -> Response:
         """Back from Totara's plugin, with the nonce of the browser's session there."""
+        if request.method == "HEAD":  # a token is for whoever goes on with it
+            raise MethodNotAllowed(["GET"])
         nonce = request.args.get("nonce", "")
         if not _NONCE.fullmatch(nonce):
             return refused("it is no nonce of Totara's plugin")
@@ -107,7 +121,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing) -> Blueprint:
         try:
             token = sign_on.site_token(visit, nonce)
         except Barred:
-            return browser.page("barred", HTTPStatus.FORBIDDEN)
+            return refused()
         except Refused:
             return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"

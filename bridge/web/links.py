@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from bridge.domain.identity import masked
 from bridge.errors import BadSignature, Unavailable
 from bridge.mailed_links import MailedLinks
 from bridge.sso import SignOn, origin_of
@@ -19,7 +20,7 @@ MOST_BYTES = 4 * 1024
 
 
 def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
-    """``/sso/link`` and ``/sso/link/open``."""
+    """``/sso/link`` and below it ``open`` and ``look``."""
     blueprint = Blueprint("links", __name__, template_folder="templates")
     browser = Browser(sign_on)
 
@@ -30,14 +31,14 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
         answer.headers["Referrer-Policy"] = "same-origin"
         return answer
 
-    def refused() -> Response:
-        sign_on.refused("a form of another page than ours")
+    def refused(why: str = "a form of another page than ours") -> Response:
+        sign_on.refused(why)
         return browser.page("refused", HTTPStatus.FORBIDDEN)
 
     def is_ours() -> bool:
         return request.headers.get("Origin") == origin_of(sign_on.bridge_url)
 
-    takes_no_more(blueprint, MOST_BYTES)
+    takes_no_more(blueprint, MOST_BYTES, refused)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> Response:
@@ -66,18 +67,55 @@ def by_link(sign_on: SignOn, links: MailedLinks) -> Blueprint:
         """Where a mailed link leads. It is used by a click only: programs that look through mail open links too."""
         return page("link_open")
 
+    def secret() -> str:
+        """What the form brings along. Raises ValueError for what is no address."""
+        given = request.form.get("link", "").strip()
+        return urlsplit(given).fragment or given
+
+    def over() -> Response:
+        sign_on.refused("a mailed link that can't be opened, or not any more")
+        return page("link_over", HTTPStatus.FORBIDDEN)
+
+    def asked(mine: str) -> Response | None:
+        """The question before the click, None once it is answered. It names whom the link signs in, since a link may
+        be somebody else's, who has it opened here; and it asks whoever is signed in already as another. Raises
+        BadSignature.
+        """
+        person, address = links.look(mine)
+        visit = browser.visit()
+        other = visit if visit is not None and sign_on.person_id(visit) != person else None
+        seen = request.endpoint == "links.sign_in"
+        if seen and (other is None or sign_on.is_form_of(other, request.form.get("instead", ""))):
+            return None
+        told: dict[str, Any] = {"address": masked(address), "secret": mine, "instead": other.form if other else ""}
+        # To go on leads to Totara, and some browsers hold that against the policy of the page with the form.
+        return page("link_look", posts_to=sign_on.site_url, **told)
+
+    @blueprint.post("/sso/link/look")
+    def look() -> Response:
+        """Whom the link signs in. Nothing is used up by it."""
+        if not is_ours():
+            return refused()
+        try:
+            question = asked(secret())
+        except (BadSignature, ValueError):
+            return over()
+        assert question is not None, "nothing was answered yet"
+        return question
+
     @blueprint.post("/sso/link/open")
     def sign_in() -> Response:
         """The click."""
         if not is_ours():
             return refused()
-        given = request.form.get("link", "").strip()
         try:
-            secret = links.open(urlsplit(given).fragment or given, browser.secret())
+            mine = secret()
+            if (question := asked(mine)) is not None:
+                return question
+            session = links.open(mine, browser.secret())
         except (BadSignature, ValueError):
-            sign_on.refused("a mailed link that can't be opened, or not any more")
-            return page("link_over", HTTPStatus.FORBIDDEN)
-        onward = browser.came_for() or url_for("entrance.go")
-        return strict(browser.resumed(browser.signed_in(redirect(onward, HTTPStatus.SEE_OTHER), secret, by_link=True)))
+            return over()
+        onward = redirect(browser.came_for() or url_for("entrance.go"), HTTPStatus.SEE_OTHER)
+        return strict(browser.resumed(browser.signed_in(onward, session, by_link=True)))
 
     return blueprint

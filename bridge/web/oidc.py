@@ -22,7 +22,12 @@ def oidc(provider: Provider) -> Blueprint:
     blueprint = Blueprint("oidc", __name__, template_folder="templates")
     browser = Browser(provider.sign_on)
 
-    takes_no_more(blueprint, MOST_BYTES)
+    def too_large(why: str) -> AnyResponse:
+        """What only Totara itself sends is refused as it expects it."""
+        provider.sign_on.refused(why)
+        return wrong(Wrong("invalid_request", why))
+
+    takes_no_more(blueprint, MOST_BYTES, too_large)
 
     @blueprint.errorhandler(Unavailable)
     def unavailable(_err: Unavailable) -> AnyResponse:
@@ -68,7 +73,7 @@ def oidc(provider: Provider) -> Blueprint:
         try:
             return _onward(provider.back(query, code=provider.code(person, asked)))
         except Refused:
-            return asked.or_page("access_denied", browser.page("barred", HTTPStatus.FORBIDDEN))
+            return asked.or_page("access_denied", browser.page("refused", HTTPStatus.FORBIDDEN))
 
     @blueprint.post("/oidc/token")
     def token() -> Response:

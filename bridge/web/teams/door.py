@@ -50,6 +50,7 @@ class Door:
         visit = self.browser.visit()
         if visit is None:
             if request.method != "GET":
+                self._sign_on.refused("a form from a browser in which nobody is signed in")
                 raise Stopped(self.browser.page("refused", HTTPStatus.FORBIDDEN))
             raise Stopped(self.browser.to_sign_in())
         if request.method != "GET" and not self._sign_on.is_form_of(visit, request.form.get("form", "")):

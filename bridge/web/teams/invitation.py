@@ -15,9 +15,14 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.errors import BadSignature, Refused
-from bridge.invitations import Answer, Answered, Invitation, Invitations, Resting
+from bridge.invitations import Answer, Answered, Invitation, Invitations, Resting, WrongName
 from bridge.sso import SignOn, origin_of
-from bridge.web.browser import Browser, language_asked_for, strict
+from bridge.web.browser import REMEMBERED, Browser, language_asked_for, strict
+from bridge.web.words import words_for
+
+#: What the browser keeps of an invitation while its user signs in to the shop: the letter's secret, which is in no
+#: address that way.
+KEPT = "bridge-invitation"
 
 
 def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitations) -> None:
@@ -47,12 +52,15 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
         if isinstance(err, Resting):
             return page("invitation_rests", HTTPStatus.CONFLICT)
         sign_on.refused(f"an invitation: {err}")
-        return page("invitation_over", HTTPStatus.FORBIDDEN)
+        answer = page("invitation_over", HTTPStatus.FORBIDDEN)
+        return forgotten(answer) if browser.kept(KEPT) else answer
 
     @blueprint.get("/invitation")
     def invitation() -> Response:
-        """Where the letter leads. Nothing is used up: programs that look through mail open links too."""
-        return page("invitation")
+        """Where the letter leads. Nothing is used up: programs that look through mail open links too. Whoever comes
+        back from the shop's sign-in need not open the letter again.
+        """
+        return page("invitation", kept=browser.kept(KEPT))
 
     @blueprint.post("/invitation/look")
     def look() -> Response:
@@ -62,20 +70,59 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             found = invitations.look(mine)
         except (BadSignature, Refused) as err:
             return over(err)
+        return shown(found, mine)
+
+    def shown(found: Invitation, secret: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+        told = {**_told(found), **who_is_here(found), "typed": {}, "wrong": {}, **values, "secret": secret}
         # Accepting leads on to Totara, and some browsers hold that against the policy of the page with the form.
-        return page("invitation_look", posts_to=sign_on.site_url, **_told(found), secret=mine)
+        answer = page("invitation_look", status, posts_to=sign_on.site_url, **told)
+        if told["to_shop"]:
+            browser.keep(answer, KEPT, secret, REMEMBERED)
+            browser.comes_back(answer, url_for("teams.invitation"))
+        return answer
+
+    def who_is_here(found: Invitation) -> dict[str, Any]:
+        """Whether the browser is the customer's who has the same address in the shop, or else could become it; and
+        whether it is somebody else's. ``mine`` is the word by which the customer's own form is known.
+        """
+        visit, customer = browser.visit(), found.customer
+        is_theirs = visit is not None and customer is not None and visit.customer_id == customer.customer_id
+        other = visit is not None and not is_theirs and sign_on.person_id(visit) != found.person.id
+        return {
+            "mine": visit.form if visit is not None and is_theirs else "",
+            "to_shop": sign_on.ways.by_shop("resume") if customer is not None and not is_theirs else "",
+            "other": other,
+        }
 
     @blueprint.post("/invitation/accept")
     def accept() -> Response:
-        """Yes. Whoever was signed in by this browser is signed out: the letter says who it is now."""
-        form = request.form
+        """Yes. Whoever was signed in by this browser is signed out: the letter says who it is now. Or it is their own
+        account of the shop, and they say so.
+        """
+        form, visit = request.form, browser.visit()
+        if (word := form.get("mine")) and visit is not None and sign_on.is_form_of(visit, word):
+            try:
+                answered = invitations.accept_as(secret(), visit, consents=form.get("consents") == "yes")
+            except (BadSignature, Refused) as err:
+                return over(err)
+            return forgotten(onward(answered))
         names = {"first_name": form.get("first_name", ""), "last_name": form.get("last_name", "")}
         try:
-            consents, before = form.get("consents") == "yes", browser.secret()
-            answered = invitations.accept(secret(), **names, consents=consents, before=before)
+            mine, consents, before = secret(), form.get("consents") == "yes", browser.secret()
+            found = invitations.look(mine)
+            if found.names_them and not all(names.values()):
+                raise WrongName({field: None for field, name in names.items() if not name})
+            answered = invitations.accept(mine, **names, consents=consents, before=before)
+        except WrongName as err:
+            return shown(found, mine, HTTPStatus.UNPROCESSABLE_ENTITY, typed=form, wrong=_said(err, found))
         except (BadSignature, Refused) as err:
             return over(err)
-        return browser.resumed(browser.signed_in(onward(answered), answered.session))
+        return forgotten(browser.signed_in(onward(answered), answered.session, by_link=True))
+
+    def forgotten(answer: Response) -> Response:
+        """The answer, with nothing to come back to."""
+        browser.keep(answer, KEPT, "")
+        return browser.resumed(answer)
 
     def onward(answered: Answered) -> Response:
         if answered.answer is Answer.TAKEN:
@@ -91,16 +138,28 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             answered = invitations.decline(secret())
         except (BadSignature, Refused) as err:
             return over(err)
-        return page("invitation_answer", answer=answered.answer, language=request.form.get("language", ""))
+        return forgotten(page("invitation_answer", answer=answered.answer, language=request.form.get("language", "")))
+
+
+def _said(err: WrongName, found: Invitation) -> dict[str, str]:
+    """What is wrong with the names, in the language of the page."""
+    words = words_for(_language(found))
+    return {
+        field: words[f"team_problem_{problem}" if problem else "team_name_missing"]
+        for field, problem in err.fields.items()
+    }
+
+
+def _language(found: Invitation) -> str:
+    return found.person.language or language_asked_for()
 
 
 def _told(invitation: Invitation) -> dict[str, Any]:
     """What the page of an invitation shows, in the language of whoever is invited."""
     person = invitation.person
     return {
-        "language": person.language or language_asked_for(),
+        "language": _language(invitation),
         "invitation": invitation,
         "team": invitation.team.name,
         "person": person,
-        "names_them": invitation.seat is not None and person.totara_id is None,
     }

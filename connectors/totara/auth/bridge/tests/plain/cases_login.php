@@ -122,12 +122,22 @@ return [
         $ben = $site->add_user(['username' => 'ben']);
         $browser = $signed_in($site, $anna);
         $hers = $browser->cookie;
-        $token = $site->token($ben, $browser->begin());
+        $carl = $site->add_user(['username' => 'carl']);
+        $elsewhere = new browser($site);
+        $used = $site->token($carl, $elsewhere->begin());
+        $elsewhere->bring($used);
+        $site->log();
+        $jti = bin2hex(random_bytes(16));
+        $token = $site->token($ben, $browser->begin(), ['jti' => $jti]);
         $answer = $browser->post(LOGIN, ['token' => $token]);
         check($answer->asks_again(), "it leads to $answer->location");
         $check_private($answer);
         check_same(["user_loggedout $anna->id"], $events($site));
         check_same([['user' => 0]], [$browser->session()]);
+        // Who may present it once more is known by a digest.
+        check_same(hash('sha256', $browser->cookie), $site->db->get_field('auth_bridge_token', 'heir', ['jti' => $jti]));
+        check_same('/login/index.php', $browser->post(LOGIN, ['token' => $used, 'again' => 1])->location);
+        check_same(["refused $carl->id nonce"], $site->outcomes());
         $old = new browser($site);
         $old->cookie = $hers;
         check_same(0, $old->user());

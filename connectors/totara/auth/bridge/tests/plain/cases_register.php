@@ -30,6 +30,14 @@ return [
         check_same(['in' => 1, 'replay' => 49], ['in' => $said["in $user->id"] ?? 0, 'replay' => $said['replay'] ?? 0]);
         check_same([str_repeat('ab', 16)], $remembered($site));
     },
+    'what is without a session inherits nothing' => static function (): void {
+        $site = site::fresh();
+        $jti = str_repeat('ab', 16);
+        $used = ['jti' => $jti, 'timeexpires' => maker::NOW + 60, 'heir' => hash('sha256', '')];
+        $site->db->insert_record('auth_bridge_token', (object) $used);
+        touch("$site->folder/gate");
+        check_same('replay', (new act($site, 'accept', $site->token($site->add_user(), maker::NONCE, ['jti' => $jti])))->end());
+    },
     'what cannot be noted is not let in' => static function () use ($remembered): void {
         $site = site::fresh();
         $site->db->run("CREATE TRIGGER full BEFORE INSERT ON auth_bridge_token BEGIN SELECT RAISE(ABORT, 'disk is full'); END");

@@ -32,7 +32,7 @@ return [
         $site = 'https://learn.example.com/totara';
         check_same('/course/view.php?id=7', local_target::from_address("$site/course/view.php?id=7", $site));
         check_same('/', local_target::from_address("$site/", $site));
-        foreach (['', $site, 'https://evil.example/', 'https://learn.example.com/other/', "$site.evil.example/x", "$site@evil.example/",
+        foreach (['', $site, 'https://evil.example/', 'https://other.example.com/totara/x', 'https://learn.example.com/other/', "$site.evil.example/x", "$site@evil.example/",
                 'https://learn.example.com/totaraevil/x', "$site//evil.example", "$site/../other", "$site/\\x",
                 'http://learn.example.com/totara/x', '//learn.example.com/totara/x', '/course/view.php?id=7'] as $address) {
             check_same('/', local_target::from_address($address, $site));

@@ -58,7 +58,7 @@ final class one_case {
         unset($fields['tenant']);
         $user = $this->site->add_user($fields);
         foreach ($this->case['roles'] ?? [] as $power) {
-            $this->site->give($user, $power);
+            $this->site->give(empty($power['another']) ? $user : $this->site->add_user(['username' => 'staff']), $power);
         }
         return $user;
     }
