@@ -26,6 +26,7 @@ from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_tar
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER, PROGRESS
+from bridge.last_in import LastIn
 from bridge.my_courses import MyCourse, Standing, my_courses, of_target
 from bridge.naming import Names
 from bridge.often import Often
@@ -103,9 +104,9 @@ class SignOn:
         self.site_url = settings.totara.url
         self.wait_seconds = config.wait_seconds
         self.by_plugin = config.way == "plugin"
-        self.tokens = ShopTokens(
-            [secret.get_secret_value() for secret in config.shop_secrets], self.shop_url, self.bridge_url, now
-        )
+        shop_secrets = [secret.get_secret_value() for secret in config.shop_secrets]
+        self.tokens = ShopTokens(shop_secrets, self.shop_url, self.bridge_url, now)
+        self.last_in = LastIn(shop_secrets, self.site_url)
         self._refusing = Often(MOST_REFUSALS)
         self._idle = timedelta(minutes=config.idle_minutes)
         self._longest = timedelta(hours=config.session_hours)
@@ -252,6 +253,19 @@ class SignOn:
         with self._store.read() as connection:
             person = self.person(connection, visit)
         return person.id if person else None
+
+    def user_id(self, visit: Visit) -> int | None:
+        """The visitor's account in Totara."""
+        with self._store.read() as connection:
+            person = self.person(connection, visit)
+        return person.totara_id if person else None
+
+    def is_anothers(self, visit: Visit, mark: str) -> bool:
+        """Whether a browser with this mark may still be another's at Totara, where nothing would notice: the plugin
+        there ends the session of another by itself.
+        """
+        user_id = None if self.by_plugin else self.user_id(visit)
+        return user_id is not None and self.last_in.is_anothers(mark, user_id)
 
     def look(self, visit: Visit) -> Seen:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""

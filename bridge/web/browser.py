@@ -18,11 +18,13 @@ from bridge.web.words import LANGUAGES, Words, words_for
 R = TypeVar("R", bound=AnyResponse)
 
 #: The cookie of a visit. With TLS its name makes browsers insist on this host, on TLS and on the whole site.
-VISIT, RESUME, WAY = "bridge-visit", "bridge-resume", "bridge-way"
+VISIT, RESUME, WAY, LAST_IN = "bridge-visit", "bridge-resume", "bridge-way", "bridge-last-in"
 #: Seconds for which a browser remembers what it came for, while its user signs in to the shop.
 REMEMBERED = 600
 #: Seconds for which it remembers by which way somebody signed in.
 WAY_REMEMBERED = 180 * 86_400
+#: Seconds for which it remembers whom Totara was told that it is: for longer than any session there may rest.
+LAST_IN_REMEMBERED = 180 * 86_400
 #: What may be come back to after signing in to the shop.
 _RESUMABLE = ("/sso/totara?", "/oidc/authorize?", "/learn", "/team/")
 
@@ -88,6 +90,16 @@ class Browser:
         """The answer, with what it came for forgotten."""
         self._set(answer, RESUME, "", 0)
         return answer
+
+    def told(self, answer: R, user_id: int | None) -> R:
+        """The answer by which Totara is told who this browser's user is, or by which nobody is in there any more."""
+        mark = "" if user_id is None else self._sign_on.last_in.mark(user_id)
+        self.keep(answer, LAST_IN, mark, LAST_IN_REMEMBERED)
+        return answer
+
+    def last_in(self) -> str:
+        """The mark of whoever was let into Totara from here the last time, "" for nobody."""
+        return self.kept(LAST_IN)
 
     def keep(self, answer: AnyResponse, name: str, value: str, seconds: int | None = None) -> None:
         """Has the browser keep something for so long, or for as long as it runs; "" for no longer."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, jsonify, redirect, request, url_for
 from werkzeug.exceptions import MethodNotAllowed
@@ -93,7 +95,38 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
             return strict(redirect(url_for("entrance.go", again=1), HTTPStatus.SEE_OTHER))
         if seen.state is not State.READY:
             return browser.page("state", seen=seen, again=LOOKING if seen.state is State.LOOKING else 0)
+        if sign_on.is_anothers(visit, mark := browser.last_in()):
+            return another(visit, mark)
         return strict(redirect(sign_on.onward(seen.target), HTTPStatus.SEE_OTHER))
+
+    def another(visit: Visit, mark: str) -> Response:
+        """Another was let into Totara from this browser, and may still be in there. Its sign-out is told where to come
+        back to: so asked, Totara 17.3 ends the session without a question, and comes back also where there is none.
+        """
+        back = f"{sign_on.bridge_url}{url_for('entrance.left')}?{urlencode({'of': mark})}"
+        sign_out = f"{sign_on.site_url}/login/logout.php?{urlencode({'redirecturl': back})}"
+        return browser.page("another", posts_to=sign_on.site_url, sign_out=sign_out, form=visit.form)
+
+    @blueprint.get("/sso/left")
+    def left() -> Response:
+        """Back from Totara's sign-out. Nobody can bring that about who does not know the browser's mark."""
+        answer = strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
+        mark = browser.last_in()
+        known = secrets.compare_digest(
+            mark.encode("utf-8", "replace"), request.args.get("of", "").encode("utf-8", "replace")
+        )
+        return browser.told(answer, None) if known else answer
+
+    @blueprint.post("/sso/left")
+    def left_by_hand() -> Response:
+        """The visitor says that nobody else is in there. Taken for this once: the mark stays until Totara asks."""
+        visit = _by_our_form()
+        if visit is None:
+            return refused(FOREIGN_FORM)
+        seen = sign_on.look(visit)
+        leads_there = seen.state is State.READY and seen.target.place not in (Place.COURSES, Place.TEAM)
+        onward = sign_on.onward(seen.target) if leads_there else url_for("entrance.go")
+        return strict(redirect(onward, HTTPStatus.SEE_OTHER))
 
     def settled(visit: Visit) -> Seen:
         """How it stands, after a moment of waiting if it is being looked at, and if there is a place to wait."""
@@ -125,7 +158,8 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         except Refused:
             return stopped(visit)
         action = f"{sign_on.site_url}/auth/bridge/login.php"
-        return browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
+        answer = browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
+        return browser.told(answer, sign_on.user_id(visit))
 
     def stopped(visit: Visit) -> Response:
         """For whom there is no way on to Totara. Sent to where all seems ready, they would come back here for ever."""
@@ -194,7 +228,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         The answer is the same whatever that is, and leads nowhere but to the shop.
         """
         sign_on.signed_out_by_totara(request.args.get("sid", ""))
-        return signed_out()
+        return browser.told(signed_out(), None)
 
     def signed_out(site: str = "") -> Response:
         return browser.page("signed_out", site=site, shop_sign_out=sign_on.ways.shop_sign_out)

@@ -71,7 +71,9 @@ def oidc(provider: Provider) -> Blueprint:
         if person is None or person.totara_id is None:
             return asked.or_page("interaction_required", _onward(url_for("entrance.go")))
         try:
-            return _onward(provider.back(query, code=provider.code(person, asked)))
+            # Whoever else may be in there: Totara asks from its login page, and puts whom it is told of in their place.
+            answer = _onward(provider.back(query, code=provider.code(person, asked)))
+            return browser.told(answer, person.totara_id)
         except Refused:
             return asked.or_page("access_denied", browser.page("refused", HTTPStatus.FORBIDDEN))
 
