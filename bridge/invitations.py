@@ -13,7 +13,6 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bridge.addresses import Addresses
-from bridge.desk import MEMBER, MOST_LETTERS, of_pool, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
@@ -24,9 +23,11 @@ from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
 from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
+from bridge.handing_out import of_pool
 from bridge.kinds import INVITATION, LEARNER, NOTE
 from bridge.mail import Mailer
 from bridge.naming import Names
+from bridge.office import MEMBER, MOST_LETTERS, waits_for
 from bridge.store import audit, learning, ledger, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person

@@ -14,12 +14,12 @@ from bridge.commands.seats import seats as seats_group
 from bridge.commands.team_seats import PROBLEMS, SAID
 from bridge.commands.teams import operator_of
 from bridge.commands.teams import teams as teams_group
-from bridge.desk import NotAllowed
 from bridge.domain.roster_cells import Problem
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.health import NO_WORKER
 from bridge.kinds import ALL, WATCH
+from bridge.office import NotAllowed
 from bridge.store import pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.models import team_members

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import update
 
 from bridge import desk as desks
-from bridge.desk import Actor, NotAllowed
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
+from bridge.office import MOST_LETTERS, Actor, NotAllowed
 from bridge.store import models
 from bridge.store.batches import Invitee
 from tests.test_mail import Inbox
@@ -157,7 +157,7 @@ def test_all_who_did_not_answer_are_asked_again_by_one_click(
         world.clock.advance(hours=2)
         world.bridge.desk.resend_all(owner(world), pool_of(world))
         world.settle()
-    assert letters(inbox, ADA) == 1 + desks.MOST_LETTERS, "no more than one person may get"
+    assert letters(inbox, ADA) == 1 + MOST_LETTERS, "no more than one person may get"
 
 
 def test_all_that_lapsed_is_taken_back_by_one_click(world: World, boss: int, product: int, inbox: Inbox) -> None:

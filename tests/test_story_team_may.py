@@ -9,10 +9,10 @@ import pytest
 
 from bridge import desk
 from bridge.commands.teams import operator_of
-from bridge.desk import Actor
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.invitations import Answer
+from bridge.office import Actor
 from bridge.store import batches
 from bridge.store.batches import Batch, Invitee
 from bridge.store.models import access

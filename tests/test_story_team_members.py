@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bridge import deciding, desk
-from bridge.desk import Actor, TooManyLetters
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer
+from bridge.office import Actor, TooManyLetters
 from bridge.store import people, pooled, teams
 from bridge.store.batches import Invitee
 from tests.test_mail import Inbox, Server

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from bridge import wiring
-from bridge.desk import MOST_ASKED, MOST_BESIDE, Actor
 from bridge.domain.purchases import FOR_WHOM_META
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused, Unavailable
+from bridge.handing_out import MOST_ASKED, MOST_BESIDE
 from bridge.invitations import Answer, Answered
+from bridge.office import Actor
 from bridge.store import people, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.models import access, purchases

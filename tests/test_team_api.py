@@ -15,9 +15,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge import machines
-from bridge.desk import Actor
 from bridge.domain.seats import Wait
 from bridge.domain.teams import Action, TeamRole, may
+from bridge.office import Actor
 from bridge.store import audit, placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.signon import new_secret

@@ -18,10 +18,10 @@ from werkzeug.routing import Rule
 from werkzeug.test import Client, TestResponse
 
 from bridge import sso
-from bridge.desk import Actor
 from bridge.domain.identity import Contact, Identity
 from bridge.domain.seats import Wait, Why
 from bridge.domain.teams import LEAST, Action, TeamRole, may
+from bridge.office import Actor
 from bridge.store import models, people, placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.pooled import Pool

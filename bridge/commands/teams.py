@@ -19,11 +19,11 @@ from bridge.commands.common import (
     with_bridge,
     yes_option,
 )
-from bridge.desk import Actor
 from bridge.domain.notes import day
 from bridge.domain.seats import SeatState
 from bridge.domain.teams import TeamRole
 from bridge.errors import NotFound, Refused
+from bridge.office import Actor
 from bridge.store import batches, placing, pooled
 from bridge.store import teams as store
 from bridge.store.db import utc_now

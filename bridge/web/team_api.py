@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, current_app, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from bridge.desk import Actor, Desk, NotAllowed
+from bridge.desk import Desk
 from bridge.domain.rosters import MOST_ROWS
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.machines import Machine, Machines, TooOften
 from bridge.naming import Names
+from bridge.office import Actor, NotAllowed
 from bridge.store import audit, batches, people, pooled
 from bridge.store.batches import Batch, Result
 from bridge.store.db import Store

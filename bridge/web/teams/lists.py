@@ -15,11 +15,11 @@ from typing import Any
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor
 from bridge.domain.offers import Item
 from bridge.domain.rosters import Roster, Row
 from bridge.domain.seats import Why
 from bridge.domain.teams import Action
+from bridge.office import Actor
 from bridge.rosters_out import Cell, as_csv
 from bridge.store import batches
 from bridge.store.batches import Batch, Invitee, Misfit, Result

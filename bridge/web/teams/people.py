@@ -9,10 +9,10 @@ from typing import Any
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor, NotAllowed, TooManyLetters
 from bridge.domain.identity import is_email
 from bridge.domain.teams import Action, TeamRole, team_name
 from bridge.errors import Refused
+from bridge.office import Actor, NotAllowed, TooManyLetters
 from bridge.often import Often
 from bridge.store import teams
 from bridge.store.batches import Invitee

@@ -10,10 +10,10 @@ from typing import Any
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor, NotAllowed
 from bridge.domain.seats import LEARNING, SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import Refused, Unavailable
+from bridge.office import Actor, NotAllowed
 from bridge.store import audit, pooled
 from bridge.store.batches import Invitee
 from bridge.store.db import Store

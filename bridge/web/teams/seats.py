@@ -11,12 +11,12 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge.desk import Actor
 from bridge.domain.offers import Item
 from bridge.domain.seats import SeatState
 from bridge.domain.teams import Action
 from bridge.domain.texts import plain
 from bridge.naming import Names
+from bridge.office import Actor
 from bridge.rosters_out import Cell, as_csv, as_xlsx
 from bridge.store import batches, pooled
 from bridge.store.db import Store

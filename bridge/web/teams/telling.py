@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from bridge.desk import Actor
+from bridge.office import Actor
 from bridge.store import audit, people, team_tokens, teams
 from bridge.web.words import Words
 
