@@ -22,13 +22,13 @@ from bench.measure import Row, alternate, row
 from bench.places import Places
 from bench.processes import environment, free_port
 from bench.town import town, until_idle
-from bridge.desk import Actor
 from bridge.domain.identity import Contact, Identity, new_key
 from bridge.domain.offers import Offer, course
 from bridge.domain.purchases import Line
 from bridge.domain.seats import SeatState, Wait
 from bridge.domain.teams import TeamRole
 from bridge.kinds import BATCH, LEARNER
+from bridge.office import Actor
 from bridge.settings import load
 from bridge.store import batches, ledger, people, placing, pooled, teams
 from bridge.store.batches import Invitee

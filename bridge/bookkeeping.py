@@ -30,7 +30,7 @@ from bridge.domain.purchases import (
 )
 from bridge.domain.seats import Begun
 from bridge.domain.standing_in import Spare, stand_ins
-from bridge.domain.switching import carried
+from bridge.domain.switching import carried, switched_from
 from bridge.kinds import LEARNER, NOTE
 from bridge.settings import Orders as OrderSettings
 from bridge.starting import Starting
@@ -218,15 +218,19 @@ class Bookkeeping:
         ids: Mapping[Hashable, int],
         now: datetime,
     ) -> None:
-        """Put what has seats for others into the pools of the buyer's team, each purchase once."""
+        """Put what has seats for others into the pools of the buyer's team, each purchase once. What an order or a
+        subscription has given to a team, it gives there still, also by another line, whoever left the team since.
+        """
         if buyer is None or not look.stands.gives:
             return
         counts = seat_counts(look.gives, look.units)
-        there = {one.key for one in look.known if one.team is not None}
+        there = {one.key: one.team for one in look.known if one.team is not None}
+        team = next(iter(there.values()), None)
         for gift in look.gives:
             key = look.keys[gift.line.id]
             if key not in there and counts[gift.line.id] > len(takers.get(gift.line.id, ())):
-                teams.add_to_pool(self._store, connection, ids[key], gift.offer, buyer, look.company, now)
+                whose = team or teams.team_of_line(connection, switched_from(gift.line))
+                teams.add_to_pool(self._store, connection, ids[key], gift.offer, buyer, look.company, now, whose)
 
     def _state(self, look: Look, offer: Offer, known: Purchase | None, now: datetime) -> dict[str, Any]:
         """From when until when the purchase pays, and whether it rests."""

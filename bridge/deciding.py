@@ -218,8 +218,8 @@ def plan_parting(connection: Connection, person_id: int) -> Parting:
         said = (
             f"person {person_id} and person {into} are two again: what was moved when they became one moves back, with "
             f"the Totara account if it came from there, and all access that was given in it. It can't be undone what "
-            f"was learnt in that one account, nor letters and notes that were written; what was bought since stays "
-            f"with person {into}."
+            f"was learnt in that one account, nor letters and notes that were written; what was bought since, and "
+            f"a part in a team that both had, stays with person {into}."
         )
         return Parting(person, merged=into, told=said)
     if person.totara_id is not None and person.linked:

@@ -13,25 +13,29 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bridge.addresses import Addresses
-from bridge.desk import MEMBER, waits_for
 from bridge.domain.enrolments import lasting, wanted
 from bridge.domain.identity import How
 from bridge.domain.letters import CourseLine, Letter, Message
 from bridge.domain.offers import Item, Offer
-from bridge.domain.seats import SeatRules, SeatState
+from bridge.domain.roster_cells import Problem, read_name
+from bridge.domain.seats import SeatRules, SeatState, Wait
 from bridge.domain.targets import Place, Target, target_of
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
 from bridge.domain.texts import plain
 from bridge.errors import BadSignature, Refused
-from bridge.kinds import LEARNER, NOTE
+from bridge.handing_out import of_pool
+from bridge.kinds import INVITATION, LEARNER, NOTE
 from bridge.mail import Mailer
-from bridge.store import audit, learning, people, placing, pooled, signon, teams
+from bridge.naming import Names
+from bridge.office import MEMBER, MOST_LETTERS, waits_for
+from bridge.store import audit, learning, ledger, people, placing, pooled, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
 from bridge.store.pooled import SeatRow
 from bridge.store.signon import Link, Visit, new_secret
 from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
+from bridge.team_letters import APPROVAL, OWNER, TeamLetters
 from bridge.ways_in import WaysIn
 from bridge.who import may_become, prove
 from bridge.worker import Done
@@ -47,6 +51,10 @@ class Answer(StrEnum):
     MANAGES = "manages"
 
 
+class Resting(BadSignature):
+    """What pays for the place is being settled: the invitation works again after that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What a link invites to. ``role`` is given for a part in a team, ``items`` for a seat."""
@@ -56,11 +64,26 @@ class Invitation:
     email: str
     name: str = ""  # what the seat gives, as it was sold
     items: tuple[Item, ...] = ()
+    gives: tuple[str, ...] = ()  # what these are called, where the name does not say so
     seat: int | None = None
     role: TeamRole | None = None
     reports: bool = False  # the team sees how they get on, as part of what was bought
     until: datetime | None = None
+    picked: Item | None = None
     customer: Person | None = None  # of the shop, with the same address: whoever proves it may be both
+
+    @property
+    def names_them(self) -> bool:
+        """Whether they are asked for their name: as long as no account was made with one."""
+        return self.seat is not None and self.person.totara_id is None
+
+
+class WrongName(ValueError):
+    """A name that can't stand on a certificate: field -> what is wrong with it, None where nothing was given."""
+
+    def __init__(self, fields: Mapping[str, Problem | None]) -> None:
+        super().__init__(", ".join(fields))
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,7 @@ class Invitations:
         addresses: Addresses,
         ways: WaysIn,
         rules: SeatRules,
+        names: Names,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -91,14 +115,22 @@ class Invitations:
         self._addresses = addresses
         self._ways = ways
         self._rules = rules
+        self._names = names
         self._now = now
+        self._team_letters = TeamLetters(store, mailer, ways, now)
 
     # --- letters ---------------------------------------------------------------------------------------------------
 
     def settle(self, claim: Claim) -> Done | None:
         """Write to whoever was asked. Whoever answered meanwhile, or was asked no more, is not written to."""
-        if claim.key.startswith(f"{MEMBER}:"):
-            return self._ask_member(*map(int, claim.key.split(":")[1:]))
+        about, *numbers = claim.key.split(":")
+        if about == MEMBER:
+            return self._ask_member(*map(int, numbers))
+        if about == APPROVAL:
+            return self._team_letters.ask_yes(int(numbers[0]))
+        if about == OWNER:
+            self._team_letters.tell_owner(int(numbers[0]), int(numbers[1]), claim.hints)
+            return None
         return self._ask_learner(int(claim.key))
 
     def _ask_learner(self, seat_id: int) -> Done | None:
@@ -110,9 +142,13 @@ class Invitations:
                 return None
             team = teams.get_team(connection, team_id)
             person = people.get_person(connection, row.seat.person)
+            items = placing.items_of_seat(connection, seat_id)
         if person is None:
             return None
-        lines = (CourseLine(_name(row, person)),)
+        sold_as = _name(row, person)
+        own = self._names.apart(items, person.language, picked=row.seat.picked is not None)
+        lines = tuple(CourseLine(own[item], sold_as=sold_as) for item in items if item in own)
+        lines = lines or (CourseLine(sold_as),)
         return self._mail(person, Letter.INVITATION, team, row.seat.answer_until or now, lines, seat_id=seat_id)
 
     def _ask_member(self, team_id: int, person_id: int) -> Done | None:
@@ -134,15 +170,21 @@ class Invitations:
         *,
         seat_id: int | None = None,
         team_id: int | None = None,
-    ) -> Done:
+    ) -> Done | None:
+        """Send a letter, unless as many went out as do for one invitation: counted here too, since whoever asked for
+        it was told by what had been sent until then.
+        """
         if self._mailer is None:
             raise Refused("there is no mail server: an invitation can't be sent")
-        secret = new_secret()
+        secret, whose = new_secret(), None if team_id is None else person.id
         if person.customer_id is not None:
             self._addresses.customer(person.customer_id)
             with self._store.read() as connection:
                 person = people.get_person(connection, person.id) or person
         with self._store.begin() as connection:
+            sent = signon.count_invitations(connection, self._now(), seat_id=seat_id, team_id=team_id, person_id=whose)
+            if sent >= MOST_LETTERS:
+                return None
             address = _address_of(connection, person)
             signon.keep_link(connection, secret, person.id, address, until, seat_id=seat_id, team_id=team_id)
         message = Message(
@@ -169,7 +211,9 @@ class Invitations:
     def look(self, secret: str) -> Invitation:
         """What a link invites to, without using it up. Raises BadSignature for one that invites to nothing (more)."""
         with self._store.read() as connection:
-            return self._of(connection, signon.look_at_link(connection, secret, self._now()))
+            found = self._of(connection, signon.look_at_link(connection, secret, self._now()))
+        own = self._names.apart(found.items, found.person.language, picked=found.picked is not None)
+        return replace(found, gives=tuple(own.values()))
 
     def _of(self, connection: Connection, link: Link | None) -> Invitation:
         """Raises BadSignature where there is nothing to answer."""
@@ -186,7 +230,10 @@ class Invitations:
     def _to_learn(self, connection: Connection, person: Person, email: str, seat_id: int) -> Invitation:
         team_id = placing.team_of_seat(connection, seat_id)
         row = pooled.find_seat(connection, team_id, seat_id, self._now()) if team_id is not None else None
-        if team_id is None or row is None or row.state is not SeatState.INVITED or row.seat.person != person.id:
+        mine = row is not None and row.seat.person == person.id and row.seat.waits is Wait.ANSWER
+        if mine and row is not None and row.state is SeatState.HELD:
+            raise Resting("the seat rests until what pays for it is settled")
+        if team_id is None or row is None or row.state is not SeatState.INVITED or not mine:
             raise BadSignature("the seat was given to somebody else, or is not paid for any more")
         return Invitation(
             teams.get_team(connection, team_id),
@@ -194,9 +241,10 @@ class Invitations:
             email,
             _name(row, person),
             tuple(placing.items_of_seat(connection, seat_id)),
-            seat_id,
+            seat=seat_id,
             reports=placing.offer_of_seat(connection, seat_id).report,
             until=row.seat.answer_until,
+            picked=row.seat.picked,
         )
 
     def _to_manage(self, connection: Connection, person: Person, email: str, team_id: int) -> Invitation:
@@ -211,14 +259,16 @@ class Invitations:
         """Take the seat, or the part in the team, and sign in. The address is proven by it.
 
         Of any number who answer at once, one does. ``before`` is the secret of the session that the browser had until
-        now, which ends. Raises BadSignature, as :meth:`look`.
+        now, which ends. Raises BadSignature, as :meth:`look`; and WrongName, where a name is asked for and is none by
+        the rules of a list: nothing is used up then. No name at all leaves them with the one that is known.
         """
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
             person = invitation.person
             prove(self._store, connection, person.id, invitation.email, How.LINK, now)
-            people.call_by(connection, person, first_name, last_name)
+            if invitation.names_them and (first_name or last_name):
+                people.call_by(connection, person, *_names(first_name=first_name, last_name=last_name))
             answer = self._answer(connection, invitation, person, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
@@ -280,26 +330,36 @@ class Invitations:
             self._note(connection, invitation, "consent given", now)
         self._note(connection, invitation, "invitation accepted", now)
         self._work.mark(connection, LEARNER, [person.id])
+        if waits:
+            self._work.mark(connection, INVITATION, [f"{APPROVAL}:{team.id}"])
         return Answer.WAITS if waits else Answer.TAKEN
 
     def _has_all(self, connection: Connection, invitation: Invitation, whose: Person, now: datetime) -> bool:
-        """Whether they have all of it without the seat, for as long as the seat would give it."""
+        """Whether they have all of it without the seat, for as long as the seat would give it. What is paid for, and
+        waits for a person to look at it, they do not have.
+        """
         assert invitation.seat is not None, "asked of seats only"
         there = wanted(learning.rights_of(connection, whose.id), now).items
+        held = learning.held_by(connection, whose.id)
         until = _end_of(placing.offer_of_seat(connection, invitation.seat), now)
-        return all(item in there and _lasts(there[item], until) for item in invitation.items)
+        return all(
+            item in there and item in held and held[item].reached and _lasts(there[item], until)
+            for item in invitation.items
+        )
 
     def decline(self, secret: str) -> Answered:
         """Say no: the seat is free for somebody else. Raises BadSignature, as :meth:`look`."""
         now = self._now()
         with self._store.begin() as connection:
             invitation = self._taken(connection, secret, now)
+            facts: Mapping[str, str] = {}
             if invitation.seat is not None:
+                facts = of_pool(placing.pool_of_seat(connection, invitation.seat), invitation.picked)
                 self._free(connection, invitation, invitation.seat, now)
-                signon.forget_links(connection, seat_id=invitation.seat)
+                signon.forget_invitations(connection, [invitation.seat])
             else:
                 teams.drop_member(connection, invitation.team.id, invitation.person.id)
-            self._note(connection, invitation, "invitation declined", now)
+            self._note(connection, invitation, "invitation declined", now, facts)
         self._store.bell.ring()
         return Answered(Answer.DECLINED)
 
@@ -307,15 +367,31 @@ class Invitations:
         """The seat is open again, and the note on its order says so."""
         row = pooled.find_seat(connection, invitation.team.id, seat_id, now)
         placing.free_seat(connection, seat_id, invitation.person.id)
-        if row is not None and row.order is not None:
-            self._work.mark(connection, NOTE, [row.order])
+        if row is not None:
+            self._work.mark(connection, NOTE, ledger.noted_on(connection, row.order, row.subscription))
 
-    def _note(self, connection: Connection, invitation: Invitation, event: str, now: datetime) -> None:
-        facts: Mapping[str, int] = {"seat": invitation.seat} if invitation.seat is not None else {}
+    def _note(
+        self,
+        connection: Connection,
+        invitation: Invitation,
+        event: str,
+        now: datetime,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        facts = {**({"seat": invitation.seat} if invitation.seat is not None else {}), **(more or {})}
         who = invitation.person.id
         audit.note(
             connection, event, "", now, actor=f"person {who}", person_id=who, team_id=invitation.team.id, facts=facts
         )
+
+
+def _names(**given: str) -> list[str]:
+    """The names as they are kept. Raises WrongName."""
+    read = {field: read_name(text) for field, text in given.items()}
+    wrong = {field: problem for field, (name, problem) in read.items() if problem or not name}
+    if wrong:
+        raise WrongName(wrong)
+    return [name for name, _ in read.values()]
 
 
 def _reaches(connection: Connection, person: Person, address: str) -> bool:

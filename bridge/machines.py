@@ -8,8 +8,8 @@ from datetime import datetime
 
 import structlog
 
-from bridge.desk import Actor
 from bridge.errors import BadSignature, BridgeError
+from bridge.office import Actor
 from bridge.often import Often
 from bridge.store import audit, team_tokens, teams
 from bridge.store.db import Store

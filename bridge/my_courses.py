@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bridge.domain.enrolments import Held, State, wanted
 from bridge.domain.letters import Reason
 from bridge.domain.news import ended_by, waits_for
-from bridge.domain.offers import Item
+from bridge.domain.offers import Item, offer_from_json
 from bridge.domain.targets import Target, target_of
 from bridge.domain.texts import plain
 from bridge.store import learning, progress
@@ -35,6 +35,8 @@ class MyCourse:
 
     ``starts`` is when it begins, if that is still to come. ``progress`` is in per cent, None while it is not known.
     ``certificate`` is where it can be had by now, a path on Totara's site: a page for whoever can enter the course.
+    ``of_several``: it was sold with others under the name that it has, or picked among them; ``sold_as`` is that name
+    once it has one of its own.
     """
 
     item: Item
@@ -46,6 +48,12 @@ class MyCourse:
     completed: bool = False
     progress: int | None = None
     certificate: str | None = None
+    of_several: bool = False
+    sold_as: str = ""
+
+    def called(self, name: str) -> MyCourse:
+        """The same by a name of its own."""
+        return replace(self, name=name, sold_as=self.name if self.name != name else "")
 
     @property
     def target(self) -> Target:
@@ -68,7 +76,11 @@ def my_courses(connection: Connection, person_id: int, now: datetime) -> list[My
         if right.starts is not None and right.starts > now and not right.held:
             starts[right.item] = min(right.starts, starts.get(right.item, right.starts))
     found = [_course(item, row, held.get(item), paid, starts.get(item), now) for item, row in sorted(seats.items())]
-    return [_as_learnt(course, learnt.get(course.item, Learnt())) for course in found]
+    several = {item for item, row in seats.items() if len(offer_from_json(row.offer).items) > 1}
+    return [
+        _as_learnt(replace(course, of_several=course.item in several), learnt.get(course.item, Learnt()))
+        for course in found
+    ]
 
 
 def _as_learnt(course: MyCourse, learnt: Learnt) -> MyCourse:

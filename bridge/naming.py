@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bridge.domain.offers import Item, Kind
 from bridge.domain.texts import one_language
@@ -30,6 +30,14 @@ class Names:
         self._look([item.id for item in wanted if item.kind is Kind.COURSE])
         named = {item: self._names.get(item.id, "") if item.kind is Kind.COURSE else "" for item in wanted}
         return {item: one_language(name, language) or str(item) for item, name in named.items()}
+
+    def apart(self, items: Collection[Item], language: str, *, picked: bool) -> Mapping[Item, str]:
+        """What tells things apart that were sold under one name: each one's own. Nothing where that name says it all:
+        it is one thing, and was not ``picked`` among several; and nothing for what has no name of its own.
+        """
+        if len(items) < 2 and not picked:
+            return {}
+        return {item: name for item, name in self.of(items, language).items() if name != str(item)}
 
     def _look(self, courses: list[int]) -> None:
         now = time.monotonic()

@@ -27,6 +27,8 @@ from bridge.worker import Done
 
 #: For how many seconds a course's name is believed.
 NAMES_KEPT = 600.0
+#: For how long another note waits that tells of nothing but what a team did with its seats.
+TEAMS_WAIT = timedelta(hours=1)
 
 
 class OrderNotes:
@@ -55,7 +57,8 @@ class OrderNotes:
 
         That a note is being written is written down first: after a crash the order's notes are looked through for it,
         since the shop would take the same note twice. While somebody is owed a look there is none, since another
-        follows from that; only if it takes long does one say so, and why.
+        follows from that; only if it takes long does one say so, and why. What a team does with its seats is told once
+        in a while, as it stands then.
         """
         order_id = int(claim.key)
         if not self._settings.orders.notes:
@@ -112,6 +115,8 @@ class OrderNotes:
                 written = self._mended(row.id, note)
             elif written.startswith(content):
                 return None
+            elif (later := self._when(row, note)) is not None:
+                return Done(lambda connection: None, again_at=later)
             else:
                 self._shop.set_order_meta(row.id, note.meta)
             if not written.startswith(content):
@@ -121,7 +126,15 @@ class OrderNotes:
             if err.code != "woocommerce_rest_shop_order_invalid_id":
                 raise Unavailable(f"no note can be written: {err}", system="shop") from err
             return None  # deleted meanwhile; its own turn will come
-        return Done(lambda connection: ledger.set_order(connection, row.id, note_written=written))
+        stays = {"note_written": written, "note_lasting": _lasting(note), "note_at": self._now()}
+        return Done(lambda connection: ledger.set_order(connection, row.id, **stays))
+
+    def _when(self, row: Row[Any], note: OrderNote) -> datetime | None:
+        """When a note is due of which the last one differs only by a team's doing; None for now."""
+        if row.note_at is None or row.note_lasting != _lasting(note):
+            return None
+        due: datetime = row.note_at + TEAMS_WAIT
+        return due if due > self._now() else None
 
     def _mended(self, order_id: int, note: OrderNote) -> str:
         """Bring the meta in line with what the shop has; the mark of the newest of our notes there, "" for none."""
@@ -177,6 +190,10 @@ class OrderNotes:
         for one, course in found.items():
             self._courses[one] = (now + NAMES_KEPT, plain(course.fullname, self._settings.shop.language))
         return {Item(Kind.COURSE, one): self._courses[one][1] for one in courses if one in self._courses}
+
+
+def _lasting(note: OrderNote) -> str:
+    return digest(list(note.lasting))[:8]
 
 
 def _looked_at_soon(seat: SeatReport, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bridge.domain.teams import CONSENT_TEXT, TeamRole
-from bridge.store import audit, people, teams
+from bridge.store import audit, people, placing, teams
 from bridge.store.db import Store
 from bridge.store.sharing import Share, shares_of
 from bridge.store.teams import Team
@@ -28,6 +28,11 @@ class Sharing:
         """The teams that a person helps manage, and as what."""
         with self._store.read() as connection:
             return teams.teams_of(connection, person_id)
+
+    def waits(self, person_id: int) -> bool:
+        """Whether a person accepted a place, and a team has not said yes yet."""
+        with self._store.read() as connection:
+            return placing.waits_for_yes(connection, person_id)
 
     def decide(self, person_id: int, key: str, gives: bool) -> bool:
         """Let a team see, or no longer; False where there is nothing to decide. The same again changes nothing."""

@@ -28,6 +28,7 @@ from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER, PROGRESS
 from bridge.last_in import LastIn
 from bridge.my_courses import MyCourse, Standing, my_courses, of_target
+from bridge.naming import Names
 from bridge.often import Often
 from bridge.progress import FRESH
 from bridge.settings import Settings
@@ -88,6 +89,7 @@ class SignOn:
         work: Work,
         totara: TotaraClient,
         keys: SigningKeys,
+        names: Names,
         now: Callable[[], datetime],
     ) -> None:
         config = settings.sso
@@ -95,6 +97,7 @@ class SignOn:
         self._work = work
         self._totara = totara
         self._keys = keys
+        self._names = names
         self._now = now
         self.ways = WaysIn(settings)
         self.bridge_url, self.shop_url = self.ways.bridge_url, self.ways.shop_url
@@ -315,9 +318,9 @@ class SignOn:
         person = self.person(connection, visit)
         return person is not None and self._work.is_due(connection, LEARNER, str(person.id))
 
-    def courses(self, visit: Visit) -> list[MyCourse]:
-        """Everything that the visitor bought, or was given."""
-        return self._listed(lambda connection: self.person(connection, visit))
+    def courses(self, visit: Visit, language: str) -> list[MyCourse]:
+        """Everything that the visitor bought, or was given, called as it is in this language."""
+        return self._listed(lambda connection: self.person(connection, visit), language)
 
     def teams_of(self, customer_id: int) -> int:
         """How many teams a customer of the shop helps manage."""
@@ -325,12 +328,12 @@ class SignOn:
             person = people.find_person(connection, Identity(customer_id, None))
             return len(teams.teams_of(connection, person.id)) if person else 0
 
-    def courses_of(self, customer_id: int) -> list[MyCourse]:
+    def courses_of(self, customer_id: int, language: str) -> list[MyCourse]:
         """The same of a customer of the shop."""
         who = Identity(customer_id, None)
-        return self._listed(lambda connection: people.find_person(connection, who))
+        return self._listed(lambda connection: people.find_person(connection, who), language)
 
-    def _listed(self, who: Callable[[Connection], Person | None]) -> list[MyCourse]:
+    def _listed(self, who: Callable[[Connection], Person | None], language: str) -> list[MyCourse]:
         """As they are known now. How far the person is in them is read, if it was not of late, for the next look:
         nobody waits for Totara.
         """
@@ -341,7 +344,8 @@ class SignOn:
         if person is not None and old:
             with suppress(Unavailable):
                 self._work.mark_recurring(PROGRESS, str(person.id), 0)
-        return found
+        own = self._names.apart([course.item for course in found if course.of_several], language, picked=True)
+        return [course.called(own[course.item]) if course.item in own else course for course in found]
 
     def _courses(self, connection: Connection, person: Person | None) -> list[MyCourse]:
         return my_courses(connection, person.id, self._now()) if person else []

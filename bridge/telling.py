@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bridge.domain.enrolments import Held, Right, lasting, wanted
-from bridge.domain.letters import CourseLine, Letter, Message
+from bridge.domain.letters import CourseLine, Letter, Message, Reason
 from bridge.domain.news import Ended, Fact, facts, next_fact
 from bridge.domain.offers import Item, Kind
 from bridge.domain.texts import plain
@@ -19,9 +19,10 @@ from bridge.errors import BridgeError
 from bridge.kinds import ORDER, SUBSCRIPTION, SWEEP
 from bridge.mail import Mailer
 from bridge.settings import Settings
-from bridge.store import learning, ledger, people
+from bridge.store import learning, ledger, people, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
+from bridge.store.teams import Team
 from bridge.store.work import Claim, Work
 from bridge.totara_client import TotaraClient
 from bridge.ways_in import WaysIn
@@ -87,8 +88,15 @@ class Telling:
             due = [fact for fact in due if fact.kind is not Letter.ENDS_SOON]
             again = now + max(self._swept, timedelta(seconds=30))
         names = self._names(due, seats, person.language or self._language)
-        for _, group in groupby(sorted(due, key=_of_one_letter), key=_of_one_letter):
-            self._send(person, list(group), names, seats)
+        of_teams = {fact.item: self._team_of(fact, held, seats) for fact in due}
+
+        def of_one_letter(fact: Fact) -> tuple[str, str, int]:
+            team = of_teams[fact.item]
+            return str(fact.kind), str(fact.reason or ""), team.id if team else 0
+
+        for _, group in groupby(sorted(due, key=of_one_letter), key=of_one_letter):
+            about = list(group)
+            self._send(person, about, names, seats, of_teams[about[0].item])
 
         def write(connection: Connection) -> Mapping[str, Any] | None:
             return {"letters": sorted(fact.key for fact in due)} if due else None
@@ -105,11 +113,26 @@ class Telling:
         fresh = swept is not None and swept[1] >= now - _SWEEPS_MISSED * self._swept
         return fresh and not self._work.waiting((ORDER, SUBSCRIPTION))
 
+    def _team_of(self, fact: Fact, held: Mapping[Item, Held], seats: Mapping[Item, Any]) -> Team | None:
+        """The team that gave the place that something is told of, or took it back."""
+        seat = seats.get(fact.item)
+        of = held[fact.item].let_go_team if fact.reason is Reason.TAKEN_BACK else seat.team_id if seat else None
+        if of is None:
+            return None
+        with self._store.read() as connection:
+            return teams.get_team(connection, of)
+
     def _send(
-        self, person: Person, about: Sequence[Fact], names: Mapping[Item, str], seats: Mapping[Item, Any]
+        self,
+        person: Person,
+        about: Sequence[Fact],
+        names: Mapping[Item, str],
+        seats: Mapping[Item, Any],
+        team: Team | None,
     ) -> None:
+        """Write one letter. The order by which a team bought the place is none of its learner's."""
         keys = [fact.key for fact in about]
-        items = [fact.item for fact in about if fact.item in seats]
+        items = [fact.item for fact in about if fact.item in seats] if team is None else []
         ready = [fact.item for fact in about if fact.kind is Letter.READY]
         message = Message(
             kind=about[0].kind,
@@ -120,6 +143,8 @@ class Telling:
             reason=about[0].reason,
             order_numbers=tuple(sorted({str(seats[item].order_id) for item in items if seats[item].order_id})),
             start_url=self._ways.for_learner(person.customer_id is not None, ready) if ready else "",
+            team=team.name if team else "",
+            of_team=team is not None,
         )
         with self._store.begin() as connection:
             learning.begin_letters(self._store, connection, person.id, keys, self._now())
@@ -154,10 +179,6 @@ def _with_grace(
     ends = wanted([replace(right, until=lasting((right.until, right.grace))) for right in rights], now).items
     both = lapsing & set(ends)
     return {item: replace(it, until=ends[item]) if item in both else it for item, it in held.items()}, ends
-
-
-def _of_one_letter(fact: Fact) -> tuple[str, str]:
-    return str(fact.kind), str(fact.reason or "")
 
 
 def ended_of(row: Any, now: datetime) -> Ended:

@@ -36,6 +36,10 @@ class WaysIn:
         """The address of a mailed invitation, in the same manner."""
         return f"{self.bridge_url}/team/invitation#{secret}"
 
+    def for_manager(self, customer: bool) -> str:
+        """Where somebody goes who manages a team."""
+        return self.by_shop(str(Place.TEAM)) if customer else f"{self.bridge_url}/team/"
+
     def for_learner(self, customer: bool, items: Sequence[Item]) -> str:
         """Where somebody goes who was given these; "" where there is no way in by the bridge."""
         if not self.open:

@@ -252,7 +252,7 @@ class Bridge:
             app.register_blueprint(self._team_pages(self.sign_on))
             app.register_blueprint(api(self.sign_on, self.work))
             machines = Machines(self.store, self.now)
-            app.register_blueprint(team_api(self.store, self.desk, machines, self.now))
+            app.register_blueprint(team_api(self.store, self.desk, machines, self.names, self.now))
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
@@ -270,8 +270,13 @@ class Bridge:
         billings = Billings(shop, self.settings.teams.po_meta)
         zone = self.settings.mail.timezone
         return team_pages(
-            sign_on, self.store, self.desk, self.invitations, Names(self.totara), billings, self.now, timezone=zone
+            sign_on, self.store, self.desk, self.invitations, self.names, billings, self.now, timezone=zone
         )
+
+    @cached_property
+    def names(self) -> Names:
+        """What the courses are called, for pages, machines and letters, which don't wait for a name."""
+        return Names(self._quick_totara)
 
     @cached_property
     def keys(self) -> SigningKeys:
@@ -283,7 +288,7 @@ class Bridge:
         """Signing in from the shop, where a secret is shared with its plugin."""
         if not self.settings.sso.shop_secrets:
             return None
-        return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.now)
+        return SignOn(self.settings, self.store, self.work, self.totara, self.keys, self.names, self.now)
 
     @cached_property
     def links(self) -> MailedLinks | None:
@@ -294,16 +299,21 @@ class Bridge:
         return MailedLinks(self.store, self.work, self.mailer, self.addresses, ways, self.now)
 
     @cached_property
+    def _quick_totara(self) -> TotaraClient:
+        """Totara, for whoever does not wait for it for long."""
+        return self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
+
+    @cached_property
     def desk(self) -> Desk:
         """What teams do with their seats. Whoever waits for it does not wait for Totara for long."""
-        totara = self._totara_by(_quick("totara", self.settings.totara.timeout_seconds))
-        return Desk(self.store, self.work, Starting(self.store, totara), self.settings.teams.rules, self.now)
+        starting = Starting(self.store, self._quick_totara)
+        return Desk(self.store, self.work, starting, self.settings.teams.rules, self.now)
 
     @cached_property
     def invitations(self) -> Invitations:
         """What teams' people are asked, and what they answer."""
         ways, rules = WaysIn(self.settings), self.settings.teams.rules
-        return Invitations(self.store, self.work, self.mailer, self.addresses, ways, rules, self.now)
+        return Invitations(self.store, self.work, self.mailer, self.addresses, ways, rules, self.names, self.now)
 
     def _stripe_receiver(self, others: WSGIApplication, mark: Callable[[str, str], None]) -> StripeReceiver:
         config = self.settings.stripe

@@ -10,14 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from bridge.commands.seats import seats as seats_group
 from bridge.commands.team_seats import PROBLEMS, SAID
-from bridge.desk import NotAllowed
+from bridge.commands.teams import operator_of
+from bridge.commands.teams import teams as teams_group
 from bridge.domain.roster_cells import Problem
 from bridge.domain.seats import SeatState, Why
+from bridge.domain.teams import TeamRole
 from bridge.health import NO_WORKER
 from bridge.kinds import ALL, WATCH
+from bridge.office import NotAllowed
+from bridge.store import pooled, teams
+from bridge.store.batches import Invitee
+from bridge.store.models import team_members
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
+from tests.test_story_people import person_of, proves
 from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, buys, counts, invitation, owner, seats
 from tests.world import Run, World
 
@@ -171,7 +179,7 @@ def test_an_operator_gives_a_seat_and_the_history_tells_who_and_why(
     assert invitation(inbox, ADA)
     assert "has a seat of the pool already" in refused(bridge_command, "seats", "assign", "1", "--email", ADA)
     told = done(bridge_command, "audit", "show", "--team", "1")
-    assert "operator M. Vella: seat given, person 2, team 1: ticket 88 (seat 1)" in told
+    assert "operator M. Vella: seat given, person 2, team 1: ticket 88 (seat 1, pool " in told
     assert json.loads(done(bridge_command, "audit", "show", "--team", "2", "--json")) == []
 
 
@@ -420,3 +428,125 @@ def test_a_person_of_a_list_is_nowhere_in_the_log(
         done(bridge_command, "seats", "import", "1", people(tmp_path, ADA, BO), "--yes", *BY)
     assert not [row for row in caplog.records if row.name != "mail.log" and "@corp.test" in row.getMessage()]
     assert [row for row in world.rows("audit") if "@corp.test" in str(row)] == []
+
+
+# --- what an operator may do with whose ------------------------------------------------------------------------------
+
+#: How each command is asked about a team or its seat. A command that is not here fails the matrix.
+COMMANDS = {
+    ("teams", "list"): "",
+    ("teams", "show"): "{team}",
+    ("teams", "hand-over"): "{team} --to {heir} --yes",
+    ("seats", "list"): "team {team}",
+    ("seats", "assign"): "{team} --email new-{team}@corp.test",
+    ("seats", "import"): "{team} {file} --yes",
+    ("seats", "revoke"): "{seat} --yes",
+    ("seats", "reassign"): "{seat} --email other-{seat}@corp.test --yes",
+}
+#: Of no team: it is about orders and subscriptions.
+OF_NO_TEAM = {("seats", "decide")}
+#: Those that only look.
+LOOKING = {("teams", "list"), ("teams", "show"), ("seats", "list")}
+
+
+def test_every_command_of_teams_is_in_the_matrix() -> None:
+    groups = {"teams": teams_group, "seats": seats_group}
+    there = {(group, name) for group, one in groups.items() for name in one.commands}
+    assert there == COMMANDS.keys() | OF_NO_TEAM
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_an_operator_may_do_everything_with_every_team_and_nothing_with_none(
+    world: World, bridge_command: Run, boss: int, order: int, tmp_path: Path, command: tuple[str, str]
+) -> None:
+    """And the history of whose it is tells of it; that of the others does not."""
+    eve = world.shop.add_customer("eve@else.test")
+    product = world.sell(world.course("TWO"))
+    world.look(world.shop.place_order([(product, 3)], customer_id=eve, email="eve@else.test", company="Else"))
+    heir, file = somebody(world, "new@corp.test", proven=True), people(tmp_path, "list@corp.test")
+    with world.bridge.store.read() as connection:
+        both = [teams.get_team(connection, number) for number in (1, 2)]
+        pools = [pooled.pools_of(connection, team.id, world.now())[0] for team in both]
+    for team, pool in [*zip(both, pools, strict=True), (None, None)]:
+        seat = 999_999
+        if team is not None and pool is not None:
+            given = world.bridge.desk.give(operator_of(team, "Else"), pool, [Invitee(1, f"x{team.id}@corp.test")])
+            seat = given[1][1] or 0
+        named = {"team": team.id if team else 999_999, "seat": seat, "heir": heir, "file": file}
+        before = max(row.id for row in world.rows("audit"))
+        with working(world):
+            result = bridge_command(*command, *COMMANDS[command].format(**named).split(), *by_of(command))
+        news = [row for row in world.rows("audit") if row.id > before]
+        by_operator = [row.team_id for row in news if row.actor == "operator M. Vella"]
+        there = team is not None or not COMMANDS[command]
+        assert result.exit_code == (0 if there else 1), result.output
+        assert set(by_operator) == (set() if team is None or command in LOOKING else {team.id})
+
+
+def by_of(command: tuple[str, str]) -> tuple[str, ...]:
+    return () if command in LOOKING else BY
+
+
+# --- handing a team over ---------------------------------------------------------------------------------------------
+
+
+def somebody(world: World, address: str, *, proven: bool) -> int:
+    """Who has bought something for themselves; their number."""
+    customer = world.shop.add_customer(address)
+    world.look(world.shop.place_order([(world.sell(world.course("OWN")), 1)], customer_id=customer, email=address))
+    person = person_of(world, customer)
+    if proven:
+        proves(world, person, address)
+    return person
+
+
+def roles(world: World) -> dict[int, str]:
+    return {row.person_id: row.role for row in world.rows("team_members") if row.accepted_at is not None}
+
+
+def test_an_operator_hands_a_team_to_whoever_proved_an_address(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    before, heir = owner(world).person, somebody(world, "new@corp.test", proven=True)
+    told = done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert f"team 1 is person {heir}'s" in told
+    assert roles(world) == {before: "manager", heir: "owner"}
+    entry = [row for row in world.rows("audit") if row.event == "team handed over"][-1]
+    assert (entry.actor, entry.cause, entry.person_id, entry.team_id) == ("operator M. Vella", "ticket 88", heir, 1)
+    assert "theirs already" in refused(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+
+
+def test_a_team_comes_into_no_unknown_hands(world: World, bridge_command: Run, order: int) -> None:
+    heir, before = somebody(world, "new@corp.test", proven=False), roles(world)
+    assert "has not proven an address" in refused(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes")
+    assert "there is no person 999" in refused(bridge_command, "teams", "hand-over", "1", "--to", "999", "--yes")
+    assert "there is no such team" in refused(bridge_command, "teams", "hand-over", "9", "--to", str(heir), "--yes")
+    assert bridge_command("teams", "hand-over", "1", "--to", str(heir)).exit_code == 1, "is asked, and nobody says yes"
+    assert roles(world) == before
+
+
+def test_whoever_was_asked_and_did_not_answer_is_made_the_owner(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    heir = somebody(world, "new@corp.test", proven=True)
+    with world.bridge.store.begin() as connection:
+        teams.put_member(world.bridge.store, connection, 1, heir, TeamRole.VIEWER, world.now())
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert roles(world)[heir] == "owner"
+
+
+def test_a_team_without_an_owner_has_one_again(world: World, bridge_command: Run, order: int) -> None:
+    heir = somebody(world, "new@corp.test", proven=True)
+    with world.bridge.store.begin() as connection:
+        connection.execute(team_members.update().values(role="manager"))
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert sorted(roles(world).values()) == ["manager", "owner"]
+
+
+def test_a_team_whose_buyer_has_left_is_shown(world: World, bridge_command: Run, order: int) -> None:
+    before, heir = owner(world), somebody(world, "new@corp.test", proven=True)
+    done(bridge_command, "teams", "hand-over", "1", "--to", str(heir), "--yes", *BY)
+    assert world.bridge.desk.leave(before)
+    assert "its buyer has left" in done(bridge_command, "teams", "show", "1")
+    assert json.loads(done(bridge_command, "teams", "list", "--json"))[0]["buyer"] is None
+    assert "Harbour" in done(bridge_command, "teams", "list")

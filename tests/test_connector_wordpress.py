@@ -267,8 +267,8 @@ def test_a_secret_is_long_and_of_letters_that_nobody_changes_on_the_way(php: Php
 
 
 def test_what_the_bridge_says_of_courses_is_not_trusted_blindly(php: Php) -> None:
-    good = {"name": "A", "state": "ready", "reason": "", "target": "course:7", "until": None, "progress": 140,
-            "completed": "yes", "certificate": "javascript:alert(1)"}  # fmt: skip
+    good = {"name": "A", "sold_as": ["x"], "state": "ready", "reason": "", "target": "course:7", "until": None,
+            "progress": 140, "completed": "yes", "certificate": "javascript:alert(1)"}  # fmt: skip
     answers = [
         {"customer": 12, "courses": [good, "x", {"name": ["x"], "state": "ready"}, {"name": "B", "state": "lost"}]},
         {"customer": 13, "courses": [good]},
@@ -277,7 +277,7 @@ def test_what_the_bridge_says_of_courses_is_not_trusted_blindly(php: Php) -> Non
         {},
     ]
     (first, *others) = php(*(("Courses", "read", answer, 12) for answer in answers))
-    assert first == [good | {"until": 0, "progress": 100, "completed": False, "certificate": ""}]
+    assert first == [good | {"sold_as": "", "until": 0, "progress": 100, "completed": False, "certificate": ""}]
     assert others == [None] * 4
 
 

@@ -36,6 +36,7 @@ class Seat:
     starts: datetime | None = None
     until: datetime | None = None
     waits: str | None = None
+    team: bool = False
 
 
 OPEN: dict[str, Any] = {"person_id": None, "totara_id": None, "state": None, "verified": False}

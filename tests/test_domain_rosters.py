@@ -15,6 +15,7 @@ from bridge.domain.roster_cells import is_formula, neutral, original
 from bridge.domain.rosters import (
     MOST_BYTES,
     MOST_ROWS,
+    Doubt,
     Problem,
     Roster,
     Row,
@@ -409,6 +410,89 @@ def test_what_can_not_be_read_as_a_whole_is_refused_in_words(data: bytes, why: W
     assert caught.value.why is why
     assert "corp.example" not in str(caught.value)
     assert len(str(caught.value)) > 20
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("cp1250", "Michał Nowak"), ("cp1250", "Wiesława Kamińska"), ("cp1250", "Jędrzej Świątek"),
+        ("cp1250", "Jiří Dvořák"), ("cp1250", "Anna Čech"), ("cp1250", "Jan Němec"), ("cp1250", "Soňa Kůrka"),
+        ("cp1250", "Ivan Tomić"), ("cp1250", "Marko Kovač"), ("cp1250", "Ľudmila Bošňáková"),
+        ("cp1250", "Győri János"), ("cp1250", "Jenő Szabó"), ("cp1250", "Anna Hegedűs"), ("cp1250", "Ion Bănescu"),
+        ("cp1254", "Ayşe Demir"), ("cp1254", "Ali Doğan"), ("cp1254", "Can Yıldız"), ("cp1254", "İnci Ay"),
+        ("cp1257", "Živilė Kačinskaitė"), ("cp1257", "Ona Kazlauskienė"), ("cp1257", "Pēteris Ozols"),
+        ("cp1257", "Šarūnas Ilgauskas"), ("cp1257", "Anna Liepiņa"), ("cp1257", "Nadežda Põld"),
+    ],
+)  # fmt: skip
+def test_names_of_central_europe_turkey_and_the_baltic_are_not_taken_for_western_ones(encoding: str, name: str) -> None:
+    """They would be written wrongly onto certificates."""
+    with pytest.raises(Unreadable) as caught:
+        read_file(f"Name,E-mail\n{name},a@corp.example\n".encode(encoding))
+    assert caught.value.why is Why.ENCODING
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Geneviève Bègue", "Agnès Lœtitia", "Loïc Œuvrard", "Raphaël Brûlé", "Inès Forêt", "Jérôme Kœnig", "Chloë Noël",
+        "João Conceição", "Inês Camões", "Eugênio Guimarães", "Mª José Núñez", "Íñigo Peña", "Òscar Niccolò",
+        "Giosuè Gesù", "Mercè Verònica", "Jörg Weiß", "Søren Bødker", "Øystein Bøe", "Åsa Söderström",
+        "Guðrún Þórsdóttir", "Jón Sigurðsson", "Tõnu Kõiv", "Jüri Põld", "Tomáš Novotný", "Zoë Ó Súilleabháin",
+        "Çelik Güçlü", "Seán D’Arcy", "Nº 1 Ana", "“Bob” Müller",
+    ],
+)  # fmt: skip
+def test_western_names_are_read_and_shown_for_a_look_at_their_letters(name: str) -> None:
+    roster = read_file(f"Full name,E-mail\n{name},a@corp.example\n".encode("cp1252"))
+    (row,) = roster.rows
+    assert f"{row.first_name} {row.last_name}".strip() == name
+    assert roster.doubts == {Doubt.LETTERS: name}
+
+
+def test_letters_are_in_no_doubt_where_the_file_says_what_they_are() -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert not read_file("Full name,E-mail\nJiří Dvořák,a@corp.example\n".encode(encoding)).doubts
+    assert not read_file("Name;Straße;E-mail\nAda;Höhe;a@corp.example\n".encode("cp1252")).doubts, "no name of anybody"
+
+
+@pytest.mark.parametrize(
+    ("header", "taken", "doubt"),
+    [
+        ("Name,Manager Email,Email,Other", 2, ""),
+        ("Supervisor e-mail,E-mail,First name,Last name", 1, ""),
+        ("Email of manager,Work email,Private email,Name", 1, "Work email"),
+        ("Manager email,Name,Contact,Nothing", 0, "Manager email"),
+        ("Boss,Name,Who,Where", 0, "Boss"),
+        ("Email,E-mail,Name,Where", 0, "Email"),
+        ("Address,Email,Name,Where", 0, "Address"),
+        ("Who,Name,Where,When", 0, "Who"),
+    ],
+)
+def test_whoever_manages_the_people_of_a_list_is_not_taken_for_them(header: str, taken: int, doubt: str) -> None:
+    """An exact name of a column comes before one that has more in it; and what is doubtful is told."""
+    cells = [f"p{n}@corp.example" for n in range(4)]
+    roster = read_file(f"{header}\n{','.join(cells)}\n{','.join(cells)}\n".encode())
+    assert {row.email for row in roster.rows} == {f"p{taken}@corp.example"}
+    assert roster.doubts == ({Doubt.COLUMN: doubt} if doubt else {})
+
+
+def test_a_column_that_is_called_nearly_so_is_told_although_it_is_the_only_one() -> None:
+    assert read_file(b"Name,Manager email\nAda,max@corp.example\n").doubts == {Doubt.COLUMN: "Manager email"}
+    assert read_file(b"Name,Address,Email\nAda,Harbour 1,ada@corp.example\n").doubts == {}
+    assert read_typed("Name\tManager email\nAda\tmax@corp.example").doubts == {Doubt.COLUMN: "Manager email"}
+
+
+def test_pasted_cells_have_the_managers_beside_the_people_and_invite_the_people() -> None:
+    rows = "Ada\tmax@corp.example\tada@corp.example\nBo\tmia@corp.example\tbo@corp.example"
+    read = read_typed(f"Name\tManager email\tEmail\n{rows}")
+    assert ([row.email for row in read.rows], read.doubts) == (["ada@corp.example", "bo@corp.example"], {})
+    assert read_typed(f"Name\tManager email\tWork email\n{rows}").doubts == {Doubt.COLUMN: "Work email"}
+
+
+def test_pasted_cells_with_a_line_break_in_them_stay_one_cell() -> None:
+    text = 'Name\tEmail\nAda\tada@corp.example\n"Bo\nByte"\tbo@corp.example\n'
+    assert read_typed(text).rows == (Row(2, "ada@corp.example", "Ada"), Row(3, "bo@corp.example", "Bo", "Byte"))
+    lost = 'ada@corp.example, "Ada\nbo@corp.example, "Bo'
+    assert [row.email for row in read_typed(lost).good] == ["ada@corp.example", "bo@corp.example"]
 
 
 def test_a_lost_quotation_mark_is_told_with_its_line() -> None:

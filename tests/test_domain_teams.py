@@ -47,7 +47,8 @@ def test_how_a_seat_stands(seat: TeamSeat, state: SeatState) -> None:
     ("seat", "begun", "why"),
     [
         (OPEN, Begun.NO, Why.NOT_WAITING),
-        (replace(TAKEN, live=False), Begun.NO, Why.NOT_WAITING),
+        (replace(TAKEN, live=False), Begun.NO, Why.ENDED),
+        (replace(TAKEN, given=False), Begun.NO, Why.BOUGHT_FOR),
         (INVITED, Begun.UNKNOWN, None),
         (replace(INVITED, answer_until=NOW), Begun.NO, None),
         (replace(TAKEN, waits=Wait.APPROVAL), Begun.UNKNOWN, None),

@@ -403,3 +403,38 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(old: Store, monkeypa
     migrate(old)
     with old.engine.begin() as connection:
         assert connection.execute(select(func.count()).select_from(purchases)).scalar_one() == len(PURCHASES)
+
+
+# --- teams ---------------------------------------------------------------------------------------------------------
+
+TEAMS: Rows = [
+    {"id": 4, "key": "a" * 24, "buyer_id": 3, "name": "Harbour", "approval": True, "made_at": THEN},
+    {"id": 6, "key": "b" * 24, "buyer_id": 5, "name": "Mill", "approval": False, "made_at": LATER},
+]
+MEMBERS: Rows = [
+    {"team_id": 4, "person_id": 3, "role": "owner", "asked_at": THEN, "accepted_at": THEN},
+    {"team_id": 6, "person_id": 5, "role": "viewer", "asked_at": THEN, "accepted_at": None},
+    {"team_id": 6, "person_id": 9, "role": "owner", "asked_at": THEN, "accepted_at": THEN},
+]
+
+
+def test_teams_keep_all_that_points_at_them_and_let_go_whoever_left(old: Store) -> None:
+    """SQLite makes their table anew."""
+    command.upgrade(config_of(old), "0016")
+    fill(old, "teams", TEAMS)
+    fill(old, "team_members", MEMBERS)
+    with old.begin() as connection:
+        connection.execute(text("UPDATE purchases SET team_id = 4 WHERE id = 14"))
+    migrate(old)
+    assert same(rows_of(old, "teams"), [TEAMS[0], {**TEAMS[1], "buyer_id": None}])
+    assert same(rows_of(old, "team_members"), MEMBERS)
+    assert {row["id"] for row in rows_of(old, "purchases") if row["team_id"] == 4} == {14}
+    for wrong in ("DELETE FROM teams WHERE id = 4", "UPDATE purchases SET team_id = 5 WHERE id = 14"):
+        with pytest.raises(IntegrityError), old.begin() as connection:
+            connection.execute(text(wrong))
+    with old.begin() as connection:
+        row = {"key": "c" * 24, "name": "", "made_at": THEN}
+        made = connection.execute(insert(metadata.tables["teams"]).values(row)).inserted_primary_key
+        if old.is_sqlite:
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    assert made is not None

@@ -163,6 +163,7 @@ def test_an_answer_that_does_not_fit_is_found(broken: dict[str, Any]) -> None:
     right = {
         "item": "course:7",
         "name": "Rules of origin",
+        "sold_as": "",
         "state": "ready",
         "reason": "",
         "target": "course:7",

@@ -218,6 +218,19 @@ def test_when_the_days_of_grace_are_over_the_seats_rest_and_come_back_to_the_sam
     assert [row.email for row in seats(world) if row.email] == [ADA]
 
 
+def test_what_the_team_takes_back_is_noted_on_the_newest_order(world: World, boss: int, inbox: Inbox) -> None:
+    subscription = subscribed(world, boss, inbox)
+    world.clock.advance(days=31)
+    newest = world.shop.renew(subscription)
+    look(world, newest)
+    assert "1 × access ready" in world.told(newest)
+    world.clock.advance(hours=2)
+    (row,) = seats(world, search=ADA)
+    assert world.bridge.desk.give_back(owner(world), row.seat.id) is Why.GIVEN
+    world.settle()
+    assert "3 × open seat" in world.told(newest)
+
+
 def test_renewals_change_nothing(world: World, boss: int, inbox: Inbox) -> None:
     subscription = subscribed(world, boss, inbox)
     before, mailed = states(world), len(inbox.mails)

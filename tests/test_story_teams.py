@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from bridge import wiring
-from bridge.desk import MOST_ASKED, MOST_BESIDE, Actor
 from bridge.domain.purchases import FOR_WHOM_META
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused, Unavailable
+from bridge.handing_out import MOST_ASKED, MOST_BESIDE
 from bridge.invitations import Answer, Answered
-from bridge.store import pooled, teams
+from bridge.office import Actor
+from bridge.store import people, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.models import access, purchases
 from bridge.store.pooled import Pool, SeatRow, Wanted
@@ -118,22 +119,73 @@ def test_whoever_buys_for_themselves_has_no_team(world: World, boss: int) -> Non
     assert world.rows("teams") == []
 
 
+def notes(world: World, order: int) -> int:
+    """How many notes the bridge wrote on an order."""
+    return sum(1 for note in world.shop.notes[order] if "Learning access" in note["note"])
+
+
+def an_hour_later(world: World) -> None:
+    world.clock.advance(hours=1)
+    world.settle()
+
+
 def test_the_orders_note_follows_while_somebody_is_still_asked(world: World, boss: int, inbox: Inbox) -> None:
     """Whoever was asked is owed no look, so that no note waits for one."""
     number = buys(world, boss, world.sell(world.course("ONE")), 4)
     assert give(world, ADA, BO, "cy@corp.test") == [Why.GIVEN] * 3
     accepts(world, inbox, ADA)
+    an_hour_later(world)
     assert "1 × access ready" in world.told(number) and "2 × seat that somebody was asked to take" in world.told(number)
     world.bridge.invitations.decline(invitation(inbox, BO))
-    world.settle()
+    an_hour_later(world)
     assert "2 × open seat" in world.told(number)
     (seat,) = seats(world, search=ADA)
     assert world.bridge.desk.give_back(owner(world), seat.seat.id) is Why.GIVEN
-    world.settle()
+    an_hour_later(world)
     assert "3 × open seat" in world.told(number) and "access ready" not in world.told(number)
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert "1 × open seat" in world.told(number)
+
+
+def test_what_a_team_does_with_its_seats_is_noted_once_in_an_hour(world: World, boss: int, inbox: Inbox) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 8)
+    assert (notes(world, number), "8 × open seat" in world.told(number)) == (1, True)
+    people = [f"p{one}@corp.test" for one in range(6)]
+    give(world, *people)
+    for address in people[:5]:
+        world.clock.advance(minutes=1)
+        accepts(world, inbox, address)
+    world.bridge.invitations.decline(invitation(inbox, people[5]))
+    world.settle()
+    assert notes(world, number) == 1
+    an_hour_later(world)
+    assert notes(world, number) == 2
+    assert "5 × access ready" in world.told(number) and "3 × open seat" in world.told(number)
+    assert "Totara user" not in world.told(number)
+    world.clock.advance(hours=5)
+    (seat, *_) = seats(world, search=people[0])
+    world.bridge.desk.give_back(owner(world), seat.seat.id)
+    world.settle()
+    assert (notes(world, number), "4 × access ready" in world.told(number)) == (3, True)  # the last one is long ago
+
+
+def test_what_a_refund_does_is_noted_at_once_whatever_the_team_did_before(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 4)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    assert notes(world, number) == 1
+    world.shop.refund(number, lines={line_of(world, number): 2})
+    world.look(number)
+    assert notes(world, number) == 2
+    assert "1 × access ready" in world.told(number) and "2 × access ended" in world.told(number)
+    world.shop.set_status(number, "cancelled")
+    world.look(number)
+    assert (notes(world, number), "access ready" in world.told(number)) == (3, False)
+    an_hour_later(world)
+    assert notes(world, number) == 3
 
 
 def test_teams_are_never_joined_by_name(world: World, boss: int) -> None:
@@ -214,7 +266,7 @@ def test_nobody_is_flooded_with_invitations(world: World, boss: int, inbox: Inbo
     for _ in range(6):
         found.append(world.bridge.desk.resend(owner(world), row.seat.id))
         world.settle()
-    assert found == [Why.GIVEN] * 4 + [Why.TOO_OFTEN] * 2
+    assert found == [Why.GIVEN] * 4 + [Why.WRITTEN_OFTEN] * 2
     assert len([one for one in inbox.mails if ADA in str(one["To"])]) == 5
 
 
@@ -630,6 +682,56 @@ def test_a_teams_look_has_totara_asked_for_the_next_one(world: World, boss: int,
 # --- training credits ------------------------------------------------------------------------------------------------
 
 
+def test_whoever_is_invited_to_one_of_several_is_told_to_which(
+    world: World, boss: int, inbox: Inbox, offers: Any
+) -> None:
+    courses = [world.course(f"C{n}", name=f"Course number {n}") for n in range(3)]
+    product = world.shop.add_product("Training credit", sku="CREDIT", price="90.00")
+    gives = ", ".join(f'"course:{one}"' for one in courses)
+    offers(f'[[offer]]\nsku = "CREDIT"\ngives = [{gives}]\npick = true\n')
+    buys(world, boss, product, 2)
+    (pool,) = pools(world)
+    give(world, ADA, picked=pool.offer.items[1])
+    assert "* Course number 1 (Training credit)" in text(inbox, -1)
+    assert "to “Course number 1”" in str(inbox.mails[-1]["Subject"])
+    found = world.bridge.invitations.look(invitation(inbox, ADA))
+    assert (found.gives, found.name) == (("Course number 1",), "Training credit")
+    assert accepts(world, inbox, ADA).answer is Answer.TAKEN
+    assert learns_of(world, ADA) == [("Course number 1", "Training credit")]
+
+
+def test_of_a_pool_of_several_courses_each_is_named(world: World, boss: int, inbox: Inbox, offers: Any) -> None:
+    courses = [world.course(f"C{n}", name=f"Course number {n}") for n in range(2)]
+    product = world.shop.add_product("Both courses", sku="BOTH", price="90.00")
+    offers(f'[[offer]]\nsku = "BOTH"\ngives = ["course:{courses[0]}", "course:{courses[1]}"]\nfor = "team"\n')
+    buys(world, boss, product, 2)
+    give(world, ADA)
+    assert "* Course number 0 (Both courses)" in text(inbox, -1) and "* Course number 1 (Both courses)" in text(
+        inbox, -1
+    )
+    accepts(world, inbox, ADA)
+    assert learns_of(world, ADA) == [("Course number 0", "Both courses"), ("Course number 1", "Both courses")]
+
+
+def test_what_one_product_gives_is_called_as_it_was_sold(world: World, boss: int, inbox: Inbox) -> None:
+    course = world.course("ONE", name="In Totara")
+    buys(world, boss, world.sell(course), 2)
+    give(world, ADA)
+    assert f"* Course {course}\r\n" in text(inbox, -1), "as the shop calls it"
+    accepts(world, inbox, ADA)
+    assert [sold_as for _, sold_as in learns_of(world, ADA)] == [""]
+
+
+def learns_of(world: World, address: str) -> list[tuple[str, str]]:
+    """What somebody's courses are called on their page, and as what they were sold."""
+    sign_on = world.bridge.sign_on
+    assert sign_on is not None
+    person = next(row.id for row in world.rows("persons") if row.email == address)
+    with world.bridge.store.read() as connection:
+        who = people.get_person(connection, person)
+    return [(one.name, one.sold_as) for one in sign_on._listed(lambda _: who, "en")]
+
+
 def test_any_one_of_five_is_picked_when_a_seat_is_given(world: World, boss: int, inbox: Inbox, offers: Any) -> None:
     courses = [world.course(f"C{n}") for n in range(3)]
     product = world.shop.add_product("Training credit", sku="CREDIT", price="90.00")
@@ -643,3 +745,141 @@ def test_any_one_of_five_is_picked_when_a_seat_is_given(world: World, boss: int,
     assert give(world, ADA, picked=picked) == [Why.GIVEN]
     accepts(world, inbox, ADA)
     assert world.access() == {(ADA, picked.id): "active"}
+
+
+# --- letters to whoever sits on a seat that a team gave ---------------------------------------------------------------
+
+
+def test_letters_name_the_team_that_gave_the_place_and_none_of_its_orders(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    ready = text(inbox, -1)
+    assert "the place that Harbour & Sons gave you. Your access is ready" in ready
+    assert "order" not in ready and str(number) not in ready.replace("\r\n", " ").split(" because of ")[-1]
+    (seat,) = seats(world, search=ADA)
+    assert world.bridge.desk.give_back(owner(world), seat.seat.id) is Why.GIVEN
+    world.settle()
+    ended = text(inbox, -1)
+    assert "Harbour & Sons has taken back the place that it gave you." in ended and "order" not in ended
+
+
+def test_when_it_is_not_paid_for_any_more_the_letter_says_so_of_the_place(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    number = buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    world.shop.set_status(number, "cancelled")
+    world.look(number)
+    ended = text(inbox, -1)
+    assert "The place that Harbour & Sons gave you is not paid for any more." in ended and "order" not in ended
+
+
+def test_while_a_place_waits_for_a_person_nobody_is_thanked_for_an_order(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    give(world, ADA)
+    world.totara.add_user(ADA, username="officer")
+    accepts(world, inbox, ADA)
+    waits = text(inbox, -1)
+    assert "You have the place that Harbour & Sons gave you. We have not been able" in waits and "order" not in waits
+
+
+def mailed_to(inbox: Inbox, address: str, subject: str) -> int:
+    """How many letters with these words in their subject somebody has."""
+    return sum(address in str(one["To"]) and subject in str(one["Subject"]) for one in inbox.mails)
+
+
+def test_whoever_may_say_yes_is_written_to_once_a_day_while_somebody_waits(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    waits = "somebody waits for your yes"
+    buys(world, boss, world.sell(world.course("ONE")), 4)
+    desk, actor = world.bridge.desk, owner(world)
+    for address, role in (("mia@corp.test", TeamRole.MANAGER), ("vic@corp.test", TeamRole.VIEWER)):
+        desk.invite_member(actor, Invitee(1, address), role)
+        world.settle()
+        accepts(world, inbox, address)
+    desk.configure(actor, name="Harbour & Sons", approval=True)
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    assert [mailed_to(inbox, one, waits) for one in (BOSS, "mia@corp.test", "vic@corp.test")] == [1, 1, 0]
+    assert "/team/" in text(inbox, -1) or "target=team" in text(inbox, -1)
+    accepts(world, inbox, BO)
+    assert mailed_to(inbox, BOSS, waits) == 1
+    world.clock.advance(hours=25)
+    world.settle()
+    assert mailed_to(inbox, BOSS, waits) == 2
+    for row in seats(world, states=frozenset({SeatState.APPROVAL})):
+        desk.approve(actor, row.seat.id)
+    for _ in range(2):
+        world.clock.advance(hours=25)
+        world.settle()
+    assert mailed_to(inbox, BOSS, waits) == 2
+
+
+def test_nobody_is_reminded_for_ever_of_somebody_who_waits(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    world.bridge.desk.configure(owner(world), name="Harbour & Sons", approval=True)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    for _ in range(12):
+        world.clock.advance(hours=25)
+        world.settle()
+    assert 2 <= mailed_to(inbox, BOSS, "somebody waits for your yes") <= 8
+
+
+def test_whoever_is_handed_a_team_is_told(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    desk, actor = world.bridge.desk, owner(world)
+    desk.invite_member(actor, Invitee(1, "mia@corp.test"), TeamRole.MANAGER)
+    world.settle()
+    accepts(world, inbox, "mia@corp.test")
+    (mia,) = [row.person_id for row in world.rows("team_members") if row.role == "manager"]
+    assert desk.hand_over(actor, mia)
+    world.settle()
+    assert mailed_to(inbox, "mia@corp.test", "Harbour & Sons is yours to manage now") == 1
+    assert "/team/" in text(inbox, -1)
+
+
+def test_a_letter_that_nobody_takes_is_seen_on_the_seat(world: World, boss: int, inbox: Inbox) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 2)
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    give(world, ADA)
+    assert [row.undelivered for row in seats(world, search=ADA)] == [True]
+    del inbox.answers["RCPT"]
+    give(world, BO)
+    assert [row.undelivered for row in seats(world, search=BO)] == [False]
+    (ada,) = seats(world, search=ADA)
+    assert world.bridge.desk.reassign(owner(world), ada.seat.id, Invitee(1, "ada@corp2.test")) is Why.GIVEN
+    world.settle()
+    assert [row.undelivered for row in seats(world)] == [False, False]
+
+
+def test_a_newer_list_corrects_the_name_of_whoever_is_known_by_lists_alone(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    buys(world, boss, world.sell(world.course("ONE")), 3)
+    desk, actor = world.bridge.desk, owner(world)
+
+    def named(first: str, language: str) -> tuple[str, str]:
+        desk.give(actor, pools(world)[0], [Invitee(1, ADA, first, "Byte", language)])
+        world.settle()
+        (row,) = [row for row in world.rows("persons") if row.email == ADA]
+        return row.first_name, row.language
+
+    assert named("Adda", "en") == ("Adda", "en")
+    assert named("Ada", "fr") == ("Ada", "fr")
+    accepts(world, inbox, ADA)
+    assert named("Eve", "es") == ("Ada", "fr")
+
+
+def test_who_bought_for_themselves_is_called_as_they_said(world: World, boss: int) -> None:
+    other = world.sell(world.course("TWO"))
+    buys(world, boss, world.sell(world.course("ONE")), 3)
+    world.totara.add_user(ADA, username="officer")  # so that none is made for her
+    world.look(world.shop.place_order([(other, 1)], email=ADA, first_name="Ada", last_name="Byte"))
+    world.bridge.desk.give(owner(world), pools(world)[0], [Invitee(1, ADA, "Eve", "Else", "")])
+    assert [row.first_name for row in world.rows("persons") if row.email == ADA] == ["Ada"]

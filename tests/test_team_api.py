@@ -15,9 +15,9 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge import machines
-from bridge.desk import Actor
 from bridge.domain.seats import Wait
 from bridge.domain.teams import Action, TeamRole, may
+from bridge.office import Actor
 from bridge.store import audit, placing, pooled, teams
 from bridge.store.batches import Invitee
 from bridge.store.signon import new_secret
@@ -573,7 +573,9 @@ class Caller:
     role: TeamRole | None = None
 
 
-def test_the_matrix_of_who_may_do_what_with_whose(world: World, boss: int) -> None:
+def test_the_matrix_of_who_may_do_what_with_whose(world: World, boss: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "MOST_REFUSALS", 1_000_000)  # each of them is looked for
+    web = Client(world.bridge.web())
     eve = "eve@else.test"
     buys(world, boss, world.sell(world.course("ONE")), 8)
     order = world.shop.place_order([(world.sell(world.course("TWO")), 8)], email=eve, company="Else")
@@ -587,6 +589,7 @@ def test_the_matrix_of_who_may_do_what_with_whose(world: World, boss: int) -> No
     callers = {
         "nobody": Caller(""),
         "wrong": Caller(PREFIX + new_secret()),
+        "operator": Caller("operator Vella"),  # has commands, and no way in here
         "revoked": Caller(revoked.token),
         **{f"{team} {role}": Caller(one.token, one.number, team, role) for team, role, one in made},
     }
@@ -598,7 +601,7 @@ def test_the_matrix_of_who_may_do_what_with_whose(world: World, boss: int) -> No
         name = rule.endpoint.removeprefix("team_api.")
         (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
         path, body = things[whose].request(name, rule.rule)
-        answer = Machine(world.web, caller.token, 0).ask(
+        answer = Machine(web, caller.token, 0).ask(
             method, path, body, **{"Idempotency-Key": f"{who} {whose}".replace(" ", "-")}
         )
         case, at = (name, who, whose), f"{method} /api/v1/team{path}"
@@ -614,3 +617,26 @@ def test_the_matrix_of_who_may_do_what_with_whose(world: World, boss: int) -> No
             expected[case] = 200, []
     assert found == expected
     assert len(found) == len(ROUTES) * len(callers) * len(things)
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 10**30])
+def test_a_number_that_is_none_is_nowhere(world: World, hr: Machine, number: int) -> None:
+    """Whatever is asked of it: nothing fails."""
+    viewer = machine(world, VIEWER)
+    asked = 0
+    for rule in world.bridge.web().url_map.iter_rules():
+        if not rule.rule.startswith("/api/v1/team") or not rule.arguments:
+            continue
+        name = rule.endpoint.removeprefix("team_api.")
+        (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        path = re.sub(r"<int:\w+>", str(number), rule.rule).removeprefix("/api/v1/team")
+        body = {"email": BO} if name == "reassign" else None
+        nowhere = number < 0  # is no number to the router
+        for one, status in (
+            (hr, 404),
+            (viewer, 404 if nowhere or may(VIEWER, ROUTES[name]) else 403),
+            (Machine(world.web, "", 0), 404 if nowhere else 401),
+        ):
+            assert one.ask(method, path, body).status_code == status, (method, path, status)
+            asked += 1
+    assert asked == 3 * (len(ROUTES) - len(WHOLE) - 1), "but giving, which names a pool in its body"

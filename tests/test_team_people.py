@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from bridge.domain.seats import Why
 from bridge.domain.teams import TeamRole
+from bridge.store import teams
+from bridge.store.models import purchases
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_sign_on import claims, launch, signed
@@ -50,6 +53,7 @@ def browser(world: World) -> Client:
 def answers(world: World, secret: str, step: str, by: Client | None = None, **form: str) -> TestResponse:
     """What one of the invitation's forms answers, sent by a page of the bridge."""
     ours = {"Origin": world.bridge.settings.server.public_url}
+    form = {"first_name": "Ada", "last_name": "Byte", **form} if step == "accept" else form
     return (by or browser(world)).post(f"/team/invitation/{step}", data={"invitation": secret, **form}, headers=ours)
 
 
@@ -131,6 +135,37 @@ def test_an_employee_accepts_and_goes_straight_into_the_course(world: World, sea
     assert [row.withdrawn_at for row in world.rows("consents")] == [None]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "wrong", "told"),
+    [
+        ("  ", "  ", {"first_name", "last_name"}, "Please give this name."),
+        ("", "King", {"first_name"}, "Please give this name."),
+        ("Ada", "", {"last_name"}, "Please give this name."),
+        ("\u202egnik\u202c", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("Ada", "=cmd|&#39; /C calc&#39;!A1", {"last_name"}, "would take this name for a formula"),
+        ("A\x00B", "King", {"first_name"}, "signs in it that can’t be seen"),
+        ("A" * 101, "King", {"first_name"}, "The name is too long"),
+    ],
+)
+def test_a_name_for_the_certificate_is_one_and_nothing_is_used_up_by_one_that_is_none(
+    world: World, seats: int, inbox: Inbox, first: str, last: str, wrong: set[str], told: str
+) -> None:
+    give(world, ADA)
+    secret, one = invitation(inbox, ADA), browser(world)
+    page = answers(world, secret, "accept", one, first_name=first, last_name=last, consents="yes")
+    assert page.status_code == 422
+    assert set(re.findall(r'name="(\w+)"[^>]*aria-invalid', page.text)) == wrong
+    assert 'role="alert"' in page.text
+    assert told in page.text
+    assert 'value="yes" checked' in page.text
+    assert counts(world) == {"open": 2, "invited": 1}
+    went = answers(world, secret, "accept", one, first_name=" Augusta  Ada ", last_name="King")
+    assert went.status_code == 303
+    world.settle()
+    user = world.totara.users[world.user(ADA)]
+    assert (user.firstname, user.lastname) == ("Augusta Ada", "King")
+
+
 def test_whoever_accepted_is_asked_for_a_link_the_next_time_and_not_for_a_shop_account(
     world: World, seats: int, inbox: Inbox
 ) -> None:
@@ -196,6 +231,37 @@ def test_whoever_waits_for_a_yes_is_told_so(world: World, seats: int, inbox: Inb
     page = answers(world, invitation(inbox, ADA), "accept")
     assert "It waits for your company’s yes" in page.text
     assert counts(world) == {"open": 2, "approval": 1}
+
+
+def test_until_the_company_said_yes_their_courses_say_what_is_waited_for(
+    world: World, seats: int, inbox: Inbox
+) -> None:
+    with world.bridge.store.begin() as connection:
+        teams.set_team(connection, owner(world).team.id, approval=True)
+    give(world, ADA)
+    secret = invitation(inbox, ADA)
+    assert "has to confirm it before you can begin" in answers(world, secret, "look").text
+    one = browser(world)
+    answers(world, secret, "accept", by=one)
+    page = one.get("/learn").text
+    assert "Your company has to confirm a place for you first" in page and "There are no courses for you" not in page
+    (seat,) = seats_of(world, search=ADA)
+    assert world.bridge.desk.approve(owner(world), seat.seat.id) is Why.GIVEN
+    world.settle()
+    assert "has to confirm" not in one.get("/learn").text
+
+
+def test_an_invitation_to_a_place_that_rests_is_kept(world: World, seats: int, inbox: Inbox) -> None:
+    give(world, ADA)
+    secret = invitation(inbox, ADA)
+    with world.bridge.store.begin() as connection:
+        connection.execute(purchases.update().values(held="the payment is in dispute"))
+    for step in ("look", "accept", "decline"):
+        page = answers(world, secret, step)
+        assert (page.status_code, "This place rests for the moment" in page.text) == (409, True), step
+    with world.bridge.store.begin() as connection:
+        connection.execute(purchases.update().values(held=None))
+    assert answers(world, secret, "look").status_code == 200
 
 
 def test_whoever_has_the_course_is_told_that_nothing_was_wasted(world: World, seats: int, inbox: Inbox) -> None:

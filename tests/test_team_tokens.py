@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.desk import MOST_TOKENS, Actor, NotAllowed
 from bridge.domain.teams import TeamRole
 from bridge.errors import Refused
+from bridge.office import MOST_TOKENS, Actor, NotAllowed
 from bridge.store import team_tokens
 from tests.test_story_teams import boss, buys, owner, world
 from tests.world import World

@@ -21,9 +21,9 @@ from typing import Any
 import jwt
 from playwright.sync_api import Page, ViewportSize
 
-from bridge.desk import Actor
 from bridge.domain.teams import TeamRole
 from bridge.mailed_links import LINK_LIFE
+from bridge.office import Actor
 from bridge.sandbox.server import Served
 from bridge.store import people, pooled, signon, teams
 from bridge.store.batches import Invitee

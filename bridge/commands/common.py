@@ -59,6 +59,7 @@ def why_option(default: str) -> Callable[[Any], Any]:
     return click.option("--why", metavar="TEXT", default=default, callback=_without_address, help=text)
 
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
 
 

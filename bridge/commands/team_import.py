@@ -11,20 +11,18 @@ from typing import Any, BinaryIO
 
 import click
 
-from bridge.commands.common import as_json, by_option, json_option, why_option, with_bridge
+from bridge.commands.common import as_json, by_option, json_option, why_option, with_bridge, yes_option
 from bridge.commands.team_seats import (
     PROBLEMS,
     SAID,
-    operator_of,
     pick_option,
     pool_option,
     say_who_works,
     team_argument,
-    yes_option,
 )
-from bridge.commands.teams import find_pool, find_team
+from bridge.commands.teams import find_pool, find_team, operator_of
 from bridge.domain.offers import Item
-from bridge.domain.rosters import MOST_BYTES, MOST_ROWS, Roster, Row, Unreadable, read_file
+from bridge.domain.rosters import MOST_BYTES, MOST_ROWS, Doubt, Roster, Row, Unreadable, read_file
 from bridge.domain.seats import Why
 from bridge.errors import Refused
 from bridge.store import batches
@@ -35,6 +33,11 @@ from bridge.wiring import Bridge
 
 #: So often it is looked how far a worker is, in seconds.
 EVERY = 0.5
+#: What is to be looked at before anybody is written to.
+DOUBTS = {
+    Doubt.COLUMN: "look whether the addresses are in this column",
+    Doubt.LETTERS: "look whether these names have the right letters (the file does not say which it is written with)",
+}
 #: These have a seat afterwards.
 SEATED = (Why.GIVEN, Why.HAS_ONE)
 
@@ -131,11 +134,13 @@ def _read(file: BinaryIO) -> Roster:
 
 def _preview(wanted: _Import) -> None:
     """What would be done, and what is wrong, on standard error: standard output is for the results."""
-    good, free = len(wanted.roster.good), wanted.pool.open
+    good, free = len(wanted.roster.good), wanted.pool.to_give
     pool = f"pool {wanted.pool.key} ({wanted.pool.name})"
     click.echo(f"{good} people for {free} open seats of team {wanted.team.id}, {pool}", err=True)
     if good > free:
         click.echo(f"{good - free} of them get none, unless as many have one already", err=True)
+    for doubt, told in wanted.roster.doubts.items():
+        click.echo(f"{DOUBTS[doubt]}: {told}", err=True)
     for row in wanted.roster.wrong:
         if row.problem is not None:
             click.echo(f"row {row.number} is left out: {PROBLEMS[row.problem].format(first=row.first)}", err=True)

@@ -14,15 +14,14 @@ from bridge.commands.common import (
     by_option,
     why_option,
     with_bridge,
+    yes_option,
 )
-from bridge.commands.teams import find_pool, find_team
-from bridge.desk import Actor
+from bridge.commands.teams import find_pool, find_team, operator_of
 from bridge.domain.notes import day
 from bridge.domain.offers import Item, read_item
 from bridge.domain.roster_cells import Problem
 from bridge.domain.rosters import row_of
 from bridge.domain.seats import SeatState, Why
-from bridge.domain.teams import TeamRole
 from bridge.errors import NotFound
 from bridge.health import NO_WORKER, is_worked
 from bridge.store import placing, pooled, teams
@@ -45,11 +44,14 @@ SAID = {
     Why.BEGUN: "whoever has it has completed what it gives",
     Why.MAYBE_BEGUN: "whoever has it has been in Totara, and may have begun",
     Why.TOO_OFTEN: "it was given as often as one seat may be",
+    Why.WRITTEN_OFTEN: "as many letters went out as do for one invitation",
     Why.ENDED: "it is not paid for any more",
     Why.BOUGHT_FOR: "it was bought for just this person: change whom the line of the order is for",
     Why.NOT_OF_TEAM: "it is none of the team's",
     Why.NO_ADDRESS: "there is no address to write to",
+    Why.DECLINED: "said no to a seat of the pool, and was not asked by name since",
     Why.NOTHING_PICKED: "--pick names one thing of the pool where its seats give one of several, and is left out else",
+    Why.STOPPED: "whoever confirmed the list may not give seats any more",
 }
 PROBLEMS = {
     Problem.NO_ADDRESS: "has no address",
@@ -77,7 +79,6 @@ pool_option = click.option(
 pick_option = click.option(
     "--pick", "picked", metavar="course:12", callback=_pick, help="Where a seat gives one of several things: which."
 )
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 team_argument = click.argument("team_word", metavar="TEAM")
 address_options = (
     click.option("--email", metavar="ADDRESS", required=True, help="Whom to ask to take the seat."),
@@ -99,11 +100,6 @@ def invitee(email: str, first: str, last: str, language: str) -> Invitee:
     if row.problem is not None:
         raise click.BadParameter(PROBLEMS[row.problem])
     return Invitee(1, row.email, row.first_name, row.last_name, row.language)
-
-
-def operator_of(team: Team, by: str) -> Actor:
-    """An operator, who does for a team what its owner may."""
-    return Actor(team, TeamRole.OWNER, f"operator {by}"[:64], operator=True)
 
 
 def say_who_works(bridge: Bridge) -> bool:
@@ -253,14 +249,25 @@ def revoke(bridge: Bridge, seat: int, anyway: bool, yes: bool, by: str, why: str
 @click.command("reassign")
 @click.argument("seat", type=NUMBER)
 @_addressed
+@pick_option
 @yes_option
 @by_option
 @why_option("an operator gave the seat to somebody else")
 @with_bridge
 def reassign(
-    bridge: Bridge, seat: int, email: str, first: str, last: str, language: str, yes: bool, by: str, why: str
+    bridge: Bridge,
+    seat: int,
+    email: str,
+    first: str,
+    last: str,
+    language: str,
+    picked: Item | None,
+    yes: bool,
+    by: str,
+    why: str,
 ) -> None:
-    """Take a seat back from whoever has it, and ask somebody else to take it, at once.
+    """Take a seat back from whoever has it, and ask somebody else to take it, at once. Where it gives one of several
+    things it gives the same as before, unless --pick names another.
 
     \b
     Examples:
@@ -271,7 +278,7 @@ def reassign(
     team, row = _team_with(bridge, seat)
     if not yes:
         click.confirm(f"{_told(team, row)}, and somebody else is asked to take it.\nGo on?", abort=True)
-    _stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, why=why), f"seat {seat}")
+    _stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, picked=picked, why=why), f"seat {seat}")
     click.echo(f"given: seat {seat} of team {team.id}; a worker mails the invitation")
     say_who_works(bridge)
 

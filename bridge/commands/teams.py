@@ -8,10 +8,22 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from bridge.commands.common import as_json, as_table, json_option, out, with_bridge
+from bridge.commands.common import (
+    NUMBER,
+    as_json,
+    as_table,
+    by_option,
+    json_option,
+    out,
+    why_option,
+    with_bridge,
+    yes_option,
+)
 from bridge.domain.notes import day
 from bridge.domain.seats import SeatState
+from bridge.domain.teams import TeamRole
 from bridge.errors import NotFound, Refused
+from bridge.office import Actor
 from bridge.store import batches, placing, pooled
 from bridge.store import teams as store
 from bridge.store.db import utc_now
@@ -55,6 +67,11 @@ def find_pool(connection: Connection, team: Team, word: str) -> Pool:
     which = "; ".join(f"{pool.key} ({pool.name})" for pool in pools) or "none, since it bought no seats"
     said = "say by --pool which one is meant" if found else "none of them is called so"
     raise Refused(f"team {team.id} has these pools: {which}: {said}")
+
+
+def operator_of(team: Team, by: str) -> Actor:
+    """An operator, who does for a team what its owner may."""
+    return Actor(team, TeamRole.OWNER, f"operator {by}"[:64], operator=True)
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -110,7 +127,8 @@ def teams_show(bridge: Bridge, team: str, json_: bool) -> None:
     name = f" ({shown['name']})" if shown["name"] else ""
     click.echo(click.style(f"Team {shown['team']}{name}", bold=True))
     yes = "wait for a manager's yes" if shown["approval"] else "give access at once"
-    click.echo(f"  key {shown['key']}, since {day(shown['since'])}, of person {shown['buyer']}; acceptances {yes}")
+    buyer = f"of person {shown['buyer']}" if shown["buyer"] else "its buyer has left"
+    click.echo(f"  key {shown['key']}, since {day(shown['since'])}, {buyer}; acceptances {yes}")
     _print(shown)
 
 
@@ -162,3 +180,35 @@ def _print(shown: dict[str, Any]) -> None:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items())
+
+
+# --- handing over ----------------------------------------------------------------------------------------------------
+
+
+@teams.command("hand-over")
+@click.argument("word", metavar="TEAM")
+@click.option("--to", "heir", metavar="PERSON", type=NUMBER, required=True, help="Whose it is from now on, by number.")
+@yes_option
+@by_option
+@why_option("an operator handed the team over")
+@with_bridge
+def teams_hand_over(bridge: Bridge, word: str, heir: int, yes: bool, by: str, why: str) -> None:
+    """Make somebody the owner of a team, where its owner can't: they left the company, or nobody owns it.
+
+    Whoever owned it is a manager from then on. The new owner need not have been a member, but has to have proven an
+    address: `bridge people show` tells.
+
+    \b
+    Examples:
+      bridge teams hand-over 3 --to 12
+      bridge teams hand-over 3 --to 12 --by "M. Vella" --why "ticket 88: the owner left the company"
+    """
+    with bridge.store.read() as connection:
+        team = find_team(connection, word)
+        owner = store.owner_of(connection, team.id)
+    if not yes:
+        before = f"Person {owner}, who owns it now, stays a manager." if owner else "Nobody owns it now."
+        click.confirm(f"Team {team.id} is person {heir}'s from now on. {before}\nGo on?", abort=True)
+    if not bridge.desk.hand_over(operator_of(team, by), heir, why=why):
+        raise Refused(f"team {team.id} is theirs already, or changed hands just now. Nothing was changed")
+    click.echo(f"handed over: team {team.id} is person {heir}'s")

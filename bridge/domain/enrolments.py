@@ -24,7 +24,8 @@ class Held:
 
     ``until`` is the end that Totara was told, None for none; ``times`` how often it was given anew; ``completed`` what
     was last read; ``reference`` Totara's id of what was made, where ending it needs one; ``since`` when it came to be
-    as it is, and ``let_go_at`` when a person said that it may end, since it was given.
+    as it is, and ``let_go_at`` when a person said that it may end, since it was given; ``let_go_team`` is
+    the team that took it back, if it was one.
     """
 
     item: Item
@@ -37,6 +38,12 @@ class Held:
     trouble: str | None = None
     since: datetime | None = None
     let_go_at: datetime | None = None
+    let_go_team: int | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the learner gets in, as far as is known."""
+        return self.state is State.ACTIVE and self.verified
 
 
 @dataclass(frozen=True, slots=True)

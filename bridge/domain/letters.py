@@ -20,6 +20,8 @@ class Letter(StrEnum):
     LINK = "link"  # one that signs in, for whoever asked for it
     INVITATION = "invitation"  # to take a seat that somebody's company bought
     MANAGE = "manage"  # to help manage a team's seats
+    APPROVAL = "approval"  # somebody waits for the yes of those who manage a team
+    OWNER = "owner"  # a team was handed over to them
 
 
 class Reason(StrEnum):
@@ -33,6 +35,7 @@ class Reason(StrEnum):
     REFUNDED = "refunded"
     SUBSCRIPTION_ENDED = "subscription_ended"
     NOT_PAID = "not_paid"  # what was due did not come, or was taken back
+    TAKEN_BACK = "taken_back"  # by the team that gave the place
     OTHER = "other"
 
 
@@ -47,25 +50,31 @@ REASONS: Mapping[Letter, tuple[Reason, ...]] = {
         Reason.REFUNDED,
         Reason.SUBSCRIPTION_ENDED,
         Reason.NOT_PAID,
+        Reason.TAKEN_BACK,
         Reason.OTHER,
     ),
     Letter.LINK: (),
     Letter.INVITATION: (),
     Letter.MANAGE: (),
+    Letter.APPROVAL: (),
+    Letter.OWNER: (),
 }
 
 #: The letters that have to have a link, and those that are about no course.
-WITH_LINK = frozenset({Letter.LINK, Letter.INVITATION, Letter.MANAGE})
-WITHOUT_COURSES = frozenset({Letter.LINK, Letter.MANAGE})
+WITH_LINK = frozenset({Letter.LINK, Letter.INVITATION, Letter.MANAGE, Letter.APPROVAL, Letter.OWNER})
+WITHOUT_COURSES = frozenset({Letter.LINK, Letter.MANAGE, Letter.APPROVAL, Letter.OWNER})
 
 
 @dataclass(frozen=True, slots=True)
 class CourseLine:
-    """One course in a letter: its name as plain text, its page in Totara ("" for none), and when access ends."""
+    """One course in a letter: its name as plain text, its page in Totara ("" for none), when access ends, and as what
+    it was sold where that is something else.
+    """
 
     name: str
     url: str = ""
     until: datetime | None = None
+    sold_as: str = ""
 
     def __post_init__(self) -> None:
         if self.url and not self.url.startswith(("https://", "http://")):
@@ -79,8 +88,9 @@ class Message:
     """One letter to one person: all that a template may tell.
 
     ``language`` is a code as the shop or Totara writes it ("fr", "fr_CA"), "" when it is not known. ``start_url`` is a
-    link that leads there by way of signing in, "" when there is none. ``team`` is the company that invites, and
-    ``answer_until`` until when it waits for an answer. Raises ValueError for what no letter could say.
+    link that leads there by way of signing in, "" when there is none. ``team`` is the company that invites, or
+    with ``of_team`` the one that gave the place ("" where it has no name), and ``answer_until`` until when it waits for
+    an answer. Raises ValueError for what no letter could say.
     """
 
     kind: Letter
@@ -93,6 +103,7 @@ class Message:
     start_url: str = ""
     team: str = ""
     answer_until: datetime | None = None
+    of_team: bool = False
 
     def __post_init__(self) -> None:
         if self.kind in WITH_LINK and not self.start_url:

@@ -89,8 +89,16 @@ def _fact(
         decided = rests.key in told and ended is not None and ended.at is not None and ended.at > now - NEWS
         if not (news or decided):
             return None
-        return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, ended_by(ended))
+        reason = Reason.TAKEN_BACK if taken_back(it, ended) else ended_by(ended)
+        return Fact(f"{Letter.ENDED} {it.item} {it.times}", Letter.ENDED, it.item, reason)
     return None
+
+
+def taken_back(it: Held, ended: Ended | None) -> bool:
+    """Whether an access ended since a team took the seat back, and not since what paid for another ended later."""
+    if it.let_go_team is None or it.let_go_at is None:
+        return False
+    return ended is None or (not (ended.held or ended.by_date) and (ended.at is None or ended.at < it.let_go_at))
 
 
 def _waiting(it: Held, reason: Reason) -> Fact:

@@ -1,11 +1,13 @@
 """The private note on an order: what was done for it, in words its shop's staff understand.
 
-Ids, and the names of what was sold: nothing of people but their number in Totara.
+Ids, and the names of what was sold: nothing of people but their number in Totara. Seats that a team has are counted:
+who sits there is the team's to say, and may change with every hour.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +67,8 @@ class SeatStands(Protocol):
     def until(self) -> datetime | None: ...
     @property
     def waits(self) -> str | None: ...
+    @property
+    def team(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,13 @@ class OrderNote:
     """A note's text with numbers only, by which two notes are compared, and the order meta that says it to machines.
 
     ``about`` tells of each part of the text what the line was sold as, and which item it is about; the parts after
-    those are of none.
+    those are of none. ``lasting`` is what no team changes by giving seats and taking them back: as long as it is the
+    same, another text may wait.
     """
 
     text: str
     meta: Mapping[str, str]
+    lasting: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     about: tuple[tuple[str, Item], ...] = ()
 
@@ -108,11 +114,14 @@ def day(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tuple[str, str]:
-    """How a seat stands, in one word and in words. ``waits`` is since when it has been owed a look."""
+def stands(seat: SeatStands, now: datetime, waits: datetime | None = None, *, counted: bool = False) -> tuple[str, str]:
+    """How a seat stands, in one word and in words. ``waits`` is since when it has been owed a look.
+
+    ``counted``: in words that fit many seats, without what is one person's alone.
+    """
     over = seat.until is not None and seat.until <= now
     if not seat.live or over or seat.held:
-        return _rests(seat, over)
+        return _rests(seat, over, counted=counted)
     if seat.person_id is None:
         return "open", "open seat"
     if seat.waits:
@@ -122,19 +131,36 @@ def stands(seat: SeatStands, now: datetime, waits: datetime | None = None) -> tu
     until = f" until {day(seat.until)}" if seat.until else ""
     if seat.trouble:
         return "waiting", f"waiting: {seat.trouble}"
+    if seat.state == State.ACTIVE and seat.verified and counted:
+        return "ready", "access ready"
     if seat.state == State.ACTIVE and seat.verified:
         return "ready", f"access ready for Totara user {seat.totara_id}{until}"
     return "waiting", f"waiting since {day(waits)}" if waits else "waiting"
 
 
-def _rests(seat: SeatStands, over: bool) -> tuple[str, str]:
+def _rests(seat: SeatStands, over: bool, *, counted: bool) -> tuple[str, str]:
     if seat.state == State.ACTIVE and seat.trouble:
         return "kept", f"access could not be ended: {seat.trouble}"
     if not seat.live:
         return "ended", f"access ended, {seat.why}" if seat.why else "access ended"
     if seat.held:
         return "held", f"access rests: {seat.held}"
+    if over and counted:
+        return "ended", "access ended, its time is over"
     return "ended", f"access ended on {day(seat.until)}" if over and seat.until else "access ended"
+
+
+def _lasting(seats: Sequence[SeatStands], words: Sequence[tuple[str, str]]) -> str:
+    """Of seats that a team has and their words, what is not the team's doing: how many are paid for and how the others
+    stand, and whether somebody waits for Totara, or for a person.
+    """
+    rest = Counter(text for state, text in words if state in ("held", "ended", "kept"))
+    waits = {
+        "a person" if seat.trouble else "Totara"
+        for seat, (state, text) in zip(seats, words, strict=True)
+        if state == "waiting" and (seat.trouble or " since " in text)
+    }
+    return f"{len(words) - rest.total()} {sorted(rest.items())} {sorted(waits)}"
 
 
 def order_note(
@@ -150,11 +176,18 @@ def order_note(
     ``completed`` are the items of a renewed subscription that were completed before it was renewed. ``needs`` is what
     waits for a person, with what there is to be done; ``waits`` tells since when which persons have been owed a look.
     """
-    parts, states, about = [], [], []
-    for (line, subscription, name, item), group in groupby(
+    parts, states, about, lasting = [], [], [], []
+    owed = waits or {}
+    first = min(owed.values(), default=None)
+    for (line, subscription, name, item), grouped in groupby(
         seats, key=lambda s: (s.line_id, s.subscription_id, s.name, s.item)
     ):
-        words = [stands(seat, now, (waits or {}).get(seat.person_id or 0)) for seat in group]
+        group = list(grouped)
+        since = [owed.get(seat.person_id or 0) for seat in group]
+        words = [
+            stands(seat, now, first if seat.team and at else at, counted=seat.team)
+            for seat, at in zip(group, since, strict=True)
+        ]
         states += ["waiting" if state == "kept" else state for state, _ in words]
         told = [
             f"{sum(1 for w in words if w[1] == text)} × {text}" if len(words) > 1 else text
@@ -162,12 +195,13 @@ def order_note(
         ]
         of = f"subscription {subscription}" if subscription else f"line {line}"
         parts.append(f"{of}, {item}: {', '.join(told)}")
+        lasting.append(f"{of}, {item}: {_lasting(group, words)}" if group[0].team else parts[-1])
         about.append((name, item))
-    parts += [f"needs a person: {what}" for what in needs]
+    more = [f"needs a person: {what}" for what in needs]
     states += ["waiting" for _ in needs]
-    parts += said
-    parts += [f"{item} was completed before this renewal, and Totara shows it as complete" for item in completed]
-    parts = parts or ["nothing is given"]
+    more += said
+    more += [f"{item} was completed before this renewal, and Totara shows it as complete" for item in completed]
+    parts = [*parts, *more] or ["nothing is given"]
     worst = next((state for state in ("waiting", "held", "open", "ready", "ended") if state in states), "none")
     meta = {"_bridge_access": worst, "_bridge_seats": "; ".join(parts)}
-    return OrderNote(_sentence(parts), meta, tuple(parts), tuple(about))
+    return OrderNote(_sentence(parts), meta, (*lasting, *more), tuple(parts), tuple(about))

@@ -1,8 +1,7 @@
-"""Tables as spreadsheets save and copy them: their bytes, their delimiters, and what their columns hold."""
+"""Tables as spreadsheets save and copy them: their delimiters, and what their columns hold."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import itertools
@@ -14,100 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge.domain.roster_cells import is_address, is_language, original
-
-#: As many people as one list may have, and as many bytes as a file.
-MOST_ROWS = 5_000
-MOST_BYTES = 2 * 1024 * 1024
-
-
-class Why(StrEnum):
-    """Why nothing could be read."""
-
-    WORKBOOK = "workbook"
-    NOT_TEXT = "not_text"
-    ENCODING = "encoding"
-    QUOTES = "quotes"
-    TOO_MANY = "too_many"
-    TOO_BIG = "too_big"
-
-
-_WORDS = {
-    Why.WORKBOOK: "this is a workbook: save it as CSV (UTF-8), or copy its cells and paste them",
-    Why.NOT_TEXT: "this is no list: save it as CSV (UTF-8), or copy its cells and paste them",
-    Why.ENCODING: "its letters can't be told apart: save it as CSV (UTF-8), or copy its cells and paste them",
-    Why.QUOTES: "its quotation marks don't match: save it as CSV once more, or copy its cells and paste them",
-    Why.TOO_MANY: f"a list has {MOST_ROWS} people at most: give it in parts",
-    Why.TOO_BIG: f"a list has {MOST_BYTES // 1024 // 1024} MiB at most: give it in parts",
-}
-
-
-class Unreadable(ValueError):
-    """A list that is not read at all. ``why`` is for whoever has words in the reader's language; ``line`` is 0 or where
-    in the file it happened."""
-
-    def __init__(self, why: Why, line: int = 0) -> None:
-        super().__init__(f"line {line}: {_WORDS[why]}" if line else _WORDS[why])
-        self.why = why
-        self.line = line
-
-
-# --- bytes to text ---------------------------------------------------------------------------------------------------
-
-_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # a zip (.xlsx, .ods), and what Excel wrote before
-
-# Three letters beyond ASCII in a row: no western language writes so, and any other does.
-_FOREIGN = re.compile(rb"[\x81\x8d-\x90\x98\x9a\x9f\xc0-\xff]{3,}")
-_ARABIC = re.compile(r"[\u0600-\u06ff\u200c\u200d]+")
-# What stands in the midst of a word when an old Macintosh's letters are read as Windows'.
-_OLD_MAC = re.compile(r"[^\W\d_][ƒ„…†‡ˆ‰‹•˜™›][^\W\d_]|[a-zà-ÿ][ŠŒŽŸ]")
-
-
-def decoded(data: bytes) -> str:
-    """The text of a file: by its byte order mark, as UTF-8, or as one of Windows' western and Arabic alphabets.
-
-    Raises Unreadable for a workbook, for what is no text, and for any other alphabet that shows by itself: names that
-    were read wrongly would go onto certificates.
-    """
-    if len(data) > MOST_BYTES:
-        raise Unreadable(Why.TOO_BIG)
-    if data.startswith(_WORKBOOKS):
-        raise Unreadable(Why.WORKBOOK)
-    text = _text(data)
-    if "\0" in text:
-        raise Unreadable(Why.NOT_TEXT)
-    return text
-
-
-def _text(data: bytes) -> str:
-    for bom, encoding in _BOMS.items():
-        if data.startswith(bom):
-            try:
-                return data[len(bom) :].decode(encoding)
-            except UnicodeDecodeError as err:
-                raise Unreadable(Why.NOT_TEXT) from err
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return _windows(data)
-
-
-def _windows(data: bytes) -> str:
-    if b"\0" in data:
-        raise Unreadable(Why.NOT_TEXT)
-    words = _FOREIGN.findall(data)
-    if words:
-        if all(_ARABIC.fullmatch(word.decode("cp1256")) for word in words):
-            return data.decode("cp1256")
-        raise Unreadable(Why.ENCODING)
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError as err:
-        raise Unreadable(Why.ENCODING) from err
-    if _OLD_MAC.search(text):
-        raise Unreadable(Why.ENCODING)
-    return text
-
+from bridge.domain.roster_letters import Unreadable, Why
 
 # --- text to cells ---------------------------------------------------------------------------------------------------
 
@@ -167,10 +73,14 @@ class Column(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which column is where, and whether the first row only names them."""
+    """Which column is where, and whether the first row only names them. ``doubtful``: whether another column may be
+    meant for the addresses.
+    """
 
     at: dict[Column, int]
     header: bool
+    doubtful: bool = False
+    named: frozenset[Column] = frozenset()  # that the first row has a name for
 
     def cell(self, cells: Sequence[str], column: Column) -> str:
         """What a row has in a column, "" for nothing."""
@@ -196,6 +106,11 @@ _MEANING = {word: column for column, words in _HEADERS.items() for word in words
 #: Headers that mean the whole name where no other column has the rest of it.
 _EITHER = {"name", "nom", "nombre", "nome", "naam", "الاسم"}
 _ADDRESSES = ("email", "courriel", "correo", "البريد", "ايميل")
+#: Words in a header by which it is another's address, or another address.
+_ANOTHERS = re.compile(
+    "manager|supervisor|boss|lead|chef|responsable|superieur|superior|jefe|gerente|vorgesetz|leiter|capo|private|personal"
+    "|prive|perso|second|altern|backup|مدير|مسؤول"
+)
 
 
 def _plain(header: str) -> str:
@@ -226,7 +141,8 @@ def layout_of(rows: Sequence[Sequence[str]]) -> Layout:
     named = _named(sample[0]) if sample else []
     addresses = [sum(is_address(cell) for cell in column) for column in itertools.zip_longest(*sample, fillvalue="")]
     if named:
-        return Layout(_by_header(named, addresses, [_plain(cell) for cell in sample[0]]), True)
+        at, sure = _by_header(named, addresses, [_plain(cell) for cell in sample[0]])
+        return Layout(at, True, not sure, frozenset(column for _, column in named))
     return Layout(_by_content(sample, addresses), False)
 
 
@@ -236,18 +152,34 @@ def is_table(rows: Sequence[Sequence[str]]) -> bool:
     return not any(sum(map(is_address, cells[named:])) > (not named) for cells in rows)
 
 
-def _by_header(named: list[tuple[int, Column]], addresses: list[int], words: list[str]) -> dict[Column, int]:
+def _by_header(
+    named: list[tuple[int, Column]], addresses: list[int], words: list[str]
+) -> tuple[dict[Column, int], bool]:
+    """Which column is where, and whether that is sure of the addresses."""
     at: dict[Column, int] = {}
     for where, column in named:
         if column is Column.LAST and words[at.get(column, where)] in _EITHER and column in at:
             at.setdefault(Column.FIRST, at.pop(column))  # "Name" and "Last name"
         at.setdefault(column, where)
-    wanted = [where for where, column in named if column is Column.EMAIL] or range(len(addresses))
-    at[Column.EMAIL] = max(wanted, key=lambda where: addresses[where])
+    at[Column.EMAIL], sure = _addressed(named, addresses, words)
     alone = {Column.FIRST, Column.LAST} & at.keys()
     if len(alone) == 1 and Column.FULL not in at and words[at[one := alone.pop()]] in _EITHER:
         at[Column.FULL] = at.pop(one)
-    return at
+    return at, sure
+
+
+def _addressed(named: list[tuple[int, Column]], addresses: list[int], words: list[str]) -> tuple[int, bool]:
+    """The column of addresses, and whether it is sure. "Email" is it, whatever stands in "Manager email" beside it."""
+    partial = [where for where, column in named if column is Column.EMAIL]
+    exact = [where for where in partial if _MEANING.get(words[where]) is Column.EMAIL]
+    own = [where for where in partial if not _ANOTHERS.search(words[where])]
+    for wanted in (exact, own, partial, list(range(len(addresses)))):
+        filled = [where for where in wanted if addresses[where]]
+        if filled:
+            found = max(filled, key=lambda where: addresses[where])
+            known = found in exact or found not in partial
+            return found, known and len(filled) == 1
+    return max(partial or range(len(addresses)), key=lambda where: addresses[where]), True
 
 
 def _by_content(sample: Sequence[Sequence[str]], addresses: list[int]) -> dict[Column, int]:

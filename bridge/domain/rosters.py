@@ -9,27 +9,27 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from bridge.domain.roster_cells import Problem, apart, original, read_address, read_language, read_name, two_names
-from bridge.domain.roster_tables import (
-    MOST_BYTES,
-    MOST_ROWS,
-    Column,
-    Layout,
-    Unreadable,
-    Why,
-    cells_of,
-    decoded,
-    is_table,
-    layout_of,
-    without_sep,
+from bridge.domain.roster_cells import (
+    Problem,
+    apart,
+    original,
+    read_address,
+    read_language,
+    read_name,
+    shown,
+    two_names,
 )
+from bridge.domain.roster_letters import MOST_BYTES, MOST_ROWS, Unreadable, Why, decoded
+from bridge.domain.roster_tables import Column, Layout, cells_of, is_table, layout_of, without_sep
 
 __all__ = [
     "MOST_BYTES",
     "MOST_ROWS",
+    "Doubt",
     "Problem",
     "Roster",
     "Row",
@@ -42,6 +42,7 @@ __all__ = [
 
 _Person = tuple[str, str, str, str]  # address, first name, last name, language
 _ENOUGH = MOST_ROWS + 2  # a header and one too many
+_SOME = 3  # names that are shown of those whose letters are doubtful
 _LONGEST = 5_000  # characters of a line that is one person; beyond, it is a list
 _BRACKETS = re.compile(r"<([^<>]*)>")
 _BETWEEN = re.compile(r"[\s,;]+")
@@ -70,11 +71,19 @@ class Row:
     first: int | None = None
 
 
+class Doubt(StrEnum):
+    """What about a list is to be looked at by whoever sent it, before anybody is written to."""
+
+    COLUMN = "column"  # that the addresses were taken from the column of this name
+    LETTERS = "letters"  # that these names were read with the letters with which they were written
+
+
 @dataclass(frozen=True, slots=True)
 class Roster:
     """All entries of a list, in its order. No two of the good ones have the same address."""
 
     rows: tuple[Row, ...]
+    doubts: Mapping[Doubt, str] = field(default_factory=dict)
 
     @property
     def good(self) -> list[Row]:
@@ -101,12 +110,12 @@ def read_file(data: bytes) -> Roster:
     If it is a plain list rather, several people to a line, it is read as one that was typed. Up to MOST_ROWS people in
     MOST_BYTES. Raises Unreadable, also for a workbook (.xlsx).
     """
-    text = decoded(data)
+    text, guessed = decoded(data)
     numbered = ((number, cells) for number, cells in enumerate(cells_of(text), 1) if "".join(cells).strip())
     rows = list(itertools.islice(numbered, _ENOUGH))
-    if not is_table([cells for _, cells in rows]):
-        return read_typed(without_sep(text))
-    return _roster(_table(rows))
+    table = is_table([cells for _, cells in rows])
+    roster = _table(rows) if table else read_typed(without_sep(text))
+    return replace(roster, doubts={**roster.doubts, **_letters(roster)}) if guessed else roster
 
 
 def read_typed(text: str) -> Roster:
@@ -118,11 +127,12 @@ def read_typed(text: str) -> Roster:
     """
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "replace")) > MOST_BYTES:
         raise Unreadable(Why.TOO_BIG)
-    lines = [line for line in text.splitlines() if line.strip(" \t,;")]
+    lines = [line for line in _lines(text) if line.strip(" \t,;")]
     for delimiter in "\t;,":
-        records = list(itertools.takewhile(bool, (_record(line, delimiter) for line in lines)))
+        named = delimiter == "\t" and bool(lines) and _names_addresses(lines[0])
+        records = list(itertools.takewhile(bool, (_record(line, delimiter, named=named) for line in lines)))
         if len(records) == len(lines) and "@" in text:
-            return _roster(_table(list(enumerate(records[:_ENOUGH], 1))))
+            return _table(list(enumerate(records[:_ENOUGH], 1)))
     named = len(lines) > 1 and layout_of([lines[:1]]).header
     return _roster(row_of(number, *person) for number, person in enumerate(_people(lines[named:]), 1 + named))
 
@@ -143,11 +153,21 @@ def _roster(rows: Iterable[Row]) -> Roster:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _table(numbered: Sequence[tuple[int, Sequence[str]]]) -> Iterator[Row]:
+def _table(numbered: Sequence[tuple[int, Sequence[str]]]) -> Roster:
     """The rows of a table that stand in columns, without the one that names the columns."""
     layout = layout_of([cells for _, cells in numbered])
-    for number, cells in numbered[1:] if layout.header else numbered:
-        yield row_of(number, *_person_in(layout, cells))
+    rows = numbered[1:] if layout.header else numbered
+    roster = _roster(row_of(number, *_person_in(layout, cells)) for number, cells in rows)
+    if not layout.doubtful:
+        return roster
+    return replace(roster, doubts={Doubt.COLUMN: shown(layout.cell(numbered[0][1], Column.EMAIL))})
+
+
+def _letters(roster: Roster) -> Mapping[Doubt, str]:
+    """Some of the names by which one sees whether the letters are right."""
+    names = (f"{row.first_name} {row.last_name}".strip() for row in roster.rows)
+    some = list(itertools.islice(dict.fromkeys(name for name in names if not name.isascii()), _SOME))
+    return {Doubt.LETTERS: " · ".join(some)} if some else {}
 
 
 def _person_in(layout: Layout, cells: Sequence[str]) -> _Person:
@@ -163,13 +183,48 @@ def _person_in(layout: Layout, cells: Sequence[str]) -> _Person:
 # --- what was typed --------------------------------------------------------------------------------------------------
 
 
-def _record(line: str, delimiter: str) -> list[str]:
-    """The cells of a line that is one person in columns, or the names of the columns; nothing if it is neither."""
+_OPENED = re.compile(r'(?:^|[,;\t])\s*"')
+_MOST_LINES = 20  # of one cell
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines; those that a quoted cell goes over, as spreadsheets copy it, are one."""
+    lines = text.splitlines()
+    at = 0
+    while at < len(lines):
+        many = _quoted(lines, at) if '"' in lines[at] else 1
+        yield "\n".join(lines[at : at + many])
+        at += many
+
+
+def _quoted(lines: Sequence[str], at: int) -> int:
+    """How many lines a row goes over that begins here: more than one, if a cell's quotation marks end further down."""
+    if lines[at].count('"') % 2 == 0 or not _OPENED.search(lines[at]):
+        return 1
+    for more in range(at + 1, min(at + _MOST_LINES, len(lines))):
+        if lines[more].count('"') % 2:
+            one = sum(line.count("@") for line in lines[at : more + 1]) <= 1
+            return more + 1 - at if one else 1
+    return 1
+
+
+def _names_addresses(line: str) -> bool:
+    """Whether cells were copied with the names of their columns, one of which is of addresses."""
+    return Column.EMAIL in layout_of([line.split("\t")]).named
+
+
+def _record(line: str, delimiter: str, *, named: bool = False) -> list[str]:
+    """The cells of a line that is one person in columns, or the names of the columns; nothing if it is neither. Where
+    the columns are ``named``, several may hold addresses.
+    """
     if delimiter not in line or len(line) > _LONGEST:
         return []
-    cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:  # it goes over several lines, and not in quotation marks
+        return []
     with_address = [cell for cell in cells if "@" in cell]
-    if len(cells) < 2 or len(with_address) > 1:
+    if len(cells) < 2 or (len(with_address) > 1 and not named):
         return []
     if delimiter != "\t" and not _in_columns(cells, with_address):
         return []

@@ -104,11 +104,14 @@ class Why(StrEnum):
     BEGUN = "begun"
     MAYBE_BEGUN = "maybe_begun"
     TOO_OFTEN = "too_often"
+    WRITTEN_OFTEN = "written_often"  # got as many letters as go out for one invitation
     ENDED = "ended"
     BOUGHT_FOR = "bought_for"  # was bought for just this person
     NOT_OF_TEAM = "not_of_team"
     NO_ADDRESS = "no_address"
     NOTHING_PICKED = "nothing_picked"
+    STOPPED = "stopped"  # whoever confirmed the list may not give seats any more
+    DECLINED = "declined"  # said no to a seat of this pool, and was not asked by name since
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class Letters:
                 "name": one_line(course.name),
                 "url": course.url,
                 "until": moment(course.until, language, self._zone) if course.until else "",
+                "sold_as": one_line(course.sold_as),
             }
             for course in message.courses
         ]
@@ -162,6 +163,7 @@ class Letters:
             "order_numbers": [one_line(number) for number in message.order_numbers],
             "start_url": message.start_url,
             "team": greeting_name(message.team),
+            "of_team": message.of_team,
             "answer_until": moment(message.answer_until, language, self._zone) if message.answer_until else "",
         }
 

@@ -42,12 +42,16 @@ def samples(kind: Letter) -> Iterator[Message]:
         yield sample(kind)
         yield replace(sample(kind), name="", team="", answer_until=None)
         yield replace(sample(kind), team=UNESCAPED)
+        if kind not in WITHOUT_COURSES:
+            yield replace(sample(kind), courses=tuple(replace(one, sold_as=UNESCAPED) for one in _COURSES))
         return
     reasons: tuple[Reason | None, ...] = REASONS[kind] or (None,)
     for reason in reasons:
         full = replace(sample(kind), reason=reason)
         yield full
         yield replace(full, order_numbers=(UNESCAPED,))
+        yield replace(full, order_numbers=(), of_team=True, team="Harbour & Sons")
+        yield replace(full, order_numbers=(), of_team=True, team="")
         yield replace(full, courses=_COURSES[:1], order_numbers=("1041", UNESCAPED), start_url="https://example.org/go")
         bare = CourseLine("A course", until=_COURSES[0].until if kind is Letter.ENDS_SOON else None)
         yield replace(full, name="", order_numbers=(), courses=(bare,))

@@ -118,7 +118,7 @@ class TeamTour(Looking):
         if not (done := self._take_back("Dov Dock")).ok:
             raise Wrong(f"the seat was not taken back: {done.status_code}")
         self._until("access at rest", lambda: self._access(DOV, COURSE) == "suspended")
-        return f"{found}; then suspended: {self._note(self._order, '6 × open seat')}"
+        return f"{found}; then the seat was open again, and access suspended"
 
     def team_given_again(self) -> str:
         """The seat of somebody who was only asked is given to somebody else; the first letter is good for nothing."""

@@ -21,6 +21,8 @@ from bridge.store.db import Store
 from bridge.store.models import audit, audit_seals
 
 BRIDGE = "bridge"
+#: That somebody was asked to take a seat, and that they said no: what is remembered of them when they are to be asked.
+_GIVEN, _DECLINED = "seat given", "invitation declined"
 FIRST = "0" * 64
 _INSERT = insert(audit)
 
@@ -99,6 +101,23 @@ def everything(connection: Connection, since: datetime | None = None) -> Iterato
 
 def _entries(since: datetime | None) -> Select[Any]:
     return select(audit) if since is None else select(audit).where(audit.c.at >= since)
+
+
+def declined(
+    connection: Connection, team_id: int, person_ids: Collection[int], pool: str, picked: str | None
+) -> set[int]:
+    """Those of these persons who said no to a seat of this pool, and were not asked to take one since; where each seat
+    gives what was picked for it, one that gives this.
+    """
+    c = audit.c
+    query = select(c.person_id, c.event, c.facts).where(c.team_id == team_id, c.person_id.in_(sorted(person_ids)))
+    rows = connection.execute(query.where(c.event.in_([_GIVEN, _DECLINED])).order_by(c.id))
+    last = {
+        int(person): event
+        for person, event, facts in rows
+        if facts.get("pool") == pool and (picked is None or facts.get("picked") == picked)
+    }
+    return {person for person, event in last.items() if event == _DECLINED}
 
 
 # --- the chain -------------------------------------------------------------------------------------------------------

@@ -5,15 +5,15 @@ Functions take the caller's connection, so that what belongs together commits to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, not_, select, update
+from sqlalchemy import Connection, delete, func, insert, not_, or_, select, update
 
 from bridge.domain.offers import Item, Kind
-from bridge.domain.rosters import Problem
+from bridge.domain.rosters import Doubt, Problem
 from bridge.domain.seats import Why
 from bridge.store.db import Store
 from bridge.store.models import batch_rows, batches
@@ -43,7 +43,9 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A list. Until it is confirmed (``begun``) nobody is given anything."""
+    """A list. Until it is confirmed (``begun``) nobody is given anything. ``actor`` has made it, or confirmed it;
+    ``doubts`` are to be looked at before.
+    """
 
     id: int
     team: int
@@ -54,6 +56,7 @@ class Batch:
     made: datetime
     begun: datetime | None
     done: datetime | None
+    doubts: Mapping[Doubt, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,14 @@ def make_batch(
     rows: Sequence[Invitee],
     now: datetime,
     wrong: Sequence[Misfit] = (),
+    doubts: Mapping[Doubt, str] | None = None,
 ) -> tuple[int, bool]:
-    """Keep a list; its id, and whether it is new: of two with the same key the first stays. ``wrong`` are kept with it
-    to be shown.
+    """Keep a list; its id, and whether it is new: of two with the same key the first stays. ``wrong`` and ``doubts``
+    are kept with it to be shown.
     """
     chosen = {"item_kind": picked.kind, "item_id": picked.id} if picked else {}
     values = {"team_id": team_id, "key": key, "pool": pool, "actor": actor[:64], "made_at": now, **chosen}
+    values["doubts"] = dict(doubts) if doubts else None
     made = connection.execute(
         store.insert(batches).values(values).on_conflict_do_nothing().returning(batches.c.id)
     ).scalar()
@@ -117,13 +122,21 @@ def find_batch(connection: Connection, batch_id: int, team_id: int | None = None
     if row is None:
         return None
     picked = Item(Kind(row.item_kind), row.item_id) if row.item_kind else None
-    return Batch(row.id, row.team_id, row.key, row.pool, picked, row.actor, row.made_at, row.begun_at, row.done_at)
+    doubts = {Doubt(word): told for word, told in (row.doubts or {}).items()}
+    moments = (row.made_at, row.begun_at, row.done_at)
+    return Batch(row.id, row.team_id, row.key, row.pool, picked, row.actor, *moments, doubts)
 
 
-def begin_batch(connection: Connection, batch_id: int, now: datetime) -> bool:
-    """Confirm a list; False if it was confirmed before."""
+def begin_batch(connection: Connection, batch_id: int, actor: str, now: datetime) -> bool:
+    """Confirm a list: it is theirs who did, whoever made it. False if it was confirmed before."""
     still = (batches.c.id == batch_id, batches.c.begun_at.is_(None))
-    return connection.execute(update(batches).where(*still).values(begun_at=now)).rowcount == 1
+    return connection.execute(update(batches).where(*still).values(begun_at=now, actor=actor[:64])).rowcount == 1
+
+
+def stop_batch(connection: Connection, batch_id: int) -> int:
+    """Whoever was not looked at is given nothing, and it is written down why; how many these are."""
+    waiting = (batch_rows.c.batch_id == batch_id, batch_rows.c.result.is_(None))
+    return connection.execute(update(batch_rows).where(*waiting).values(result=Why.STOPPED.value)).rowcount
 
 
 def end_batch(connection: Connection, batch_id: int, now: datetime) -> None:
@@ -139,6 +152,13 @@ def waiting_rows(connection: Connection, batch_id: int, most: int) -> list[Invit
     )
     rows = connection.execute(query.order_by(b.number).limit(most).with_for_update())
     return [Invitee(*row) for row in rows]
+
+
+def all_waiting(connection: Connection, batch_id: int) -> list[Invitee]:
+    """The rows without a result, only to look at."""
+    b = batch_rows.c
+    query = select(b.number, b.email, b.first_name, b.last_name, b.language)
+    return [Invitee(*row) for row in connection.execute(query.where(b.batch_id == batch_id, b.result.is_(None)))]
 
 
 def record_results(connection: Connection, batch_id: int, results: Mapping[int, tuple[Why, int | None]]) -> None:
@@ -162,16 +182,22 @@ def misfits(connection: Connection, batch_id: int) -> int:
 
 
 def results_of(
-    connection: Connection, batch_id: int, *, lacking: bool = False, most: int = 100, after: int = 0
+    connection: Connection,
+    batch_id: int,
+    *,
+    lacking: bool = False,
+    also: Collection[int] = (),
+    most: int = 100,
+    after: int = 0,
 ) -> list[Result]:
-    """Rows in order, so many, leaving out the first ``after``; ``lacking``: only misfits, and those who were looked at
-    and given nothing.
+    """Rows in order, so many, leaving out the first ``after``; ``lacking``: only misfits, those who were looked at and
+    given nothing, and those with a number of ``also``.
     """
     b = batch_rows.c
     query = select(b.number, b.email, b.first_name, b.last_name, b.language, b.result, b.seat_id)
     query = query.where(b.batch_id == batch_id).order_by(b.number).limit(most).offset(after)
     if lacking:
-        query = query.where(b.result != Why.GIVEN.value)
+        query = query.where(or_(b.result != Why.GIVEN.value, b.number.in_(sorted(also))))
     return [_result(Invitee(*row[:5]), row[5], row[6]) for row in connection.execute(query)]
 
 

@@ -89,6 +89,7 @@ _HELD = select(
     access.c.trouble,
     access.c.since,
     access.c.let_go_at,
+    access.c.let_go_team,
 ).where(access.c.person_id == bindparam("person"))
 
 
@@ -107,7 +108,7 @@ def record_access(
     """
     row = {"person_id": person_id, "kind": item.kind, "item_id": item.id, "since": now, **values}
     if anew and values.get("state") is State.ACTIVE:
-        row["let_go_at"] = None
+        row |= {"let_go_at": None, "let_go_team": None}
     upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=() if anew else ("since",))
 
 
@@ -120,11 +121,15 @@ def record_trouble(
     upsert(store, connection, access, ("person_id", "kind", "item_id"), row, keep=("since", "state"))
 
 
-def let_go(connection: Connection, person_id: int, items: Collection[Item], now: datetime) -> None:
-    """Write down that a person said that this access may end, which the brake then does not hold."""
+def let_go(
+    connection: Connection, person_id: int, items: Collection[Item], now: datetime, *, team: int | None = None
+) -> None:
+    """Write down that a person said that this access may end, which the brake then does not hold. ``team`` is the one
+    that took it back.
+    """
     for item in sorted(items):
         mine = (access.c.person_id == person_id, access.c.kind == item.kind, access.c.item_id == item.id)
-        connection.execute(update(access).where(*mine).values(let_go_at=now))
+        connection.execute(update(access).where(*mine).values(let_go_at=now, let_go_team=team))
 
 
 def doubt(connection: Connection, person_ids: Collection[int]) -> None:
@@ -244,6 +249,7 @@ class SeatReport:
     starts: datetime | None
     until: datetime | None
     waits: str | None = None
+    team: bool = False  # a team gives it to its people
 
 
 _REPORT: Select[Any] = (
@@ -269,6 +275,7 @@ _REPORT: Select[Any] = (
         access.c.trouble,
         access.c.completed,
         purchases.c.held,
+        purchases.c.team_id.is_not(None).label("team"),
         purchases.c.starts,
         seats.c.until.label("seat_until"),
         purchases.c.until.label("purchase_until"),
@@ -336,6 +343,7 @@ def _seat_report(row: Row[Any]) -> SeatReport:
         starts=row.starts,
         until=lasting((row.seat_until, row.purchase_until, row.grace_until)),
         waits=row.waits,
+        team=bool(row.team),
     )
 
 
@@ -367,7 +375,9 @@ def last_of_each(connection: Connection, person_id: int) -> dict[Item, Any]:
             purchase_items.c.kind,
             purchase_items.c.item_id,
             purchases.c.name,
+            purchases.c.offer,
             purchases.c.order_id,
+            purchases.c.team_id,
             purchases.c.held,
             purchases.c.until,
             purchases.c.grace_until,

@@ -117,6 +117,13 @@ def newest_order(connection: Connection, subscription_id: int) -> list[int]:
     return [] if newest is None else [int(newest)]
 
 
+def noted_on(connection: Connection, order_id: int | None, subscription_id: int | None) -> list[int]:
+    """The order whose note tells of what was bought by an order or a subscription."""
+    if order_id is not None:
+        return [order_id]
+    return newest_order(connection, subscription_id) if subscription_id is not None else []
+
+
 def unsaid(connection: Connection, order_id: int) -> bool:
     """Whether an order has no note yet though it pays, or renews what was paid for."""
     row = find_order(connection, order_id)

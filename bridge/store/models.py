@@ -156,6 +156,8 @@ orders = _table(
     Column("completed", JSON(none_as_null=True)),  # of a renewal: what was completed before it; NULL: not read yet
     Column("note_begun", String(16)),  # digest of the note that is being written, set before it is sent
     Column("note_written", String(16)),  # digest of the last note known to be on the order
+    Column("note_lasting", String(8)),  # digest of what of it no team changes
+    Column("note_at", Moment),  # when it was written
 )
 Index("ix_orders_payment", orders.c.payment)
 
@@ -259,6 +261,7 @@ access = _table(
     Column(
         "let_go_at", Moment
     ),  # since when it may end, by a person's word: a team that took the seat back, an operator
+    Column("let_go_team", Id),  # the team that took the seat back
     Column("looked_at", Moment),  # when these three were last asked for
     CheckConstraint("state IN ('wanted', 'active', 'suspended')", name="known_state"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="per_cent"),
@@ -275,10 +278,11 @@ audit = _table(
     Column("order_id", BigInteger, index=True),
     Column("subscription_id", BigInteger, index=True),
     Column("person_id", BigInteger, index=True),
-    Column("team_id", BigInteger, index=True),
+    Column("team_id", BigInteger),
     Column("cause", Text, nullable=False),
     Column("facts", JSON, nullable=False),
 )
+Index("ix_audit_team_id_id", audit.c.team_id, audit.c.id)
 
 # The chain over the entries, in the order in which they were sealed. Made afterwards, so that no writer waits for it.
 audit_seals = _table(
@@ -419,7 +423,7 @@ teams = _table(
     "teams",
     Column("id", Id, primary_key=True),
     Column("key", String(32), nullable=False, unique=True),
-    Column("buyer_id", Id, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("buyer_id", Id, ForeignKey("persons.id"), unique=True),  # a member, whose purchases go here; NULL: has left
     Column("name", String(200), nullable=False),
     Column("approval", Boolean, nullable=False, server_default=text("false")),  # whoever accepts waits for a yes
     Column("made_at", Moment, nullable=False),
@@ -482,6 +486,7 @@ batches = _table(
     Column("made_at", Moment, nullable=False),
     Column("begun_at", Moment),  # NULL: looked at, and not confirmed yet
     Column("done_at", Moment),
+    Column("doubts", JSON(none_as_null=True)),  # what is to be looked at before it is confirmed; NULL: nothing
     UniqueConstraint("team_id", "key"),
 )
 

@@ -13,8 +13,9 @@ from itertools import groupby
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal, or_, select, update
 
 from bridge.domain.identity import Contact, How, Identity, Party, Proof, clean_name, new_key, standing
+from bridge.domain.purchases import Role
 from bridge.store.db import Store
-from bridge.store.models import accounts, orders, persons, proofs, seats
+from bridge.store.models import accounts, orders, persons, proofs, seats, subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,26 @@ def call_by(connection: Connection, person: Person, first_name: str, last_name: 
         connection.execute(update(persons).where(mine).values(first_name=first, last_name=last))
 
 
+def is_known_otherwise(connection: Connection, person: Person) -> bool:
+    """Whether more is known of somebody than what lists of teams say: they have an account here or in the shop, have
+    proven an address, have bought something, or were given it by somebody who bought it for them.
+    """
+    if person.customer_id is not None or person.totara_id is not None or proofs_of(connection, person.id):
+        return True
+    named = select(seats.c.id).where(seats.c.person_id == person.id, seats.c.role != Role.ASSIGNED).limit(1)
+    bought = [select(table.c.id).where(table.c.person_id == person.id).limit(1) for table in (orders, subscriptions)]
+    return any(connection.execute(query).first() is not None for query in (named, *bought))
+
+
+def call_anew(connection: Connection, person: Person, first_name: str, last_name: str, language: str) -> None:
+    """Somebody's name and language, as far as they are told now."""
+    first, last = clean_name(first_name), clean_name(last_name)
+    values = {"first_name": first, "last_name": last} if first or last else {}
+    values |= {"language": language[:16]} if language else {}
+    if values:
+        connection.execute(update(persons).where(persons.c.id == person.id).values(**values))
+
+
 def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None:
     """Another buyer of the order, while no account was made for the one who was written down."""
     with_account = select(accounts.c.person_id).where(accounts.c.totara_id.is_not(None))
@@ -360,6 +381,16 @@ def emails_of(connection: Connection, person_ids: Collection[int]) -> dict[int, 
     """The addresses of these persons."""
     query = select(persons.c.id, persons.c.email).where(persons.c.id.in_(sorted(set(person_ids))))
     return {int(one): email for one, email in connection.execute(query)}
+
+
+def known_by(connection: Connection, emails: Collection[str]) -> dict[str, int]:
+    """Address -> whoever is known by it and would be found as a guest; without those whom nobody is known by."""
+    query = select(persons.c.guest_email, persons.c.id, persons.c.merged_into)
+    rows = connection.execute(query.where(persons.c.guest_email.in_(sorted(emails)))).all()
+    found = {email: int(one) if became is None else living_id(connection, became) for email, one, became in rows}
+    proven = select(proofs.c.email).where(proofs.c.email.in_(sorted(set(emails) - found.keys()))).distinct()
+    owners = {email: owner_of(connection, email) for (email,) in connection.execute(proven)}
+    return found | {email: person for email, person in owners.items() if person is not None}
 
 
 def guests_with(connection: Connection, emails: Collection[str]) -> list[Person]:

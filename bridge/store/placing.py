@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     case,
     func,
+    or_,
     select,
     update,
 )
@@ -96,6 +97,21 @@ def waiting_for_yes(connection: Connection, team_id: int) -> list[tuple[int, int
     return [(int(seat), int(person)) for seat, person in connection.execute(query.where(*mine))]
 
 
+def yes_awaited_since(connection: Connection, team_id: int) -> datetime | None:
+    """When the last of those accepted who wait for a team's yes; None if nobody does."""
+    mine = (purchases.c.team_id == team_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    pays = purchases.c.held.is_(None)
+    query = select(func.max(seats.c.taken_at, type_=seats.c.taken_at.type)).select_from(OF_TEAM).where(*mine, pays)
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def waits_for_yes(connection: Connection, person_id: int) -> bool:
+    """Whether somebody accepted a seat that waits for a yes."""
+    mine = (seats.c.person_id == person_id, seats.c.waits == Wait.APPROVAL, seats.c.ended_at.is_(None))
+    return connection.execute(select(seats.c.id).where(*mine).limit(1)).first() is not None
+
+
 def hold_pool(connection: Connection, team_id: int, pool: str) -> None:
     """Let nobody else give, take back or end seats of a pool before the transaction has ended.
 
@@ -127,17 +143,60 @@ def open_seats(connection: Connection, team_id: int, pool: str, now: datetime, *
     return [int(one) for (one,) in connection.execute(query)]
 
 
-def has_one(
-    connection: Connection, team_id: int, pool: str, person_ids: Collection[int], picked: Item | None
-) -> set[int]:
+def lapsed_seats(
+    connection: Connection, team_id: int, pool: str, now: datetime, *, most: int, times: int, but_of: Collection[int]
+) -> list[int]:
+    """Seats of a pool that wait for somebody who did not answer in time, and may be given to others now; those that
+    wait for long come first. ``times`` as for :func:`open_seats`; none that waits for one of ``but_of``.
+    """
+    where: list[ColumnElement[bool]] = [purchases.c.team_id == team_id, purchases.c.pool == pool]
+    where.append(state_in_sql(now) == SeatState.LAPSED.value)
+    where.append(or_(purchases.c.assign_until.is_(None), purchases.c.assign_until > now))
+    where.append(seats.c.person_id.not_in(sorted(but_of)))
+    if times:
+        where.append(seats.c.times < times)
+    query = select(seats.c.id).select_from(OF_TEAM).where(*where).order_by(seats.c.answer_until, seats.c.id)
+    return [int(one) for (one,) in connection.execute(query.limit(most))]
+
+
+def who_has(
+    connection: Connection, team_id: int, pool: str, person_ids: Collection[int], picked: Item | None, now: datetime
+) -> dict[int, int | None]:
     """Those of these persons who have a seat of the pool, or were asked to take one; where each seat gives what was
-    picked for it, one that gives this."""
+    picked for it, one that gives this. With the seat of whoever only let the time to answer pass.
+    """
     mine: list[ColumnElement[bool]] = [purchases.c.team_id == team_id, purchases.c.pool == pool]
     mine.append(seats.c.ended_at.is_(None))
     if picked is not None:
         mine += [seats.c.item_kind == picked.kind, seats.c.item_id == picked.id]
-    query = select(seats.c.person_id).select_from(OF_TEAM).where(*mine, seats.c.person_id.in_(sorted(person_ids)))
-    return {int(one) for (one,) in connection.execute(query)}
+    lapsed = case((state_in_sql(now) == SeatState.LAPSED.value, seats.c.id), else_=None)
+    query = select(seats.c.person_id, lapsed).select_from(OF_TEAM).where(*mine)
+    found: dict[int, int | None] = {}
+    for person, seat in connection.execute(query.where(seats.c.person_id.in_(sorted(person_ids)))):
+        found[int(person)] = seat if person not in found else None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A seat that somebody was asked to take who has not answered, and the order that paid for it."""
+
+    seat: int
+    person: int
+    order: int | None
+
+
+def unanswered(
+    connection: Connection, team_id: int, pool: str, now: datetime, *, until: datetime, most: int
+) -> list[Unanswered]:
+    """Seats of a pool that wait for an answer, or have in vain, so many, those that wait for long first; only where the
+    time to answer ends by ``until``.
+    """
+    waits = state_in_sql(now).in_([SeatState.INVITED.value, SeatState.LAPSED.value])
+    where = (purchases.c.team_id == team_id, purchases.c.pool == pool, waits, seats.c.answer_until <= until)
+    query = select(seats.c.id, seats.c.person_id, purchases.c.order_id).select_from(OF_TEAM).where(*where)
+    rows = connection.execute(query.order_by(seats.c.answer_until, seats.c.id).limit(most))
+    return [Unanswered(int(seat), int(person), order) for seat, person, order in rows]
 
 
 def ask_seat(connection: Connection, seat_id: int, person_id: int, until: datetime, picked: Item | None) -> bool:
@@ -149,10 +208,10 @@ def ask_seat(connection: Connection, seat_id: int, person_id: int, until: dateti
     return connection.execute(asked).rowcount == 1
 
 
-def ask_again(connection: Connection, seat_id: int, until: datetime) -> bool:
-    """Prolong an invitation; False if the seat does not wait for an answer any more."""
-    still = (seats.c.id == seat_id, seats.c.waits == Wait.ANSWER, seats.c.ended_at.is_(None))
-    return connection.execute(update(seats).where(*still).values(answer_until=until)).rowcount == 1
+def ask_again(connection: Connection, seat_ids: Collection[int], until: datetime) -> int:
+    """Prolong invitations; how many there were, since a seat may wait for no answer any more."""
+    still = (seats.c.id.in_(sorted(seat_ids)), seats.c.waits == Wait.ANSWER, seats.c.ended_at.is_(None))
+    return connection.execute(update(seats).where(*still).values(answer_until=until)).rowcount
 
 
 def take_seat(connection: Connection, seat_id: int, person_id: int, waits: Wait | None, now: datetime) -> bool:
@@ -179,12 +238,22 @@ def approve_seat(connection: Connection, seat_id: int) -> int | None:
 
 def free_seat(connection: Connection, seat_id: int, person_id: int) -> bool:
     """Make a seat open again; False if somebody else has it by now, or nobody."""
-    still = (seats.c.id == seat_id, seats.c.person_id == person_id, seats.c.ended_at.is_(None))
+    return _freed(connection, seats.c.id == seat_id, seats.c.person_id == person_id) == 1
+
+
+def free_unanswered(connection: Connection, seat_ids: Collection[int], now: datetime) -> int:
+    """Make seats open again whose time to answer has passed; how many there were."""
+    lapsed = (seats.c.waits == Wait.ANSWER, seats.c.answer_until <= now)
+    return _freed(connection, seats.c.id.in_(sorted(seat_ids)), *lapsed)
+
+
+def _freed(connection: Connection, *still: ColumnElement[bool]) -> int:
     nobody = {"person_id": None, "role": None, "waits": None, "answer_until": None, "taken_at": None}
     # An end that an operator set (without days having begun) stays; days that ran are for the next one to begin anew.
     until = case((seats.c.begun_at.is_(None), seats.c.until), else_=None)
     clean = {"item_kind": None, "item_id": None, "begun_at": None, "until": until}
-    return connection.execute(update(seats).where(*still).values({**nobody, **clean})).rowcount == 1
+    free = update(seats).where(*still, seats.c.ended_at.is_(None)).values({**nobody, **clean})
+    return connection.execute(free).rowcount
 
 
 def items_of_seat(connection: Connection, seat_id: int) -> list[Item]:

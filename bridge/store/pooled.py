@@ -14,8 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    String,
     and_,
     case,
+    cast,
     exists,
     false,
     func,
@@ -25,11 +27,12 @@ from sqlalchemy import (
 )
 
 from bridge.domain.enrolments import lasting
-from bridge.domain.offers import Item, Kind, Offer, offer_from_json
+from bridge.domain.offers import Item, Kind, Offer, offer_from_json, read_item
 from bridge.domain.purchases import Role
 from bridge.domain.seats import SeatState, TeamSeat, Wait
+from bridge.store.folding import folded
 from bridge.store.ledger import given_by_seat
-from bridge.store.models import access, consents, persons, purchase_items, purchases, seats
+from bridge.store.models import access, consents, persons, purchase_items, purchases, seats, work
 from bridge.store.people import WHOLE_NAME
 
 # --- pools -----------------------------------------------------------------------------------------------------------
@@ -64,6 +67,16 @@ class Pool:
     def open(self) -> int:
         """The seats that may be given now."""
         return self.counts.get(SeatState.OPEN, 0)
+
+    @property
+    def lapsed(self) -> int:
+        """The seats that wait for somebody who did not answer in time."""
+        return self.counts.get(SeatState.LAPSED, 0)
+
+    @property
+    def to_give(self) -> int:
+        """The seats that people can be given: open ones, then those that wait in vain."""
+        return self.open + self.lapsed
 
     def may_give(self, picked: Item | None) -> bool:
         """Whether a seat can give this: something of the pool where it is picked, and nothing else where it is not."""
@@ -141,7 +154,10 @@ def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class SeatRow:
-    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on."""
+    """A seat and whoever has it, for a team's eyes. ``shows`` tells that the team may see how they get on. ``gives`` is
+    what was picked for it, or all that each seat of its pool gives; nothing where that is still to be picked;
+    ``undelivered`` tells that the invitation could not be delivered.
+    """
 
     seat: TeamSeat
     state: SeatState
@@ -153,6 +169,13 @@ class SeatRow:
     shows: bool
     pool: str
     sold_as: str = ""
+    gives: tuple[Item, ...] = ()
+    undelivered: bool = False
+
+    @property
+    def told_apart(self) -> tuple[Item, ...]:
+        """What it gives, where the name under which it was sold does not say so."""
+        return self.gives if self.seat.picked or len(self.gives) > 1 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +199,14 @@ _CONSENT = exists().where(
 )
 #: Whether the team may see how whoever has the seat gets on.
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
+#: How the letters that invite are called among what is owed.
+_LETTER = "invitation"
+#: Whether the letter that invites to a seat waits for a person: nobody takes it.
+_LETTER_PARKED = (
+    exists()
+    .where(work.c.kind == _LETTER, work.c.key == cast(seats.c.id, String), work.c.parked_at.is_not(None))
+    .correlate(seats)
+)
 #: Joins what a seat gives to what is known of whoever has the seat.
 _LEARNT = and_(
     access.c.person_id == seats.c.person_id,
@@ -184,7 +215,7 @@ _LEARNT = and_(
 )
 _SORTS: Mapping[str, ColumnElement[Any]] = {
     "seat": seats.c.id,
-    "name": func.lower(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
+    "name": folded(func.coalesce(func.nullif(_SHOWN_NAME, ""), persons.c.email)),
     "email": persons.c.email,
     "since": seats.c.taken_at,
 }
@@ -225,7 +256,7 @@ def _seats(now: datetime) -> Select[Any]:
             p.name.label("sold_as"),
             persons.c.email, _SHOWN_NAME.label("name"), _SHOWN_LANGUAGE.label("language"),
             _SHOWS.label("shows"), _begun().label("begun"), _completed().label("completed"),
-            _progress().label("progress"),
+            _progress().label("progress"), and_(_UNANSWERED, _LETTER_PARKED).label("undelivered"),
         )
         .select_from(OF_TEAM.outerjoin(persons, persons.c.id == seats.c.person_id))
     )  # fmt: skip
@@ -259,7 +290,15 @@ def _row(row: Any) -> SeatRow:
     if state is SeatState.TAKEN and begun:
         state = SeatState.COMPLETED if completed else SeatState.STARTED
     told = (row.email or "", row.name or "", row.language or "")
-    return SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as)
+    gives = _gives(seat.picked, row.offer)
+    seen = SeatRow(seat, state, *told, row.order_id, row.subscription_id, shows, row.pool, row.sold_as, gives)
+    return replace(seen, undelivered=True) if row.undelivered else seen
+
+
+def _gives(picked: Item | None, offer: Mapping[str, Any]) -> tuple[Item, ...]:
+    if picked is not None:
+        return (picked,)
+    return () if offer.get("pick") else tuple(read_item(word) for word in offer.get("gives", ()))
 
 
 def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -275,7 +314,7 @@ def _matching(team_id: int, wanted: Wanted, now: datetime) -> list[ColumnElement
     if wanted.search:
         part = f"%{as_part(wanted.search.lower())}%"
         where.append(
-            or_(persons.c.email.like(part, escape="\\"), func.lower(_SHOWN_NAME).like(part, escape="\\")),
+            or_(persons.c.email.like(part, escape="\\"), folded(_SHOWN_NAME).like(part, escape="\\")),
         )
     return where
 

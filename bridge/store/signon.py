@@ -220,10 +220,30 @@ def count_links(connection: Connection, person_id: int, now: datetime) -> int:
     return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
 
 
-def count_invitations(connection: Connection, seat_id: int, now: datetime) -> int:
-    """How many letters of now went out that invite to a seat."""
-    mine = (links.c.seat_id == seat_id, links.c.until > now)
-    return int(connection.execute(select(func.count()).select_from(links).where(*mine)).scalar_one())
+def count_invitations(
+    connection: Connection,
+    now: datetime,
+    *,
+    seat_id: int | None = None,
+    team_id: int | None = None,
+    person_id: int | None = None,
+) -> int:
+    """How many letters of now went out that invite to a seat, or this person to help manage a team."""
+    mine = _about(seat_id=seat_id, team_id=team_id, person_id=person_id)
+    return int(
+        connection.execute(select(func.count()).select_from(links).where(*mine, links.c.until > now)).scalar_one()
+    )
+
+
+def _about(**named: int | None) -> list[ColumnElement[bool]]:
+    return [links.c[name] == value for name, value in named.items() if value is not None]
+
+
+def written_to_often(connection: Connection, seat_ids: Collection[int], now: datetime, most: int) -> set[int]:
+    """Those of these seats about which so many letters of now went out, or more."""
+    query = select(links.c.seat_id).where(links.c.seat_id.in_(sorted(seat_ids)), links.c.until > now)
+    often = query.group_by(links.c.seat_id).having(func.count() >= most)
+    return {int(seat) for (seat,) in connection.execute(often)}
 
 
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)
@@ -242,12 +262,9 @@ def take_link(connection: Connection, secret: str, now: datetime) -> Link | None
     return Link(*row) if row else None
 
 
-def forget_links(
-    connection: Connection, *, seat_id: int | None = None, team_id: int | None = None, person_id: int | None = None
-) -> None:
-    """Forget what was mailed about a seat, or about a part in a team."""
-    named = ((links.c.seat_id, seat_id), (links.c.team_id, team_id), (links.c.person_id, person_id))
-    connection.execute(delete(links).where(*(column == value for column, value in named if value is not None)))
+def forget_invitations(connection: Connection, seat_ids: Collection[int]) -> None:
+    """Forget what was mailed about these seats."""
+    connection.execute(delete(links).where(links.c.seat_id.in_(sorted(seat_ids))))
 
 
 def forget_ways_in(connection: Connection, person_ids: Collection[int], email: str | None = None) -> None:

@@ -54,6 +54,12 @@ def tokens_of(connection: Connection, team_id: int) -> list[TeamToken]:
     return [_token(row) for row in connection.execute(_TOKEN.where(_T.team_id == team_id).order_by(_T.id.desc()))]
 
 
+def role_of(connection: Connection, team_id: int, token_id: int) -> TeamRole | None:
+    """What a team's token may; None for one that is not there any more."""
+    role = connection.execute(select(_T.role).where(_T.team_id == team_id, _T.id == token_id)).scalar()
+    return TeamRole(role) if role else None
+
+
 def count_tokens(connection: Connection, team_id: int) -> int:
     """How many there are."""
     return int(connection.execute(select(func.count()).where(_T.team_id == team_id)).scalar_one())

@@ -32,11 +32,13 @@ from bridge.store.pooled import as_part
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """A team. ``key`` is what stands in addresses; ``name`` is "" where the buyer told none."""
+    """A team. ``key`` is what stands in addresses; ``name`` is "" where the buyer told none; ``buyer`` is None once
+    whoever bought first has left.
+    """
 
     id: int
     key: str
-    buyer: int
+    buyer: int | None
     name: str
     approval: bool
     made_at: datetime
@@ -58,24 +60,60 @@ class Member:
 
 
 def ensure_team(store: Store, connection: Connection, buyer: int, company: str, now: datetime) -> int:
-    """The buyer's team; a new one is theirs, and called as their company. Teams are never joined by name."""
-    known = connection.execute(select(teams.c.id).where(teams.c.buyer_id == buyer)).scalar()
+    """The team that what somebody buys for others goes to; a new one is theirs, and called as their company. Teams are
+    never joined by name.
+    """
+    known = _buys_for(connection, buyer)
     if known is not None:
-        return int(known)
+        return known
     row = {"key": secrets.token_hex(12), "buyer_id": buyer, "name": team_name(company), "made_at": now}
     made = connection.execute(store.insert(teams).values(row).on_conflict_do_nothing().returning(teams.c.id)).scalar()
     if made is None:
-        return ensure_team(store, connection, buyer, company, now)
+        known = _buys_for(connection, buyer)
+        if known is None:
+            raise LookupError("the team vanished while being written")
+        return known
     owner = {"team_id": made, "person_id": buyer, "role": TeamRole.OWNER, "asked_at": now, "accepted_at": now}
     connection.execute(insert(team_members).values(owner))
     return int(made)
 
 
+def _buys_for(connection: Connection, person_id: int) -> int | None:
+    """The team that somebody made by buying, as long as they are a member; else the one that they own. None where they
+    have neither, or own several: nobody can tell which is meant.
+    """
+    m = team_members.c
+    theirs = select(teams.c.id).join(team_members, m.team_id == teams.c.id)
+    theirs = theirs.where(m.person_id == person_id, m.accepted_at.is_not(None))
+    made = connection.execute(theirs.where(teams.c.buyer_id == person_id)).scalar()
+    if made is not None:
+        return int(made)
+    owned = connection.execute(theirs.where(m.role == TeamRole.OWNER).limit(2)).scalars().all()
+    return int(owned[0]) if len(owned) == 1 else None
+
+
+def team_of_line(connection: Connection, line_id: int) -> int | None:
+    """The team that a subscription's line gives to, or gave."""
+    its = (purchases.c.line_id == line_id, purchases.c.subscription_id.is_not(None), purchases.c.team_id.is_not(None))
+    found = connection.execute(select(purchases.c.team_id).where(*its).limit(1)).scalar() if line_id else None
+    return None if found is None else int(found)
+
+
 def add_to_pool(
-    store: Store, connection: Connection, purchase_id: int, offer: Offer, buyer: int, company: str, now: datetime
+    store: Store,
+    connection: Connection,
+    purchase_id: int,
+    offer: Offer,
+    buyer: int,
+    company: str,
+    now: datetime,
+    team: int | None = None,
 ) -> None:
-    """Make a purchase part of the pools of its buyer's team, once: whatever is delivered again adds nothing."""
-    team = ensure_team(store, connection, buyer, company, now)
+    """Make a purchase part of the pools of its buyer's team, or of this ``team``, once: whatever is delivered again
+    adds nothing.
+    """
+    if team is None:
+        team = ensure_team(store, connection, buyer, company, now)
     mine = (purchases.c.id == purchase_id, purchases.c.team_id.is_(None))
     values = {"team_id": team, "pool": offer.pool, "assign_until": offer.last_day_from(now)}
     connection.execute(update(purchases).where(*mine).values(values))
@@ -105,8 +143,10 @@ def get_team(connection: Connection, team_id: int) -> Team:
 
 
 def hold_team(connection: Connection, team_id: int) -> None:
-    """Let whoever else holds the team wait before the transaction has ended."""
-    connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update()).all()
+    """Let whoever else holds the team wait before the transaction has ended. What is bought for it meanwhile does not
+    wait: that only points at it.
+    """
+    connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update(key_share=True)).all()
 
 
 def set_team(connection: Connection, team_id: int, **values: Any) -> None:
@@ -156,10 +196,16 @@ def members(connection: Connection, team_id: int) -> list[Member]:
 def put_member(
     store: Store, connection: Connection, team_id: int, person_id: int, role: TeamRole, now: datetime
 ) -> bool:
-    """Ask somebody to manage a team; False for whoever does, or was asked, already."""
+    """Ask somebody to manage a team, or ask anew who has not answered: as what, the last word counts. False for
+    whoever manages it already.
+    """
     row = {"team_id": team_id, "person_id": person_id, "role": role, "asked_at": now}
-    made = store.insert(team_members).values(row).on_conflict_do_nothing().returning(team_members.c.person_id)
-    return connection.execute(made).scalar() is not None
+    keys = [team_members.c.team_id, team_members.c.person_id]
+    asked = store.insert(team_members).values(row)
+    asked = asked.on_conflict_do_update(
+        index_elements=keys, set_={"role": role, "asked_at": now}, where=team_members.c.accepted_at.is_(None)
+    )
+    return connection.execute(asked.returning(team_members.c.person_id)).scalar() is not None
 
 
 def accept_member(connection: Connection, team_id: int, person_id: int, now: datetime) -> TeamRole | None:
@@ -187,19 +233,32 @@ def set_role(connection: Connection, team_id: int, person_id: int, role: TeamRol
 
 
 def drop_member(connection: Connection, team_id: int, person_id: int) -> bool:
-    """Take away what somebody other than the owner may do; whether there was somebody."""
+    """Take away what somebody other than the owner may do; whether there was somebody. What they buy from then on is
+    the team's no more; what they bought stays.
+    """
     mine = (team_members.c.team_id == team_id, team_members.c.person_id == person_id)
     gone = delete(team_members).where(*mine, team_members.c.role != TeamRole.OWNER)
-    return connection.execute(gone).rowcount == 1
+    if connection.execute(gone).rowcount != 1:
+        return False
+    bought = update(teams).where(teams.c.id == team_id, teams.c.buyer_id == person_id)
+    connection.execute(bought.values(buyer_id=None))
+    return True
 
 
-def hand_over(connection: Connection, team_id: int, owner: int, heir: int) -> bool:
-    """Make a member who has accepted the owner, and the owner a manager; else nothing is changed."""
+def owner_of(connection: Connection, team_id: int) -> int | None:
+    """Whose a team is; None where two persons who became one left it without an owner."""
+    query = select(team_members.c.person_id).where(team_members.c.team_id == team_id)
+    found = connection.execute(query.where(team_members.c.role == TeamRole.OWNER)).scalar()
+    return None if found is None else int(found)
+
+
+def hand_over(connection: Connection, team_id: int, owner: int | None, heir: int) -> bool:
+    """Make a member who has accepted the owner, and the owner, if there is one, a manager; else nothing is changed."""
     if owner == heir or role_in(connection, team_id, heir) is None:
         return False
     mine = (team_members.c.team_id == team_id, team_members.c.person_id == owner)
     down = update(team_members).where(*mine, team_members.c.role == TeamRole.OWNER).values(role=TeamRole.MANAGER)
-    if connection.execute(down).rowcount != 1:
+    if owner is not None and connection.execute(down).rowcount != 1:
         return False
     up = update(team_members).where(team_members.c.team_id == team_id, team_members.c.person_id == heir)
     connection.execute(up.values(role=TeamRole.OWNER))

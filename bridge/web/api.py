@@ -70,7 +70,9 @@ def api(sign_on: SignOn, work: Work) -> Blueprint:
         if often(customer):
             return too_many()
         words = words_asked_for()
-        found = [_as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer)]
+        found = [
+            _as_json(course, words, sign_on.site_url) for course in sign_on.courses_of(customer, words["language"])
+        ]
         seen = {"teams": sign_on.teams_of(customer), "checked_at": _moment(datetime.now(UTC))}
         return answer({"customer": customer, "courses": found, **seen})
 
@@ -99,6 +101,7 @@ def _as_json(course: MyCourse, words: Mapping[str, str], site_url: str) -> dict[
     return {
         "item": f"{course.item.kind}:{course.item.id}",
         "name": course.name,
+        "sold_as": course.sold_as,
         "state": course.standing,
         "reason": words[course.reason] if course.reason else "",
         "target": str(course.target),

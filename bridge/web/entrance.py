@@ -22,7 +22,7 @@ from bridge.keys import SigningKeys
 from bridge.sharing import Sharing
 from bridge.sso import Seen, SignOn, State
 from bridge.store.signon import Visit
-from bridge.web.browser import Browser, strict, takes_no_more
+from bridge.web.browser import Browser, language_asked_for, strict, takes_no_more
 from bridge.web.dates import day
 from bridge.web.waiting import Waiting
 
@@ -176,8 +176,14 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
             return browser.to_sign_in()
         # Some browsers hold what a form leads on to against the policy too, and "Open" leads on to Totara.
         site, person = sign_on.site_url, sign_on.person_id(visit)
-        shown: dict[str, Any] = {"courses": sign_on.courses(visit), "form": visit.form, "site": site, "day": day}
+        shown: dict[str, Any] = {
+            "courses": sign_on.courses(visit, language_asked_for()),
+            "form": visit.form,
+            "site": site,
+            "day": day,
+        }
         shown["shares"] = sharing.of(person) if person is not None else ()
+        shown["waits"] = person is not None and sharing.waits(person)
         shown["manages"] = sharing.manages(person) if person is not None else ()
         return browser.page("learn", posts_to=site, **shown)
 

@@ -6,28 +6,31 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from bridge.desk import Actor, Desk, NotAllowed
+from bridge.desk import Desk
 from bridge.domain.rosters import MOST_ROWS
-from bridge.domain.seats import Why
+from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.machines import Machine, Machines, TooOften
+from bridge.naming import Names
+from bridge.office import Actor, NotAllowed
 from bridge.store import audit, batches, people, pooled
 from bridge.store.batches import Batch, Result
 from bridge.store.db import Store
+from bridge.store.pooled import SeatRow
 from bridge.store.signon import digest
 from bridge.web.strict_json import Wrong, answer, body_as, no_body, problem, query_as
 from bridge.web.team_shapes import (
     Cursors,
     GiveIn,
+    HolderIn,
     NothingAsked,
     PageAsked,
-    PersonIn,
     SeatsAsked,
     SeatsSearched,
     entry_as_json,
@@ -59,7 +62,7 @@ def needs(action: Action) -> Callable[[V], V]:
     return wrap
 
 
-def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], datetime]) -> Blueprint:
+def team_api(store: Store, desk: Desk, machines: Machines, names: Names, now: Callable[[], datetime]) -> Blueprint:
     """``/api/v1/team/…``; described in docs/openapi.yaml."""
     blueprint = Blueprint("team_api", __name__, url_prefix="/api/v1/team")
     _answers_to_errors(blueprint, machines)
@@ -115,7 +118,11 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
             found = pooled.seats_behind(connection, actor().team.id, asked.wanted, now(), most=most, place=place)
         page = found[: asked.limit]
         onward = cursors().write_seat(asked.wanted, page[-1][1]) if len(found) == most else None
-        return answer({"seats": [seat_as_json(row) for row, _ in page], "next": onward})
+        return answer({"seats": _told([row for row, _ in page]), "next": onward})
+
+    def _told(rows: list[SeatRow]) -> list[dict[str, Any]]:
+        called = names.of(dict.fromkeys(item for row in rows for item in row.gives), "")
+        return [seat_as_json(row, called) for row in rows]
 
     @blueprint.get("/seats/<int:seat>")
     @needs(Action.SEE)
@@ -129,7 +136,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
             found = pooled.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
         if found is None:
             raise nothing("seat")
-        return answer(seat_as_json(found))
+        return answer(_told([found])[0])
 
     @blueprint.get("/history")
     @needs(Action.HISTORY)
@@ -229,12 +236,16 @@ def team_api(store: Store, desk: Desk, machines: Machines, now: Callable[[], dat
     @needs(Action.REASSIGN)
     def reassign(seat: int) -> Response:
         """Give the seat to somebody else. Whoever has it already keeps it, so that asking twice is asking once."""
-        to = body_as(PersonIn).as_invitee()
+        body = body_as(HolderIn)
+        to = body.as_invitee()
         with store.read() as connection:
             found = pooled.find_seat(connection, actor().team.id, seat, now()) if seat < _BIGGEST else None
-        if found is not None and to.email and found.email == to.email:
-            return answer(seat_as_json(found))
-        return _done(seat, lambda who, number: desk.reassign(who, number, to))
+        same = body.item is None or (found is not None and found.seat.picked == body.item)
+        if found is not None and to.email and found.email == to.email and same:
+            if found.state is SeatState.LAPSED:  # the letter's link is dead: they are asked again
+                return _done(seat, desk.resend)
+            return answer(_told([found])[0])
+        return _done(seat, lambda who, number: desk.reassign(who, number, to, picked=body.item))
 
     def _done(seat: int, do: Callable[[Actor, int], Why]) -> Response:
         query_as(NothingAsked)
@@ -263,9 +274,11 @@ _WORDS: Mapping[Why, str] = {
     Why.BEGUN: "Whoever has the seat has begun to learn.",
     Why.MAYBE_BEGUN: "Whoever has the seat may have begun to learn.",
     Why.TOO_OFTEN: "The seat was given as often as it can be.",
+    Why.WRITTEN_OFTEN: "As many letters went out as do for one invitation.",
     Why.ENDED: "The seat is not paid for any more.",
     Why.BOUGHT_FOR: "The seat was bought for just this person, which the order says.",
     Why.NO_ADDRESS: "No mail can be sent to this address.",
+    Why.DECLINED: "They said no to a seat of this pool.",
     Why.NOTHING_PICKED: "What the seats are to give has to be picked where the pool picks, and only there.",
 }
 

@@ -20,7 +20,7 @@ from bridge.domain.roster_cells import read_language, read_name
 from bridge.domain.rosters import MOST_ROWS, row_of
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
-from bridge.domain.texts import one_language
+from bridge.domain.texts import plain
 from bridge.store.audit import BRIDGE
 from bridge.store.batches import Batch, Invitee, Result
 from bridge.store.pooled import Place, Pool, SeatRow, Wanted
@@ -77,6 +77,17 @@ class PersonIn(Strict):
         """As the desk takes it: without an address where it was none."""
         row = row_of(number, self.email)
         return Invitee(number, "" if row.problem else row.email, self.first_name, self.last_name, self.language)
+
+
+class HolderIn(PersonIn):
+    """The same, and what the seat is to give them where that is picked; without, what it gave before."""
+
+    picked: Annotated[str, Field(max_length=40), AfterValidator(_item)] | None = None
+
+    @property
+    def item(self) -> Item | None:
+        """What was picked."""
+        return read_item(self.picked) if self.picked else None
 
 
 class GiveIn(Strict):
@@ -156,7 +167,7 @@ def _pool_as_json(pool: Pool) -> dict[str, Any]:
     never = (SeatState.ENDED, SeatState.STARTED, SeatState.COMPLETED)
     return {
         "pool": pool.key,
-        "name": one_language(pool.name, "") or pool.name,
+        "name": plain(pool.name, "") or pool.name,
         "gives": [word_of(item) for item in pool.offer.items],
         "picks": pool.offer.pick,
         "reports": pool.offer.report,
@@ -170,8 +181,8 @@ def word_of(item: Item) -> str:
     return f"{item.kind}:{item.id}"
 
 
-def seat_as_json(row: SeatRow) -> dict[str, Any]:
-    """A seat. How far somebody is is null where the team may not see it."""
+def seat_as_json(row: SeatRow, names: Mapping[Item, str]) -> dict[str, Any]:
+    """A seat. How far somebody is is null where the team may not see it; ``names`` has what it gives."""
     seat = row.seat
     person = {"email": row.email, "name": row.name, "language": row.language}
     return {
@@ -180,8 +191,10 @@ def seat_as_json(row: SeatRow) -> dict[str, Any]:
         "state": row.state,
         "person": person if seat.person is not None else None,
         "picked": word_of(seat.picked) if seat.picked else None,
+        "gives": [{"item": word_of(item), "name": names[item]} for item in row.gives],
         "times": seat.times,
         "answer_until": moment(seat.answer_until),
+        "undelivered": row.undelivered,
         "taken_at": moment(seat.taken_at),
         "assign_until": moment(seat.assign_until),
         "until": moment(seat.until),

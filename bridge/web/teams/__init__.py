@@ -28,7 +28,7 @@ from bridge.web.teams.lists import add_lists
 from bridge.web.teams.people import add_people
 from bridge.web.teams.records import Billings, add_records
 from bridge.web.teams.seat import add_seat
-from bridge.web.teams.seats import Pools, add_seats
+from bridge.web.teams.seats import Pools, add_seats, as_sold
 
 #: Bytes that a form may have; a list of people may have more.
 MOST_BYTES = 64 * 1024
@@ -85,9 +85,10 @@ def team_pages(
     def _moment(when: datetime, language: str) -> str:
         return moment(when, language, zone)
 
+    blueprint.add_app_template_filter(as_sold, "as_sold")
     pools = Pools(door, store, names, now)
     add_seats(blueprint, door, store, pools, now)
-    add_seat(blueprint, door, store, names, now)
+    add_seat(blueprint, door, store, pools, now)
     add_lists(blueprint, door, store, pools)
     add_invitation(blueprint, sign_on, invitations)
     add_people(blueprint, door, store)

@@ -11,8 +11,9 @@ from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor, Desk, NotAllowed
+from bridge.desk import Desk
 from bridge.domain.teams import Action, may
+from bridge.office import Actor, NotAllowed
 from bridge.sso import SignOn
 from bridge.store import teams
 from bridge.store.db import Store

@@ -8,6 +8,7 @@ from babel import Locale
 from flask import request
 
 from bridge.domain.offers import Item, read_item
+from bridge.domain.roster_cells import read_name
 from bridge.domain.rosters import Problem, Roster, Row, Unreadable, read_file, read_typed, row_of
 from bridge.store.pooled import Pool
 from bridge.web.browser import words_asked_for
@@ -34,9 +35,14 @@ def one_person() -> Row:
     row = row_of(1, *(request.form.get(field, "") for field in ("email", "first_name", "last_name", "language")))
     if row.problem is None:
         return row
-    field = "first_name" if row.problem in _OF_NAMES else "email"
+    field = _misnamed() if row.problem in _OF_NAMES else "email"
     problem = Problem.NOT_AN_ADDRESS if row.problem is Problem.NO_ADDRESS else row.problem
     raise Wrong(**{field: words_asked_for()[f"team_problem_{problem}"]})
+
+
+def _misnamed() -> str:
+    """Which of the names is wrong."""
+    return "first_name" if read_name(request.form.get("first_name", ""))[1] else "last_name"
 
 
 def several_people() -> Roster:

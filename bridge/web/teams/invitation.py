@@ -15,9 +15,10 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from bridge.errors import BadSignature, Refused
-from bridge.invitations import Answer, Answered, Invitation, Invitations
+from bridge.invitations import Answer, Answered, Invitation, Invitations, Resting, WrongName
 from bridge.sso import SignOn, origin_of
 from bridge.web.browser import REMEMBERED, Browser, language_asked_for, strict
+from bridge.web.words import words_for
 
 #: What the browser keeps of an invitation while its user signs in to the shop: the letter's secret, which is in no
 #: address that way.
@@ -45,7 +46,11 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             return given
 
     def over(err: Exception) -> Response:
-        """What is told of every invitation that can't be answered, whatever the reason."""
+        """What is told of every invitation that can't be answered, whatever the reason; of one that only rests, that it
+        does.
+        """
+        if isinstance(err, Resting):
+            return page("invitation_rests", HTTPStatus.CONFLICT)
         sign_on.refused(f"an invitation: {err}")
         answer = page("invitation_over", HTTPStatus.FORBIDDEN)
         return forgotten(answer) if browser.kept(KEPT) else answer
@@ -65,11 +70,14 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             found = invitations.look(mine)
         except (BadSignature, Refused) as err:
             return over(err)
-        told = {**_told(found), **who_is_here(found), "secret": mine}
+        return shown(found, mine)
+
+    def shown(found: Invitation, secret: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+        told = {**_told(found), **who_is_here(found), "typed": {}, "wrong": {}, **values, "secret": secret}
         # Accepting leads on to Totara, and some browsers hold that against the policy of the page with the form.
-        answer = page("invitation_look", posts_to=sign_on.site_url, **told)
+        answer = page("invitation_look", status, posts_to=sign_on.site_url, **told)
         if told["to_shop"]:
-            browser.keep(answer, KEPT, mine, REMEMBERED)
+            browser.keep(answer, KEPT, secret, REMEMBERED)
             browser.comes_back(answer, url_for("teams.invitation"))
         return answer
 
@@ -100,8 +108,13 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
             return forgotten(onward(answered))
         names = {"first_name": form.get("first_name", ""), "last_name": form.get("last_name", "")}
         try:
-            consents, before = form.get("consents") == "yes", browser.secret()
-            answered = invitations.accept(secret(), **names, consents=consents, before=before)
+            mine, consents, before = secret(), form.get("consents") == "yes", browser.secret()
+            found = invitations.look(mine)
+            if found.names_them and not all(names.values()):
+                raise WrongName({field: None for field, name in names.items() if not name})
+            answered = invitations.accept(mine, **names, consents=consents, before=before)
+        except WrongName as err:
+            return shown(found, mine, HTTPStatus.UNPROCESSABLE_ENTITY, typed=form, wrong=_said(err, found))
         except (BadSignature, Refused) as err:
             return over(err)
         return forgotten(browser.signed_in(onward(answered), answered.session, by_link=True))
@@ -128,13 +141,25 @@ def add_invitation(blueprint: Blueprint, sign_on: SignOn, invitations: Invitatio
         return forgotten(page("invitation_answer", answer=answered.answer, language=request.form.get("language", "")))
 
 
+def _said(err: WrongName, found: Invitation) -> dict[str, str]:
+    """What is wrong with the names, in the language of the page."""
+    words = words_for(_language(found))
+    return {
+        field: words[f"team_problem_{problem}" if problem else "team_name_missing"]
+        for field, problem in err.fields.items()
+    }
+
+
+def _language(found: Invitation) -> str:
+    return found.person.language or language_asked_for()
+
+
 def _told(invitation: Invitation) -> dict[str, Any]:
     """What the page of an invitation shows, in the language of whoever is invited."""
     person = invitation.person
     return {
-        "language": person.language or language_asked_for(),
+        "language": _language(invitation),
         "invitation": invitation,
         "team": invitation.team.name,
         "person": person,
-        "names_them": invitation.seat is not None and person.totara_id is None,
     }

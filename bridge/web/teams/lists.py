@@ -7,18 +7,19 @@ has a word of its own, so that sent twice it is the same list, which is given on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor
 from bridge.domain.offers import Item
 from bridge.domain.rosters import Roster, Row
 from bridge.domain.seats import Why
 from bridge.domain.teams import Action
+from bridge.office import Actor
 from bridge.rosters_out import Cell, as_csv
 from bridge.store import batches
 from bridge.store.batches import Batch, Invitee, Misfit, Result
@@ -50,7 +51,7 @@ def add_lists(blueprint: Blueprint, door: Door, store: Store, pools: Pools) -> N
             again = {"typed": request.form, "wrong": err.fields}
             return pools.page(actor, visit, pool, HTTPStatus.UNPROCESSABLE_ENTITY, **again)
         batch = _prepared(door, actor, pool, roster, picked)
-        if roster.wrong or not 0 < len(roster.good) <= min(AT_ONCE, pool.open):
+        if roster.wrong or roster.doubts or not 0 < len(roster.good) <= min(AT_ONCE, pool.to_give):
             return _to("teams.list_of", actor, number=batch.id)
         door.desk.confirm_now(actor, batch.id)
         return _to("teams.pool", actor, pool=pool.key, given=batch.id)
@@ -80,22 +81,27 @@ def add_lists(blueprint: Blueprint, door: Door, store: Store, pools: Pools) -> N
         """A list: what it would do, as long as it is not confirmed; then how far it is, and what became of it."""
         batch = _find(actor, number)
         pool = pools.find(actor, batch.pool)
+        foreseen = {} if batch.begun else door.desk.foresee(batch)
         with store.read() as connection:
             told = batches.progress(connection, number)
             wrong = batches.misfits(connection, number)
+            passed = [row for row, why in foreseen.items() if why is not Why.GIVEN]
             # Whoever looks before confirming looks for what is wrong first.
             only = request.args.get("only", "lacking" if wrong and not batch.begun else "")
-            lacking = wrong + sum(many for why, many in told.items() if why not in (None, Why.GIVEN))
+            lacking = wrong + len(passed) + sum(many for why, many in told.items() if why not in (None, Why.GIVEN))
             total = lacking if only == "lacking" else wrong + sum(told.values())
             page, last = page_asked_for(total)
-            rows = batches.results_of(connection, number, lacking=only == "lacking", most=PAGE, after=(page - 1) * PAGE)
-        good = sum(told.values())
+            which: dict[str, Any] = {"lacking": only == "lacking", "also": passed}
+            rows = batches.results_of(connection, number, **which, most=PAGE, after=(page - 1) * PAGE)
+        all_good = sum(told.values())
         shown: dict[str, Any] = {
             "told": told,
             "wrong": wrong,
-            "good": good,
-            "done": good - told.get(None, 0),
+            "good": all_good,
+            "done": all_good - told.get(None, 0),
             "lacking": lacking,
+            "foreseen": foreseen,
+            **_what_would_be(pool, all_good, foreseen),
         }
         running = batch.begun is not None and batch.done is None
         return door.page(
@@ -120,6 +126,17 @@ def add_lists(blueprint: Blueprint, door: Door, store: Store, pools: Pools) -> N
         with store.read() as connection:
             rows = [_cells(row, words) for row in _rows(connection, number)]
         return as_file(as_csv([words[f"team_{one}"] for one in named], rows), f"list-{number}", "csv")
+
+
+def _what_would_be(pool: Pool, good: int, foreseen: Mapping[int, Why]) -> dict[str, int]:
+    """What confirming a list would do to how many. ``renewed`` are asked once more to take a seat that waits for them;
+    ``fresh`` would be given another of the ``seats`` that there are.
+    """
+    many = Counter(foreseen.values())
+    renewed, seats = many[Why.GIVEN], pool.to_give - many[Why.GIVEN]
+    fresh = good - len(foreseen)
+    numbers = {"renewed": renewed, "fresh": fresh, "seats": seats, "gives": renewed + min(fresh, max(seats, 0))}
+    return {**numbers, "has": many[Why.HAS_ONE], "no": many[Why.DECLINED]}
 
 
 def _rows(connection: Any, number: int) -> Iterator[Result]:
@@ -147,7 +164,7 @@ def told_of(row: Result, words: Words) -> str:
 def _prepared(door: Door, actor: Actor, pool: Pool, roster: Roster, picked: Item | None) -> Batch:
     good = [_invitee(row) for row in roster.good]
     wrong = [Misfit(_invitee(row), row.problem, row.first) for row in roster.wrong if row.problem]
-    return door.desk.prepare(actor, pool, good, _key(pool, roster, picked), picked, wrong)
+    return door.desk.prepare(actor, pool, good, _key(pool, roster, picked), picked, wrong, roster.doubts)
 
 
 def _invitee(row: Row) -> Invitee:

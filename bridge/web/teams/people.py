@@ -9,10 +9,10 @@ from typing import Any
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor, NotAllowed
 from bridge.domain.identity import is_email
 from bridge.domain.teams import Action, TeamRole, team_name
 from bridge.errors import Refused
+from bridge.office import Actor, NotAllowed, TooManyLetters
 from bridge.often import Often
 from bridge.store import teams
 from bridge.store.batches import Invitee
@@ -33,6 +33,7 @@ TOLD: Mapping[str, str] = {
 #: Of these, what went as it should.
 WELL = ("saved", "invited")
 _OWNER = TeamRole.OWNER
+_PERSON, _TOKEN = (f"<int(max={2**63 - 1}):{name}>" for name in ("person", "token"))
 
 
 def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
@@ -81,11 +82,12 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
             asked = door.desk.invite_member(actor, Invitee(1, given["email"], **names), role)
         except NotAllowed:
             raise
-        except Refused:
-            return page(actor, visit, HTTPStatus.CONFLICT, told="team_members_full", well=False, given=given)
+        except Refused as err:
+            why = "team_members_often" if isinstance(err, TooManyLetters) else "team_members_full"
+            return page(actor, visit, HTTPStatus.CONFLICT, told=why, well=False, given=given)
         return back(actor, "invited" if asked else "member")
 
-    @blueprint.post("/<key>/settings/members/<int:person>/role")
+    @blueprint.post(f"/<key>/settings/members/{_PERSON}/role")
     @door.guards(Action.MEMBERS)
     def change_member(*, actor: Actor, visit: Visit, person: int) -> Response:
         """What a member may do from now on."""
@@ -96,7 +98,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
             raise door.missing(actor, "member")
         return back(actor, "saved")
 
-    @blueprint.post("/<key>/settings/members/<int:person>/remove")
+    @blueprint.post(f"/<key>/settings/members/{_PERSON}/remove")
     @door.guards(Action.MEMBERS)
     def remove_member(*, actor: Actor, visit: Visit, person: int) -> Response:
         """Nothing any more; an invitation that was not answered is taken back."""
@@ -150,7 +152,7 @@ def add_people(blueprint: Blueprint, door: Door, store: Store) -> None:
             return page(actor, visit, HTTPStatus.CONFLICT, told="team_tokens_full", well=False)
         return door.page("token", actor, visit, called=name, secret=secret)
 
-    @blueprint.post("/<key>/settings/tokens/<int:token>/revoke")
+    @blueprint.post(f"/<key>/settings/tokens/{_TOKEN}/revoke")
     @door.guards(Action.TOKENS)
     def revoke_token(*, actor: Actor, visit: Visit, token: int) -> Response:
         """Nobody comes in by it any more."""

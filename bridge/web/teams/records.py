@@ -10,10 +10,10 @@ import structlog
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor
 from bridge.domain.teams import Action
 from bridge.domain.texts import plain
 from bridge.errors import BridgeError
+from bridge.office import Actor
 from bridge.store import audit, placing
 from bridge.store.db import Store
 from bridge.store.placing import Bought

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -10,19 +10,19 @@ from typing import Any
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor, NotAllowed
 from bridge.domain.seats import LEARNING, SeatState, Why
 from bridge.domain.teams import Action
 from bridge.errors import Refused, Unavailable
-from bridge.naming import Names
-from bridge.store import audit, placing, pooled
+from bridge.office import Actor, NotAllowed
+from bridge.store import audit, pooled
 from bridge.store.batches import Invitee
 from bridge.store.db import Store
 from bridge.store.pooled import SeatRow
 from bridge.store.signon import Visit
-from bridge.web.browser import language_asked_for, strict, words_asked_for
+from bridge.web.browser import strict, words_asked_for
 from bridge.web.teams.door import Door
-from bridge.web.teams.forms import Wrong, languages, one_person
+from bridge.web.teams.forms import Wrong, languages, one_person, picked_of
+from bridge.web.teams.seats import Pools
 from bridge.web.teams.telling import told
 
 _SEAT = f"<int(max={2**63 - 1}):seat>"
@@ -30,7 +30,7 @@ _SEAT = f"<int(max={2**63 - 1}):seat>"
 HAD = LEARNING | {SeatState.INVITED, SeatState.LAPSED, SeatState.APPROVAL, SeatState.COMPLETED, SeatState.HELD}
 
 
-def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: Callable[[], datetime]) -> None:
+def add_seat(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now: Callable[[], datetime]) -> None:
     """``/team/KEY/seats/SEAT`` and what is done there."""
 
     def find(actor: Actor, seat: int) -> SeatRow:
@@ -43,12 +43,9 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
     def page(actor: Actor, visit: Visit, row: SeatRow, status: int = HTTPStatus.OK, **values: Any) -> Response:
         words = words_asked_for()
         with store.read() as connection:
-            pool = placing.pool_of_seat(connection, row.seat.id)
             history = told(connection, actor, audit.of_seat(connection, actor.team.id, row.seat.id), words)
-        item = row.seat.picked
-        picked = names.of([item], language_asked_for())[item] if item else ""
         may_act = row.state in HAD and row.seat.person is not None
-        shown = {"row": row, "pool_key": pool, "history": history, "had": may_act, "picked": picked, **values}
+        shown = {"row": row, "given": pools.given_by([row]), "history": history, "had": may_act, **values}
         return door.page("seat", actor, visit, status, **shown)
 
     def done(actor: Actor, visit: Visit, row: SeatRow, why: Why, word: str) -> Response:
@@ -83,7 +80,8 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
     @door.guards(Action.GIVE_BACK)
     def ask_give_back(*, actor: Actor, visit: Visit, seat: int) -> Response:
         """What taking it back would do."""
-        return door.page("give_back", actor, visit, row=find(actor, seat))
+        row = find(actor, seat)
+        return door.page("give_back", actor, visit, row=row, given=pools.given_by([row]))
 
     @blueprint.post(f"/<key>/seats/{_SEAT}/give-back")
     @door.guards(Action.GIVE_BACK)
@@ -93,25 +91,34 @@ def add_seat(blueprint: Blueprint, door: Door, store: Store, names: Names, now: 
         try:
             why = _changed(lambda: door.desk.give_back(actor, seat))
         except Unavailable:  # whether somebody has begun is not known: nothing was changed
-            return door.page("give_back", actor, visit, HTTPStatus.SERVICE_UNAVAILABLE, row=row, away=True)
+            shown = {"row": row, "given": pools.given_by([row]), "away": True}
+            return door.page("give_back", actor, visit, HTTPStatus.SERVICE_UNAVAILABLE, **shown)
         return done(actor, visit, row, why, "given_back")
+
+    def asks(actor: Actor, row: SeatRow, typed: Mapping[str, str]) -> dict[str, Any]:
+        """What the form shows by which a seat is given to somebody else."""
+        pool, picked = pools.find(actor, row.pool), row.seat.picked
+        before = {"picked": f"{picked.kind}:{picked.id}"} if picked else {}
+        shown = {"row": row, "pool": pool, "names": pools.names(pool), "languages": languages()}
+        return {**shown, "typed": typed or before, "given": pools.given_by([row])}
 
     @blueprint.get(f"/<key>/seats/{_SEAT}/reassign")
     @door.guards(Action.REASSIGN)
     def ask_reassign(*, actor: Actor, visit: Visit, seat: int) -> Response:
         """To whom is it to be given?"""
-        return door.page("reassign", actor, visit, row=find(actor, seat), typed={}, languages=languages())
+        row = find(actor, seat)
+        return door.page("reassign", actor, visit, **asks(actor, row, {}))
 
     @blueprint.post(f"/<key>/seats/{_SEAT}/reassign")
     @door.guards(Action.REASSIGN)
     def reassign(*, actor: Actor, visit: Visit, seat: int) -> Response:
         """It is given to somebody else."""
         row = find(actor, seat)
-        again = {"row": row, "typed": request.form, "languages": languages()}
+        again = asks(actor, row, request.form)
         try:
-            to = one_person()
+            picked, to = picked_of(again["pool"]), one_person()
             invitee = Invitee(to.number, to.email, to.first_name, to.last_name, to.language)
-            why = _changed(lambda: door.desk.reassign(actor, seat, invitee))
+            why = _changed(lambda: door.desk.reassign(actor, seat, invitee, picked=picked))
         except Wrong as err:
             return door.page("reassign", actor, visit, HTTPStatus.UNPROCESSABLE_ENTITY, wrong=err.fields, **again)
         except Unavailable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -11,11 +11,12 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bridge.desk import Actor
 from bridge.domain.offers import Item
 from bridge.domain.seats import SeatState
 from bridge.domain.teams import Action
+from bridge.domain.texts import plain
 from bridge.naming import Names
+from bridge.office import Actor
 from bridge.rosters_out import Cell, as_csv, as_xlsx
 from bridge.store import batches, pooled
 from bridge.store.db import Store
@@ -55,6 +56,10 @@ class Pools:
         items = dict.fromkeys(item for pool in pools if len(pool.offer.items) > 1 for item in pool.offer.items)
         return dict(self._names.of(items, language_asked_for()))
 
+    def given_by(self, rows: Iterable[SeatRow]) -> Mapping[Item, str]:
+        """What the things are called that these seats give, where that is to be told."""
+        return self._names.of(dict.fromkeys(item for row in rows for item in row.told_apart), language_asked_for())
+
     def page(self, actor: Actor, visit: Visit, pool: Pool, status: int = HTTPStatus.OK, **values: Any) -> AnyResponse:
         """A pool's page: what it has, the forms by which its seats are given, and who has them. ``values`` are what
         was typed into the forms and what is wrong with it, if they come back.
@@ -67,6 +72,7 @@ class Pools:
             "pool": pool,
             "names": self.names(pool),
             "table": table,
+            "given": self.given_by(table.rows),
             "states": STATES,
             "languages": languages(),
             "word": new_secret(),
@@ -94,6 +100,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
             "pools": own,
             "names": pools.names(*own),
             "waits": waits,
+            "given": pools.given_by(waits),
             "many": many,
             "running": running,
         }
@@ -108,7 +115,27 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         with store.read() as connection:
             given = batches.find_batch(connection, int(number), actor.team.id) if _is_id(number) else None
             results = batches.results_of(connection, given.id) if given and given.done and given.pool == pool else []
-        return pools.page(actor, visit, found, results=results)
+        acted, number = request.args.get("done", ""), request.args.get("n", "")
+        done: dict[str, Any] = {"acted": acted, "number": int(number) if _is_id(number) else 0}
+        return pools.page(actor, visit, found, results=results, **done)
+
+    def acted(actor: Actor, pool: str, word: str, number: int) -> AnyResponse:
+        to = url_for("teams.pool", key=actor.team.key, pool=pool, done=word, n=number)
+        return strict(redirect(to, HTTPStatus.SEE_OTHER))
+
+    @blueprint.post("/<key>/pools/<pool>/resend")
+    @door.guards(Action.RESEND)
+    def resend_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
+        """Whoever was asked and did not answer is asked again."""
+        key = pools.find(actor, pool).key
+        return acted(actor, key, "resent_all", door.desk.resend_all(actor, key))
+
+    @blueprint.post("/<key>/pools/<pool>/take-back")
+    @door.guards(Action.GIVE_BACK)
+    def take_back_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
+        """Seats that wait in vain are open again."""
+        key = pools.find(actor, pool).key
+        return acted(actor, key, "taken_back_all", door.desk.take_back_lapsed(actor, key))
 
     @blueprint.get("/<key>/seats")
     @door.guards(Action.SEE)
@@ -117,7 +144,8 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, visit, ""))
         table = table_of(store, actor, wanted, now())
         door.desk.look_how_far(table.rows)
-        return door.page("seats", actor, visit, table=table, states=STATES, pool=None)
+        given = pools.given_by(table.rows)
+        return door.page("seats", actor, visit, table=table, given=given, states=STATES, pool=None)
 
     @blueprint.post("/<key>/seats/find")
     @door.guards(Action.SEE)
@@ -140,7 +168,9 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         wanted = wanted_by(request.form, key and pools.find(actor, key).key)
         wanted = replace(wanted, search=searched(door.browser, actor, visit, key))
         words = words_asked_for()
-        rows = [_cells(row, words) for row in _all(actor, wanted)]
+        found = list(_all(actor, wanted))
+        given = pools.given_by(found)
+        rows = [_cells(row, given, words) for row in found]
         door.desk.exported(actor, len(rows))
         kind = form if form in _MIMES else "csv"
         return as_file((as_xlsx if kind == "xlsx" else as_csv)(_header(words), rows), "seats", kind)
@@ -148,10 +178,10 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
     def _all(actor: Actor, wanted: Wanted) -> Iterator[SeatRow]:
         moment = now()
         with store.read() as connection:
-            after = 0
-            while rows := pooled.seats_page(connection, actor.team.id, wanted, moment, most=CHUNK, after=after):
-                yield from rows
-                after += len(rows)
+            place = None
+            while rows := pooled.seats_behind(connection, actor.team.id, wanted, moment, most=CHUNK, place=place):
+                yield from (row for row, _ in rows)
+                place = rows[-1][1]
 
 
 def _is_id(text: str) -> bool:
@@ -159,11 +189,11 @@ def _is_id(text: str) -> bool:
 
 
 def _header(words: Words) -> list[str]:
-    named = ("seat", "course", "name_of", "address", "language", "status", "since", "answer_by", "order")
+    named = ("seat", "product", "gives", "name_of", "address", "language", "status", "since", "answer_by", "order")
     return [words[f"team_{one}"] for one in (*named, "learnt", "completed")]
 
 
-def _cells(row: SeatRow, words: Words) -> list[Cell]:
+def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
     """A seat as a row of a spreadsheet. Days are written as spreadsheets everywhere read them."""
     seat = row.seat
     since = seat.taken_at.date().isoformat() if seat.taken_at else None
@@ -171,7 +201,13 @@ def _cells(row: SeatRow, words: Words) -> list[Cell]:
     completed = None if seat.completed is None else words["team_yes" if seat.completed else "team_no"]
     state = words[f"team_state_{row.state}"]
     got = (seat.progress, completed)
-    return [seat.id, row.sold_as, row.name, row.email, row.language, state, since, until, row.order, *got]
+    sold_as, gives = as_sold(row.sold_as, words["language"]), " · ".join(given[item] for item in row.told_apart)
+    return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, row.order, *got]
+
+
+def as_sold(name: str, language: str) -> str:
+    """The name of what was sold, as a text: as letters and the notes on orders have it."""
+    return plain(name, language) or name
 
 
 def as_file(content: bytes, name: str, kind: str) -> Response:

@@ -15,8 +15,8 @@ from datetime import datetime
 from flask import request
 from werkzeug.wrappers import Response
 
-from bridge.desk import Actor
 from bridge.domain.seats import SeatState
+from bridge.office import Actor
 from bridge.store import pooled
 from bridge.store.db import Store
 from bridge.store.pooled import SeatRow, Wanted

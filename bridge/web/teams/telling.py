@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from bridge.desk import Actor
+from bridge.office import Actor
 from bridge.store import audit, people, team_tokens, teams
 from bridge.web.words import Words
 
@@ -51,6 +51,7 @@ def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
         return ""
     told = [words.get(f"team_role_{entry.facts['role']}", "")] if entry.facts.get("role") else []
     told += [tokens[entry.facts["token"]]] if entry.facts.get("token") in tokens else []
+    told += [words.counted("team_seats_count", many)] if isinstance(many := entry.facts.get("seats"), int) else []
     return " · ".join([*told, entry.cause] if entry.cause else told)
 
 

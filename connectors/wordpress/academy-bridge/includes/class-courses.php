@@ -86,6 +86,8 @@ final class Courses {
 		$courses = $told['courses'];
 		if ( null === $courses ) {
 			echo '<p>' . esc_html__( 'The learning site can\'t be asked about your courses right now. Your courses are still there, and you can open them:', 'academy-bridge' ) . '</p>';
+		} elseif ( ! $courses && $told['teams'] > 0 ) {
+			echo '<p>' . esc_html__( 'You have no courses of your own yet. The places that you bought for others are given to them on the page of your team.', 'academy-bridge' ) . '</p>';
 		} elseif ( ! $courses ) {
 			echo '<p>' . esc_html__( 'You have no courses yet. What you have just bought is here within a few minutes.', 'academy-bridge' ) . '</p>';
 		} else {
@@ -141,6 +143,7 @@ final class Courses {
 			if ( $right ) {
 				$courses[] = array(
 					'name'        => $one['name'],
+					'sold_as'     => self::text( $one, 'sold_as' ),
 					'state'       => $one['state'],
 					'reason'      => self::text( $one, 'reason' ),
 					'target'      => Target::is_valid( self::text( $one, 'target' ) ) ? $one['target'] : '',
@@ -171,6 +174,9 @@ final class Courses {
 	 */
 	private static function course( array $course ): string {
 		$html = '<li class="academy-bridge-course is-' . esc_attr( $course['state'] ) . '"><h3>' . esc_html( $course['name'] ) . '</h3>';
+		if ( '' !== ( $course['sold_as'] ?? '' ) ) {
+			$html .= '<p>' . esc_html( $course['sold_as'] ) . '</p>';
+		}
 		foreach ( self::sentences( $course ) as $sentence ) {
 			$html .= '<p>' . esc_html( $sentence ) . '</p>';
 		}
