@@ -10,9 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from werkzeug.test import Client, TestResponse
 
+from bridge.last_in import LastIn
 from bridge.sandbox.server import Served
 from bridge.sandbox.totara_visitors import COOKIE
 from bridge.web.words import LANGUAGES, words_for
+from bridge.wiring import Bridge
 from tests.test_oidc import CLIENT, CLIENT_SECRET, SHOP_SECRET, SSO, Site
 from tests.world import World
 
@@ -74,6 +76,11 @@ def link(page: TestResponse, name: str) -> str:
     found = re.search(f'id="{name}"[^>]* href="([^"]+)"', page.text)
     assert found, page.text
     return unescape(found[1])
+
+
+def last_in_of(bridge: Bridge) -> LastIn:
+    assert bridge.sign_on is not None
+    return bridge.sign_on.last_in
 
 
 def warns(page: TestResponse) -> bool:
@@ -163,7 +170,7 @@ def test_the_mark_tells_nobody_whose_it_is_and_lasts(shared: Shared) -> None:
     assert {"HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={180 * 86_400}"} <= set(cookie.split("; "))
     mark = shared.mark()
     assert re.fullmatch("[0-9a-f]{64}", mark)
-    last_in, user = shared.site.world.bridge.sign_on.last_in, shared.site.account(BEA).id
+    last_in, user = last_in_of(shared.site.world.bridge), shared.site.account(BEA).id
     assert not last_in.is_anothers(mark, user)
     assert last_in.is_anothers(mark, user + 1)
     assert last_in.is_anothers("é", user)
@@ -182,7 +189,7 @@ def test_after_the_secret_was_changed_the_same_person_is_known_still(shared: Sha
     shared.signs_in(shared.clicks(BEA))
     newer = "newer-secret-with-the-shops-plugin-01234"
     sso = {**SSO, "shop_secrets": [newer, SHOP_SECRET]}
-    other = shared.site.world.new_bridge(sso=sso).sign_on.last_in
+    other = last_in_of(shared.site.world.new_bridge(sso=sso))
     assert not other.is_anothers(shared.mark(), shared.site.account(BEA).id)
     assert other.is_anothers(shared.mark(), shared.site.account(DORA).id)
 

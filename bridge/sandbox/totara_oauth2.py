@@ -1,7 +1,8 @@
 """The embedded Totara's own OAuth 2 authentication, with the bridge as its provider.
 
-As measured on Totara 17.3: it begins on the login page, which is shown to nobody who is signed in; a page of a course
-asks for no sign-in where a session lives, whoever's it is; and who was told of takes the place of whoever was in.
+As measured on Totara 17.3: it begins on the login page, which asks nobody who is signed in, and only with that session's
+sesskey; a page of a course asks for no sign-in where a session lives, whoever's it is. That who is told of takes the
+place of whoever was in was read in its code (``complete_user_login``), not measured.
 """
 
 from __future__ import annotations
