@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from bridge import desk as desks
+from bridge import handing_out
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.office import MOST_LETTERS, Actor, NotAllowed
@@ -206,7 +206,7 @@ def test_who_declined_is_asked_again_by_name_only(world: World, product: int, in
 def test_a_last_piece_of_a_list_is_not_one_person_typed_alone(
     world: World, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "CHUNK", 1)
+    monkeypatch.setattr(handing_out, "CHUNK", 1)
     give(world, ADA)
     world.bridge.invitations.decline(invitation(inbox, ADA))
     world.settle()
@@ -299,8 +299,8 @@ def test_a_file_in_an_alphabet_that_was_lost_is_refused(world: World, bea: Manag
 def test_a_list_of_more_than_one_claim_of_work_goes_on(
     world: World, product: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "CHUNK", 1)
-    monkeypatch.setattr(desks, "CHUNKS", 1)
+    monkeypatch.setattr(handing_out, "CHUNK", 1)
+    monkeypatch.setattr(handing_out, "CHUNKS", 1)
     rows = [Invitee(n, f"p{n}@corp.test") for n in range(1, 4)]
     batch = world.bridge.desk.prepare(owner(world), pools(world)[0], rows, "key")
     world.bridge.desk.confirm(owner(world), batch.id)

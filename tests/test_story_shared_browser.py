@@ -10,11 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge.last_in import LastIn
 from bridge.sandbox.server import Served
 from bridge.sandbox.totara_visitors import COOKIE
 from bridge.web.words import LANGUAGES, words_for
-from bridge.wiring import Bridge
 from tests.test_oidc import CLIENT, CLIENT_SECRET, SHOP_SECRET, SSO, Site
 from tests.world import World
 
@@ -76,11 +74,6 @@ def link(page: TestResponse, name: str) -> str:
     found = re.search(f'id="{name}"[^>]* href="([^"]+)"', page.text)
     assert found, page.text
     return unescape(found[1])
-
-
-def last_in_of(bridge: Bridge) -> LastIn:
-    assert bridge.sign_on is not None
-    return bridge.sign_on.last_in
 
 
 def warns(page: TestResponse) -> bool:
@@ -170,7 +163,9 @@ def test_the_mark_tells_nobody_whose_it_is_and_lasts(shared: Shared) -> None:
     assert {"HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={180 * 86_400}"} <= set(cookie.split("; "))
     mark = shared.mark()
     assert re.fullmatch("[0-9a-f]{64}", mark)
-    last_in, user = last_in_of(shared.site.world.bridge), shared.site.account(BEA).id
+    sign_on, user = shared.site.world.bridge.sign_on, shared.site.account(BEA).id
+    assert sign_on is not None
+    last_in = sign_on.last_in
     assert not last_in.is_anothers(mark, user)
     assert last_in.is_anothers(mark, user + 1)
     assert last_in.is_anothers("é", user)
@@ -189,7 +184,9 @@ def test_after_the_secret_was_changed_the_same_person_is_known_still(shared: Sha
     shared.signs_in(shared.clicks(BEA))
     newer = "newer-secret-with-the-shops-plugin-01234"
     sso = {**SSO, "shop_secrets": [newer, SHOP_SECRET]}
-    other = last_in_of(shared.site.world.new_bridge(sso=sso))
+    sign_on = shared.site.world.new_bridge(sso=sso).sign_on
+    assert sign_on is not None
+    other = sign_on.last_in
     assert not other.is_anothers(shared.mark(), shared.site.account(BEA).id)
     assert other.is_anothers(shared.mark(), shared.site.account(DORA).id)
 

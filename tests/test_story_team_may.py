@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge import desk
+from bridge import handing_out
 from bridge.commands.teams import operator_of
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
@@ -61,8 +61,8 @@ def lowered(world: World, manager: int) -> None:
 def test_a_list_stops_when_its_manager_may_not_give_seats_any_more(
     world: World, boss: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, loses: Callable[[World, int], None]
 ) -> None:
-    monkeypatch.setattr(desk, "CHUNK", 2)
-    monkeypatch.setattr(desk, "CHUNKS", 1)
+    monkeypatch.setattr(handing_out, "CHUNK", 2)
+    monkeypatch.setattr(handing_out, "CHUNKS", 1)
     buys(world, boss, world.sell(world.course("ONE")), 10)
     max_ = colleague(world, inbox)
     actor = as_member(world, 1, max_)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridge import deciding, desk
+from bridge import deciding, office
 from bridge.domain.teams import TeamRole
 from bridge.errors import BadSignature, Refused
 from bridge.invitations import Answer
@@ -473,7 +473,7 @@ def test_two_asked_at_once_are_no_more_than_a_team_can_have(
     world: World, boss: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buys(world, boss, world.sell(world.course("ONE")), 2)
-    monkeypatch.setattr(desk, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(office, "MOST_MEMBERS", 2)
     actor, other = owner(world), world.new_bridge().desk
     also = at_once(monkeypatch, "members", lambda: other.invite_member(actor, Invitee(1, CO), VIEWER))
     assert world.bridge.desk.invite_member(actor, Invitee(1, "cy@corp.test"), VIEWER)

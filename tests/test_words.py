@@ -42,7 +42,9 @@ def events_in(source: str) -> Iterator[str]:
     tree = ast.parse(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     direct = [c for c in calls if ast.unparse(c.func) == "audit.note" and any(k.arg == "team_id" for k in c.keywords)]
-    own = [call for call in calls if ast.unparse(call.func) == "self._note"] if direct else []
+    bases = {ast.unparse(base) for n in ast.walk(tree) if isinstance(n, ast.ClassDef) for base in n.bases}
+    noting = direct or bases & {"Office", "Giving"}  # which write down what their own do
+    own = [call for call in calls if ast.unparse(call.func) == "self._note"] if noting else []
     told = [call.args[1] for call in direct] + [arg for call in own for arg in call.args]
     named = {node.id for node in told if isinstance(node, ast.Name)}
     told += [

@@ -1,6 +1,6 @@
 """The embedded Totara's own OAuth 2 authentication, with the bridge as its provider.
 
-As measured on Totara 17.3: it begins on the login page, which asks nobody who is signed in, and only with that session's
+As measured on Totara 17.3: it begins on the login page, which asks nobody who is signed in, and only with the session's
 sesskey; a page of a course asks for no sign-in where a session lives, whoever's it is. That who is told of takes the
 place of whoever was in was read in its code (``complete_user_login``), not measured.
 """
