@@ -160,13 +160,15 @@ def test_what_was_paid_for_by_somebody_with_a_null_byte_for_a_name_is_given(worl
     assert [(row.first_name, row.last_name) for row in world.rows("persons")] == [("M ia", "G")]
 
 
-def test_an_employee_may_type_what_they_like_for_a_name(world: World, inbox: Inbox) -> None:
+def test_a_name_that_is_none_is_refused_and_uses_nothing_up(world: World, inbox: Inbox) -> None:
     boss = world.shop.add_customer(BOSS, first_name="Bea", last_name="Boss")
     buys(world, boss, world.sell(world.course("ONE")), 2)
     give(world, ADA)
-    went = answers(world, invitation(inbox, ADA), "accept", first_name="A\x00da", last_name="By\u2028te")
-    assert went.status_code == 303
-    assert ("A da", "By te") in [(row.first_name, row.last_name) for row in world.rows("persons")]
+    letter = invitation(inbox, ADA)
+    went = answers(world, letter, "accept", first_name="A\x00da", last_name="By\u2028te")
+    assert went.status_code == 422
+    assert answers(world, letter, "accept", first_name="Ada", last_name="Byte").status_code == 303
+    assert ("Ada", "Byte") in [(row.first_name, row.last_name) for row in world.rows("persons")]
 
 
 # --- who asks, behind a web server -----------------------------------------------------------------------------------
