@@ -210,6 +210,22 @@ def test_a_top_up_counts_once_however_often_it_is_delivered(world: World, boss: 
 # --- giving ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_top_up_delivered_ten_times_at_once_counts_once(world: World, boss: int) -> None:
+    product = world.sell(world.course("ONE"))
+    buys(world, boss, product, 2)
+    more = world.shop.place_order([(product, 5)], customer_id=boss, email=BOSS)
+
+    def delivered(_: int) -> int:
+        world.owe("order", more)
+        return world.settle(world.bridge.worker())
+
+    with ThreadPoolExecutor(5) as pool:
+        assert sum(pool.map(delivered, range(10))) >= 1
+    world.settle()
+    assert counts(world) == {"open": 7}
+    assert len(world.rows("seats")) == 7
+
+
 def test_an_employee_is_invited_accepts_and_begins(world: World, boss: int, inbox: Inbox) -> None:
     course = world.course("ONE")
     buys(world, boss, world.sell(course), 3)
