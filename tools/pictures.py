@@ -32,6 +32,7 @@ from bridge.store.pooled import Pool
 from bridge.ways_in import WaysIn
 from bridge.wiring import Bridge
 from tests.browser import NewPage, find_chromium, launched
+from tests.test_mail import Inbox, Server
 from tests.world import World
 
 SECRET = "the-secret-of-these-pictures-0123456789"  # noqa: S105  of a shop that lives as long as a picture takes
@@ -67,7 +68,12 @@ class Stage:
         store = Store(url)
         migrate(store)
         store.close()
-        self.world = World(url, sso={"shop_secrets": [SECRET], "wait_seconds": 0})
+        self._letters = Server(Inbox())
+        self._letters.start()
+        where = {"host": "127.0.0.1", "port": self._letters.port, "security": "none"}
+        self._mail = {**where, "from_address": "learning@example.org"}
+        self.world = World(url, sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=self._mail)
+        self.world.totara.has_plugin = True
         # A port has to be known before there can be an application that knows it.
         self._served = Served(lambda environ, start: self._app(environ, start)).start()
         self.shop = self.world.bridge.settings.shop.url
@@ -78,15 +84,14 @@ class Stage:
         """Browsers see the shop at this address from now on."""
         self.shop = address
         sso = {"shop_secrets": [SECRET], "wait_seconds": 0, "shop_address": address}
-        # The mail server is one that nobody writes to here: with one, links can be asked for.
-        mail = {"host": "127.0.0.1", "port": 9, "security": "none", "from_address": "learning@example.org"}
-        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url}, sso=sso, mail=mail)
+        self.bridge: Bridge = self.world.new_bridge(server={"public_url": self._served.url}, sso=sso, mail=self._mail)
         self._app: Any = self.bridge.web()
 
     def stop(self) -> None:
         """Answer no more."""
         self._served.stop()
         self.world.close()
+        self._letters.stop()
 
     @property
     def url(self) -> str:
@@ -195,11 +200,14 @@ class Company:
                 consents = number % 2 == 0
                 bridge.invitations.accept(secret, first_name=first, last_name=last, consents=consents)
                 world.settle()
-        world.totara.complete(world.user(f"{PEOPLE[0][0].lower()}@harbour.example"), self.course)
-        with bridge.store.read() as connection:
-            ada = people.reached_by(connection, f"{PEOPLE[0][0].lower()}@harbour.example")
-        assert ada is not None
-        world.owe("progress", ada.id)  # as when she looks at her list of courses
+        done, begun = (f"{PEOPLE[number][0].lower()}@harbour.example" for number in (0, 2))
+        world.totara.complete(world.user(done), self.course)
+        world.totara.open_course(world.user(begun), self.course)
+        for address in (done, begun):
+            with bridge.store.read() as connection:
+                learner = people.reached_by(connection, address)
+            assert learner is not None
+            world.owe("progress", learner.id)  # as when they look at their list of courses
         world.settle()
         bridge.desk.invite_member(self.actor, Invitee(1, "max@harbour.example", "Max", "Mole"), TeamRole.MANAGER)
 
