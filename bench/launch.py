@@ -31,7 +31,7 @@ from bridge.wiring import Bridge
 BROWSERS = 20
 SECRET = "the-secret-of-a-shop-to-be-measured-01"
 #: A customer of the shop's, and the course that they bought.
-Buyer = tuple[int, int]
+Buyer = tuple[int, str, int]  # customer, address, course
 
 
 class Browser:
@@ -39,14 +39,14 @@ class Browser:
 
     def __init__(self, port: int, shop: str, buyer: Buyer) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        self._us, self._shop, self._buyer = f"http://127.0.0.1:{port}", shop, buyer
+        self._us, self._shop, (customer, self._email, course) = f"http://127.0.0.1:{port}", shop, buyer
+        self._sub, self._target = str(customer), f"course:{course}"
 
     def token(self) -> str:
         """A token as the shop's plugin signs it."""
-        customer, course = self._buyer
         now = int(time.time())
         claims = {"iss": self._shop, "aud": self._us, "iat": now, "exp": now + 60, "jti": secrets.token_hex(16)}
-        who = {"sub": str(customer), "email": f"customer{customer}@bench.example", "target": f"course:{course}"}
+        who = {"sub": self._sub, "email": self._email, "target": self._target}
         return jwt.encode({**claims, **who}, SECRET, "HS256", headers={"typ": "launch+jwt"})
 
     def _asked(self, method: str, path: str, body: str = "", **headers: str) -> tuple[HTTPResponse, str]:
@@ -114,13 +114,13 @@ def _buyers(database: str) -> tuple[str, str, list[Buyer]]:
         systems.ask("sell", BROWSERS)
         made = Bridge(load(environ=environment(database, systems.shop, systems.totara, free_port())))
         bought = systems.ask("buy_known", BROWSERS)
-        made.work.mark_due(ORDER, *(order for order, _, _ in bought))
+        made.work.mark_due(ORDER, *(order for order, *_ in bought))
         made.worker().drain()
         made.keys.first()
         made.store.close()
         if (given := systems.ask("enrolled")) != BROWSERS:
             raise RuntimeError(f"of {BROWSERS} courses {given} were given")
-        return systems.shop, systems.totara, [(customer, course) for _, customer, course in bought]
+        return systems.shop, systems.totara, [(customer, email, course) for _, customer, email, course in bought]
 
 
 @contextmanager

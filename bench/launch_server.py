@@ -15,22 +15,37 @@ from urllib.parse import parse_qs
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from sqlalchemy import select
 
 from bench.floor_server import Application, application
 from bridge.commands.run import WebServer
-from bridge.domain.lms import Account
+from bridge.domain.lms import Account, Insight
 from bridge.keys import new_key
 from bridge.settings import Settings, load
-from bridge.store.db import utc_now
+from bridge.store.db import Store, utc_now
+from bridge.store.models import accounts, persons
 from bridge.wiring import Bridge
 
 
 class AtOnce:
-    """As much of Totara's client as signing in asks."""
+    """As much of Totara's client as signing in asks: of a site with the accounts that the bridge made, which tells
+    nothing else of them.
+    """
+
+    tenant = ""
+
+    def __init__(self, store: Store) -> None:
+        query = select(accounts.c.totara_id, persons.c.key).join_from(persons, accounts)
+        with store.read() as connection:
+            self._keys = {user: key for user, key in connection.execute(query) if user is not None}
 
     def find_account(self, user_id: int) -> Account:
-        """The account."""
-        return Account(user_id, f"learner-{user_id}", f"learner{user_id}@bench.example")
+        """The account, under a name that the bridge gave it."""
+        return Account(user_id, f"learner-{self._keys[user_id]}", f"learner{user_id}@bench.example")
+
+    def insight(self, user_id: int) -> Insight:
+        """Nothing, as of most sites."""
+        return Insight()
 
 
 class Ours(WebServer):
@@ -39,7 +54,9 @@ class Ours(WebServer):
     def load(self) -> Any:
         """The application."""
         made = Bridge(self._settings)
-        vars(made)["totara"] = AtOnce()  # in the place of the one that would be made when it is first asked for
+        vars(made)["totara"] = AtOnce(
+            made.store
+        )  # in the place of the one that would be made when it is first asked for
         return made.web()
 
 

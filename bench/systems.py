@@ -62,15 +62,15 @@ class Stage:
             made.append((one, address, course))
         return made
 
-    def buy_known(self, orders: int) -> list[tuple[int, int, int]]:
-        """So many paid orders, each of another customer who has an account in the shop: (order, customer, course)."""
+    def buy_known(self, orders: int) -> list[tuple[int, int, str, int]]:
+        """So many paid orders, each of another customer of the shop: (order, customer, their address, course)."""
         made = []
         for n in range(orders):
             product, course = self._products[n % len(self._products)]
             address = f"customer-with-account{n}@bench.example"
             customer = self.shop.add_customer(address, first_name="Bo", last_name="Buyer")
             order = self.shop.place_order([(product, 1)], customer_id=customer, email=address)
-            made.append((order, customer, course))
+            made.append((order, customer, address, course))
         return made
 
     def buy_several(self, orders: int, lines: int) -> dict[int, list[int]]:
