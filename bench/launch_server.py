@@ -54,9 +54,8 @@ class Ours(WebServer):
     def load(self) -> Any:
         """The application."""
         made = Bridge(self._settings)
-        vars(made)["totara"] = AtOnce(
-            made.store
-        )  # in the place of the one that would be made when it is first asked for
+        # In the place of the one that would be made when it is first asked for.
+        vars(made)["totara"] = AtOnce(made.store)
         return made.web()
 
 
