@@ -468,7 +468,16 @@ def test_cron_tells_what_could_not_be_told(shop: WordPress, bridge: Receiver) ->
 
 
 def told(shop: WordPress, bridge: Receiver) -> list[tuple[int, str | None]]:
-    """Whom the bridge was told to sign out, and of which login; None for all."""
+    """Whom the bridge was told to sign out, and of which login; None for all. What a busy machine had no time to tell
+    is WP-Cron's to tell.
+    """
+    if not any(one.path.endswith("/sign-out") for one in bridge.got):
+        shop.inside(
+            "foreach ( _get_cron_array() as $at ) {"
+            " foreach ( array_column( $at['academy_bridge_sign_out'] ?? array(), 'args' ) as $args ) {"
+            " do_action_ref_array( 'academy_bridge_sign_out', $args ); } }"
+            "wp_unschedule_hook( 'academy_bridge_sign_out' );"
+        )
     told_of = bridge.claims("sign-out", shop.home, SECRET)
     paths = [one.path for one in bridge.got if one.path.endswith("/sign-out")]
     assert paths == [f"/api/v1/customers/{one['sub']}/sign-out" for one in told_of]
