@@ -256,12 +256,14 @@ class Bridge:
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
+        inner: WSGIApplication = app.wsgi_app
         if hops := self.settings.server.trusted_proxies:  # of what proxies say, only who asks is of any use here
-            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=0, x_host=0)  # type: ignore[method-assign]
+            inner = ProxyFix(inner, x_for=hops, x_proto=0, x_host=0)
         secrets, mark = Secrets(configured, self.kept_secrets), GroupMarker(self.work).mark
         if self.settings.stripe.webhook_secrets:
-            app.wsgi_app = self._stripe_receiver(app.wsgi_app, mark)  # type: ignore[method-assign]
-        app.wsgi_app = Receiver(app.wsgi_app, secrets, mark)  # type: ignore[method-assign]
+            inner = self._stripe_receiver(inner, mark)
+        # How Flask is meant to be wrapped; to mypy it is a method that is put in another's place.
+        app.wsgi_app = Receiver(inner, secrets, mark)  # type: ignore[method-assign]
         return app
 
     def _team_pages(self, sign_on: SignOn) -> Blueprint:
