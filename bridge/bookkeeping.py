@@ -93,7 +93,8 @@ class Bookkeeping:
         with self._store.read() as connection:
             seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
             plan = self._plan(look, seats, {})
-            pairs = stand_ins(plan, self._spare(connection, look, now)) if plan.uses else []
+            pools = placing.pools_of_source(connection, look.source) if plan.uses else {}
+            pairs = stand_ins(plan, self._spare(connection, look, pools, now)) if pools else []
         if pairs:
             seats = _changed_places(seats, pairs)
             plan = self._plan(look, seats, {})
@@ -106,9 +107,10 @@ class Bookkeeping:
         look = replace(look, idle=frozenset(seat for seat, said in begun.items() if said is Begun.NO))
         return look, self._plan(look, seats, {})
 
-    def _spare(self, connection: Connection, look: Look, now: datetime) -> dict[Hashable, list[Spare]]:
+    def _spare(
+        self, connection: Connection, look: Look, pools: Mapping[int, tuple[int, str]], now: datetime
+    ) -> dict[Hashable, list[Spare]]:
         """For each purchase that a team has: what its pool has beyond all that is looked at."""
-        pools = placing.pools_of_source(connection, look.source)
         found = {one: placing.spare_seats(connection, *one, now, but=pools) for one in sorted(set(pools.values()))}
         # Who sits on a subscription's line that is taken off goes where that was switched to.
         switched = look.gone if look.source.kind == "subscription" and look.stands is not Standing.ENDED else []
@@ -133,7 +135,9 @@ class Bookkeeping:
         """Write down purchases and seats, and owe a look at whoever is touched. What changed, and who is touched."""
         known = {one.key: one for one in look.known}
         ids: dict[Hashable, int] = {one.key: one.id for one in look.known}
-        for team, pool in sorted(set(placing.pools_of_source(connection, look.source).values())):
+        of_team = any(one.team is not None for one in look.known)
+        pools = placing.pools_of_source(connection, look.source) if of_team else {}
+        for team, pool in sorted(set(pools.values())):
             placing.hold_pool(connection, team, pool)
         moved: set[int] = set()
         quantity, paid = _per_purchase(look)
@@ -159,7 +163,7 @@ class Bookkeeping:
         takers, learners = self._takers(connection, look, buyer, ids, now)
         seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
-        pairs = stand_ins(plan, self._spare(connection, look, now)) if plan.uses else []
+        pairs = stand_ins(plan, self._spare(connection, look, pools, now)) if plan.uses and pools else []
         if pairs:
             learners |= self._change_places(connection, pairs, ids)
             seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)

@@ -115,7 +115,7 @@ class Desk(Giving):
             self._free(connection, actor.team.id, again, actor.name, why, now, {"anyway": True} if anyway else {})
             if to is not None:
                 person = self._person(connection, to, now)
-                self._ask(connection, actor.team.id, seat_id, person, picked, actor.name, now, why)
+                self._ask(connection, actor.team.id, seat_id, person, again.pool, picked, actor.name, now, why)
         self._store.bell.ring()
         return Why.GIVEN
 
@@ -139,9 +139,8 @@ class Desk(Giving):
             return why
         if not actor.operator and not self._left_today(connection, actor.team.id, now):
             return Why.TOO_OFTEN
-        pool = placing.pool_of_seat(connection, row.seat.id)
         person = self._person(connection, to, now)
-        has = placing.who_has(connection, actor.team.id, pool, [person], picked, now)
+        has = placing.who_has(connection, actor.team.id, row.pool, [person], picked, now)
         return Why.HAS_ONE if has else None
 
     def _begun(self, row: SeatRow) -> Begun:

@@ -150,7 +150,7 @@ class Giving(Office):
             return 0
         rows = batches.waiting_rows(connection, batch.id, CHUNK)
         if rows:
-            alone = sum(batches.progress(connection, batch.id).values()) == 1
+            alone = len(rows) == 1 and sum(batches.progress(connection, batch.id).values()) == 1
             results = self._give(connection, batch.team, batch.pool, rows, batch.picked, batch.actor, alone=alone)
             batches.record_results(connection, batch.id, results)
         return len(rows)
@@ -207,7 +207,7 @@ class Giving(Office):
                 results[row.number] = (Why.NO_SEATS, None)
             else:
                 has[person] = None
-                self._ask(connection, team_id, seat, person, picked, actor, now, why)
+                self._ask(connection, team_id, seat, person, pool, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
 
@@ -240,6 +240,7 @@ class Giving(Office):
         team_id: int,
         seat: int,
         person: int,
+        pool: str,
         picked: Item | None,
         actor: str,
         now: datetime,
@@ -248,7 +249,6 @@ class Giving(Office):
         if not placing.ask_seat(connection, seat, person, self.rules.answer_until(now), picked):
             raise Refused(f"seat {seat} was given to somebody else meanwhile")
         self._work.mark(connection, INVITATION, [seat])
-        pool = placing.pool_of_seat(connection, seat)
         self._note(connection, team_id, "seat given", actor, now, person, seat, why, of_pool(pool, picked))
 
     def _ask_again(self, connection: Connection, team_id: int, seat: int, person: int, actor: str) -> Why:
