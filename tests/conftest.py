@@ -22,6 +22,8 @@ from tests import thrift
 from tests.browser import DESK, NewPage, find_chromium, is_outside, launched
 from tests.postgres import Cluster, Emptier, find_binaries
 from tests.test_mail import Inbox, Server
+from tests.test_story_letters import mail
+from tests.test_story_sign_on import SECRET
 from tests.wordpress import WordPress, what_is_missing
 from tests.world import Offering, Run, World, environment, logging_kept
 
@@ -160,6 +162,14 @@ def server(inbox: Inbox) -> Iterator[Server]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def world_with_letters(make_world: Callable[..., World], server: Server) -> World:
+    """A world in which people sign in from the shop, and are written to."""
+    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
+    made.bridge.keys.first()
+    return made
 
 
 @pytest.fixture

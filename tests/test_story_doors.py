@@ -13,8 +13,7 @@ from werkzeug.test import Client, TestResponse
 from bridge.check import check
 from bridge.mailed_links import MOST_OF_CLIENT
 from bridge.web.api import MOST_A_MINUTE
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail
+from tests.test_mail import Inbox
 from tests.test_story_sign_on import NIA, SECRET, asked, claims, launch, refusals, signed
 from tests.test_story_teams import ADA, BOSS, buys, give, invitation
 from tests.test_team_people import answers
@@ -22,10 +21,8 @@ from tests.world import World
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ Over the wire, on both databases.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 
 import pytest
 from werkzeug.test import Client
@@ -15,10 +14,9 @@ from bridge.domain.identity import How
 from bridge.errors import Refused
 from bridge.who import prove
 from bridge.woo_client import WooClient
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail
+from tests.test_mail import Inbox
 from tests.test_story_links import ask, mailed, opened
-from tests.test_story_sign_on import SECRET, asked, claims, launch, refusals, signed, target_in
+from tests.test_story_sign_on import asked, claims, launch, refusals, signed, target_in
 from tests.test_story_teams import BOSS, buys, give
 from tests.world import World
 
@@ -26,10 +24,8 @@ OLD, NEW = "old@b.test", "new@b.test"
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 from werkzeug.test import Client, TestResponse
 
 from bridge.domain.identity import How
 from bridge.store import people
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail
-from tests.test_story_sign_on import SECRET, claims, launch, signed
+from tests.test_mail import Inbox
+from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BOSS, buys, counts, give, invitation, owner
 from tests.test_team_people import EVE, answers, browser, home, posts, signed_in
 from tests.world import World
@@ -22,10 +20,8 @@ SHOP = "There is an account with this address in the shop"
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

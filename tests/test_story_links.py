@@ -18,8 +18,8 @@ from bridge.domain.identity import How
 from bridge.mailed_links import LINK_LIFE, MOST_LINKS, MOST_OF_CLIENT, MOST_OF_ONE
 from bridge.web.words import words_for
 from bridge.who import prove
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail, text
+from tests.test_mail import Inbox
+from tests.test_story_letters import text
 from tests.test_story_sign_on import SECRET, claims, launch, refusals, signed, target_in
 from tests.world import World
 
@@ -27,10 +27,8 @@ MIA = "mia@guest.test"
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.town import Town
 from tests.browser import PHONE, NewPage
-from tests.town import buys, is_in, letter, told, until
+from tests.town import buys, is_in, letter, to_team, told, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ADA, BEN, CY, DEE = (f"{name}@harbour.test" for name in ("ada", "ben", "cy", "dee"))
@@ -26,9 +26,7 @@ def buys_ten(town: Town, page: Page) -> str:
     """The manager buys in the shop, and goes by its plugin to the team's pages; their address."""
     buys(page, town, "INTRO", "Bea Boss", "bea@harbour.test", seats=10, company="Harbour & Sons")
     until(lambda: "10 × open seat" in told(town), "the order's note tells of the seats")
-    page.get_by_role("link", name="Give places to your team").click()
-    expect(page).to_have_url(re.compile(f"{re.escape(town.url)}/team/."))
-    return page.url
+    return to_team(page, town)
 
 
 def gives_by_list(page: Page, file: Path) -> None:

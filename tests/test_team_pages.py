@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,20 +13,17 @@ from werkzeug.test import Client, TestResponse
 
 from bridge.domain.seats import SeatState
 from bridge.store import batches, models, pooled, teams
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail
+from tests.test_mail import Inbox
 from tests.test_story_sign_on import claims, launch, signed
-from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, buys, counts, give, owner, pools, seats, told
+from tests.test_story_teams import ADA, BO, BOSS, accepts, buys, counts, give, owner, pools, seats, told
 from tests.world import World
 
 CSV = b"Email;First name;Last name;Language\r\n"
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

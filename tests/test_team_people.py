@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,10 +14,9 @@ from bridge.domain.seats import Why
 from bridge.domain.teams import TeamRole
 from bridge.store import teams
 from bridge.store.models import purchases
-from tests.test_mail import Inbox, Server
-from tests.test_story_letters import mail
+from tests.test_mail import Inbox
 from tests.test_story_sign_on import claims, launch, signed
-from tests.test_story_teams import ADA, BO, BOSS, SECRET, buys, counts, give, invitation, owner
+from tests.test_story_teams import ADA, BO, BOSS, buys, counts, give, invitation, owner
 from tests.test_story_teams import seats as seats_of
 from tests.world import World
 
@@ -26,10 +24,8 @@ EVE = "eve@else.test"
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World], server: Server) -> World:
-    made = make_world(sso={"shop_secrets": [SECRET], "wait_seconds": 0}, mail=mail(server))
-    made.bridge.keys.first()
-    return made
+def world(world_with_letters: World) -> World:
+    return world_with_letters
 
 
 @pytest.fixture

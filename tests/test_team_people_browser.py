@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from bridge.sandbox.town import Town
 from tests.browser import DESK, PHONE, NewPage, fits
-from tests.town import buys, is_in, letter, told, until
+from tests.town import buys, is_in, letter, to_team, told, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -42,9 +42,7 @@ def manager(town: Town, page: Page) -> str:
     """A customer buys three seats for a company, and goes to the team's page; its address."""
     buys(page, town, "VAL", "Bea Boss", "bea@corp.test", seats=3, company="Harbour & Sons")
     until(lambda: "3 × open seat" in told(town), "the order's note tells of the seats")
-    page.get_by_role("link", name="Give places to your team").click()
-    expect(page).to_have_url(re.compile(f"{re.escape(town.url)}/team/."))
-    return page.url
+    return to_team(page, town)
 
 
 def asks_two(page: Page, home: str) -> None:

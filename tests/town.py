@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -43,6 +44,13 @@ def buys(page: Page, town: Town, code: str, name: str, address: str, *, seats: i
     page.get_by_role("button", name="Buy").click()
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
     return max(town.shop.orders)
+
+
+def to_team(page: Page, town: Town) -> str:
+    """Whoever has bought goes on to the team's pages; their address."""
+    page.get_by_role("link", name="Give places to your team").click()
+    expect(page).to_have_url(re.compile(f"{re.escape(town.url)}/team/."))
+    return page.url
 
 
 def told(town: Town) -> str:
