@@ -146,7 +146,9 @@ def _apart(pool: Pool, seen: Mapping[SeatState, int]) -> Pool:
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
     """One pool of a team."""
-    return next(iter(pools_of(connection, team_id, now, key=key)), None) if key else None
+    if not key.isalnum():  # PostgreSQL refuses some of what may stand in an address
+        return None
+    return next(iter(pools_of(connection, team_id, now, key=key)), None)
 
 
 # --- seats -----------------------------------------------------------------------------------------------------------
