@@ -128,14 +128,14 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
     def resend_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
         """Whoever was asked and did not answer is asked again."""
         key = pools.find(actor, pool).key
-        return acted(actor, key, "resent_all", door.desk.resend_all(actor, key))
+        return acted(actor, key, "resent_all", door.desk.resend_all(actor, key).seats)
 
     @blueprint.post("/<key>/pools/<pool>/take-back")
     @door.guards(Action.GIVE_BACK)
     def take_back_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
         """Seats that wait in vain are open again."""
         key = pools.find(actor, pool).key
-        return acted(actor, key, "taken_back_all", door.desk.take_back_lapsed(actor, key))
+        return acted(actor, key, "taken_back_all", door.desk.take_back_lapsed(actor, key).seats)
 
     @blueprint.get("/<key>/seats")
     @door.guards(Action.SEE)
