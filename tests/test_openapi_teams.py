@@ -121,6 +121,7 @@ def test_what_is_answered_to_who_asks_for_all_of_a_pool_is_as_described(world: W
     world.clock.advance(days=15)
     path = f"/pools/{hr.get('')['pools'][0]['pool']}/{what}"
     assert fits(hr.ask("POST", path), "post", described, 200) == {"seats": 2, "more": False}
+    fits(hr.ask("GET", "/history"), "get", "/team/history", 200)
     fits(hr.ask("POST", path, {"all": True}), "post", described, 422)
     fits(hr.ask("POST", f"/pools/{POOL}/{what}"), "post", described, 404)
     fits(machine(world, TeamRole.VIEWER).ask("POST", path), "post", described, 403)

@@ -238,11 +238,14 @@ def list_as_json(
 
 def entry_as_json(entry: Any, emails: Mapping[int, str]) -> dict[str, Any]:
     """An entry of a team's history."""
+    many = entry.facts.get("seats")
     return {
         "at": moment(entry.at),
         "by": who(entry.actor, emails),
         "event": entry.event,
         "seat": entry.facts.get("seat"),
+        "pool": entry.facts.get("pool"),
+        "seats": many if isinstance(many, int) else None,
         "person": emails.get(entry.person_id) if entry.person_id is not None else None,
     }
 
