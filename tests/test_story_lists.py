@@ -193,6 +193,18 @@ def test_more_than_one_action_takes_is_done_by_the_next(
     assert counts(world) == {"open": 3}
 
 
+def test_the_page_says_so_when_a_click_has_not_taken_all(
+    world: World, boss: int, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 2)
+    give(world, ADA, BO, CY)
+    for path in ("resend", "take-back"):
+        lapse(world)
+        bea = Manager(world, boss)
+        pages = [text(bea.post(f"/pools/{pool_of(world)}/{path}")) for _ in range(2)]
+        assert ["some are left: do the same again" in page for page in pages] == [True, False]
+
+
 def test_who_got_all_letters_that_one_may_keeps_nobody_else_from_theirs(
     world: World, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from bridge.desk import Many
 from bridge.domain.offers import Item
 from bridge.domain.seats import SeatState
 from bridge.domain.teams import Action
@@ -117,10 +118,12 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
             results = batches.results_of(connection, given.id) if given and given.done and given.pool == pool else []
         acted, number = request.args.get("done", ""), request.args.get("n", "")
         done: dict[str, Any] = {"acted": acted, "number": int(number) if _is_id(number) else 0}
+        done["more"] = "more" in request.args
         return pools.page(actor, visit, found, results=results, **done)
 
-    def acted(actor: Actor, pool: str, word: str, number: int) -> AnyResponse:
-        to = url_for("teams.pool", key=actor.team.key, pool=pool, done=word, n=number)
+    def acted(actor: Actor, pool: str, word: str, done: Many) -> AnyResponse:
+        query: dict[str, Any] = {"done": word, "n": done.seats, **({"more": 1} if done.more else {})}
+        to = url_for("teams.pool", key=actor.team.key, pool=pool, **query)
         return strict(redirect(to, HTTPStatus.SEE_OTHER))
 
     @blueprint.post("/<key>/pools/<pool>/resend")
@@ -128,14 +131,14 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
     def resend_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
         """Whoever was asked and did not answer is asked again."""
         key = pools.find(actor, pool).key
-        return acted(actor, key, "resent_all", door.desk.resend_all(actor, key).seats)
+        return acted(actor, key, "resent_all", door.desk.resend_all(actor, key))
 
     @blueprint.post("/<key>/pools/<pool>/take-back")
     @door.guards(Action.GIVE_BACK)
     def take_back_all(*, actor: Actor, visit: Visit, pool: str) -> AnyResponse:
         """Seats that wait in vain are open again."""
         key = pools.find(actor, pool).key
-        return acted(actor, key, "taken_back_all", door.desk.take_back_lapsed(actor, key).seats)
+        return acted(actor, key, "taken_back_all", door.desk.take_back_lapsed(actor, key))
 
     @blueprint.get("/<key>/seats")
     @door.guards(Action.SEE)
