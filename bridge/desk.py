@@ -59,7 +59,7 @@ class Desk(Giving):
 
     # --- one seat ----------------------------------------------------------------------------------------------------
 
-    def resend(self, actor: Actor, seat_id: int) -> Why:
+    def resend(self, actor: Actor, seat_id: int, *, why: str = "") -> Why:
         """Invite again whoever was asked and did not answer: the answer is waited for as long as at first."""
         actor.must(Action.RESEND)
         now = self._now()
@@ -71,9 +71,9 @@ class Desk(Giving):
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
             assert row.seat.person is not None, "somebody was asked"
-            why = self._ask_again(connection, actor.team.id, seat_id, row.seat.person, actor.name)
+            done = self._ask_again(connection, actor.team.id, seat_id, row.seat.person, actor.name, why)
         self._store.bell.ring()
-        return why
+        return done
 
     def give_back(self, actor: Actor, seat_id: int, *, why: str = "", anyway: bool = False) -> Why:
         """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
@@ -175,7 +175,7 @@ class Desk(Giving):
 
     # --- all of a pool -----------------------------------------------------------------------------------------------
 
-    def resend_all(self, actor: Actor, pool: str) -> Many:
+    def resend_all(self, actor: Actor, pool: str, *, why: str = "") -> Many:
         """Invite again all who were asked to take a seat of a pool and did not answer, MOST_AT_ONCE at a time, who wait
         for long first.
 
@@ -193,11 +193,11 @@ class Desk(Giving):
                 ids = [one.seat for one in found]
                 placing.ask_again(connection, ids, until)
                 self._work.mark(connection, INVITATION, ids)
-                self._note_many(connection, actor, "invitations sent again", pool, len(ids), now)
+                self._note_many(connection, actor, "invitations sent again", pool, len(ids), now, why)
         self._store.bell.ring()
         return Many(len(found), more)
 
-    def take_back_lapsed(self, actor: Actor, pool: str) -> Many:
+    def take_back_lapsed(self, actor: Actor, pool: str, *, why: str = "") -> Many:
         """Make all seats of a pool open again that wait for somebody who did not answer in time, MOST_AT_ONCE at a
         time.
         """
@@ -212,14 +212,15 @@ class Desk(Giving):
                 signon.forget_invitations(connection, ids)
                 self._work.mark(connection, LEARNER, {one.person for one in found})
                 self._work.mark(connection, NOTE, {one.order for one in found if one.order is not None})
-                self._note_many(connection, actor, "lapsed seats taken back", pool, len(ids), now)
+                self._note_many(connection, actor, "lapsed seats taken back", pool, len(ids), now, why)
         self._store.bell.ring()
         return Many(len(found), more)
 
     def _note_many(
-        self, connection: Connection, actor: Actor, event: str, pool: str, number: int, now: datetime
+        self, connection: Connection, actor: Actor, event: str, pool: str, number: int, now: datetime, why: str
     ) -> None:
-        self._note(connection, actor.team.id, event, actor.name, now, facts={"seats": number, "pool": pool})
+        facts = {"seats": number, "pool": pool}
+        self._note(connection, actor.team.id, event, actor.name, now, why=why, facts=facts)
 
     # --- looks -------------------------------------------------------------------------------------------------------
 
