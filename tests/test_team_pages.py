@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Mapping
@@ -11,8 +12,10 @@ import pytest
 from sqlalchemy import update
 from werkzeug.test import Client, TestResponse
 
+from bridge.domain.rosters import read_file
 from bridge.domain.seats import SeatState
 from bridge.store import batches, models, pooled, teams
+from bridge.web.words import LANGUAGES, words_for
 from tests.test_mail import Inbox
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, accepts, buys, counts, give, owner, pools, seats, told
@@ -499,8 +502,8 @@ def test_all_seats_that_match_are_taken_along_and_that_is_written_down(world: Wo
         connection.execute(update(p).where(p.c.email == ADA).values(first_name=evil))
     bea.post("/seats/find", search="ada@")
     for pool, rows in (("", 2), (pool_of(world), 41)):
-        csv = bea.post("/seats/export", format="csv", pool=pool, sort="email")
-        lines = csv.data.decode("utf-8-sig").strip().split("\r\n")
+        taken = bea.post("/seats/export", format="csv", pool=pool, sort="email")
+        lines = taken.data.decode("utf-8-sig").strip().split("\r\n")
         assert len(lines) == rows
         assert ADA in lines[1]
         assert "\"'=HYPERLINK" in lines[1]
@@ -508,6 +511,25 @@ def test_all_seats_that_match_are_taken_along_and_that_is_written_down(world: Wo
     assert book.data.startswith(b"PK")
     assert "spreadsheetml" in book.headers["Content-Type"]
     assert [row.facts["seats"] for row in world.rows("audit") if row.event == "list exported"] == [1, 40, 1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_list_that_is_taken_along_tells_whose_letter_could_not_be_delivered(
+    world: World, boss: int, product: int, inbox: Inbox, language: str
+) -> None:
+    give(world, "cy@corp.test")
+    accepts(world, inbox, "cy@corp.test")
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    give(world, ADA)
+    del inbox.answers["RCPT"]
+    give(world, BO)
+    words, manager = words_for(language), Manager(world, boss, language=language)
+    data = manager.post("/seats/export", format="csv", sort="email").data
+    address, failed = words["team_address"], words["team_letter_failed"]
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))[:4]
+    told = {row[address]: row[failed] for row in rows}
+    assert told == {ADA: words["team_yes"], BO: words["team_no"], "cy@corp.test": "", "": ""}
+    assert {row.email for row in read_file(data).good} == {ADA, BO, "cy@corp.test"}, "it is still read as a list"
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

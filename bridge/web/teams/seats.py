@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bridge.desk import Many
 from bridge.domain.offers import Item
-from bridge.domain.seats import SeatState
+from bridge.domain.seats import SeatState, Wait
 from bridge.domain.teams import Action
 from bridge.domain.texts import plain
 from bridge.naming import Names
@@ -192,8 +192,8 @@ def _is_id(text: str) -> bool:
 
 
 def _header(words: Words) -> list[str]:
-    named = ("seat", "product", "gives", "name_of", "address", "language", "status", "since", "answer_by", "order")
-    return [words[f"team_{one}"] for one in (*named, "learnt", "completed")]
+    named = ("seat", "product", "gives", "name_of", "address", "language", "status", "since", "answer_by")
+    return [words[f"team_{one}"] for one in (*named, "letter_failed", "order", "learnt", "completed")]
 
 
 def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
@@ -201,11 +201,16 @@ def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
     seat = row.seat
     since = seat.taken_at.date().isoformat() if seat.taken_at else None
     until = seat.answer_until.date().isoformat() if seat.answer_until else None
-    completed = None if seat.completed is None else words["team_yes" if seat.completed else "team_no"]
+    failed = _said(row.undelivered if seat.waits is Wait.ANSWER else None, words)
     state = words[f"team_state_{row.state}"]
-    got = (seat.progress, completed)
+    got = (seat.progress, _said(seat.completed, words))
     sold_as, gives = as_sold(row.sold_as, words["language"]), " · ".join(given[item] for item in row.told_apart)
-    return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, row.order, *got]
+    return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, failed, row.order, *got]
+
+
+def _said(fact: bool | None, words: Words) -> str | None:
+    """Yes or no, by which spreadsheets can filter; nothing where it can't be told, or there is nothing to tell."""
+    return None if fact is None else words["team_yes" if fact else "team_no"]
 
 
 def as_sold(name: str, language: str) -> str:
