@@ -159,6 +159,21 @@ def test_the_seats_of_a_team_are_listed_by_how_they_stand_and_who_has_them(
     assert bridge_command("seats", "list", "team").exit_code == 2
 
 
+def test_a_letter_that_nobody_takes_is_told_with_the_seat(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    done(bridge_command, "seats", "assign", "1", "--email", ADA)
+    world.settle()
+    assert "invited, undelivered" in done(bridge_command, "seats", "list", "team", "1")
+    listed = json.loads(done(bridge_command, "seats", "list", "team", "1", "--json"))["seats"]
+    assert [(row["state"], row["undelivered"]) for row in listed] == [
+        ("invited", True),
+        ("open", False),
+        ("open", False),
+    ]
+
+
 def test_an_order_tells_whose_its_seats_are_and_who_was_asked(world: World, bridge_command: Run, order: int) -> None:
     done(bridge_command, "seats", "assign", "1", "--email", ADA)
     listed = done(bridge_command, "seats", "list", str(order))

@@ -158,6 +158,7 @@ def _as_dict(row: SeatRow) -> dict[str, Any]:
         "state": str(row.state),
         "taken": seat.taken_at,
         "answer_until": seat.answer_until,
+        "undelivered": row.undelivered,
         "assign_until": seat.assign_until,
         "until": seat.until,
         "times": seat.times,
@@ -170,7 +171,8 @@ def _as_dict(row: SeatRow) -> dict[str, Any]:
 def _in_words(row: SeatRow) -> tuple[object, ...]:
     seat = row.seat
     moments = [day(moment) if moment else "" for moment in (seat.taken_at, seat.answer_until)]
-    return (seat.id, seat.person, row.state, *moments, seat.picked or "", row.order, row.subscription)
+    state = f"{row.state}, undelivered" if row.undelivered else row.state
+    return (seat.id, seat.person, state, *moments, seat.picked or "", row.order, row.subscription)
 
 
 # --- give ------------------------------------------------------------------------------------------------------------
