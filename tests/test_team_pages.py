@@ -127,6 +127,26 @@ def test_the_overview_tells_what_was_bought_and_how_it_stands(world: World, bea:
     assert sum(widths) == pytest.approx(1000, abs=10)
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ("1 invited", "1 taken", "38 open")),
+        ("fr", ("1 invitation envoyée", "1 occupée", "38 libres")),
+        ("es", ("1 invitación enviada", "1 ocupada", "38 libres")),
+        ("ar", ("1 دعوة مُرسلة", "1 مشغول", "38 شاغرًا")),
+    ],
+)
+def test_the_picture_tells_one_and_many_as_each_language_does(
+    world: World, boss: int, product: int, inbox: Inbox, language: str, told: tuple[str, ...]
+) -> None:
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    manager = Manager(world, boss, language=language)
+    for path in ("/", f"/pools/{pool_of(world)}"):
+        page = text(manager.get(path))
+        assert [one for one in told if one not in page] == [], path
+
+
 def test_a_team_whose_seats_were_all_refunded_is_told_how_it_gets_some(world: World, bea: Manager) -> None:
     order = world.rows("orders")[0].id
     world.shop.set_status(order, "cancelled")
