@@ -17,6 +17,7 @@ from bridge.domain.seats import SeatState
 from bridge.store import batches, models, pooled, teams
 from bridge.web.words import LANGUAGES, words_for
 from tests.test_mail import Inbox
+from tests.test_story_refunds import line_of
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, accepts, buys, counts, give, owner, pools, seats, told
 from tests.world import World
@@ -179,6 +180,25 @@ def test_completion_is_counted_where_it_may_be_seen(world: World, bea: Manager, 
     for state, address in (("completed", ADA), ("taken", BO)):
         (row,) = seats(world, states=frozenset({SeatState(state)}))
         assert row.email == address
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ("40 new", "1 ended")),
+        ("fr", ("40 nouvelles", "1 terminée ")),
+        ("es", ("40 nuevas", "1 terminada ")),
+        ("ar", ("جديدة: 40", "منتهية: 1")),
+    ],
+)
+def test_the_history_tells_one_and_many_as_each_language_does(
+    world: World, boss: int, product: int, language: str, told: tuple[str, ...]
+) -> None:
+    (order,) = (row.id for row in world.rows("orders"))
+    world.shop.refund(order, lines={line_of(world, order): 1})
+    world.look(order)
+    page = text(Manager(world, boss, language=language).get("/history"))
+    assert [one for one in told if one not in page] == []
 
 
 # --- giving ----------------------------------------------------------------------------------------------------------
