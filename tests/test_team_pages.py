@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import re
@@ -15,6 +16,7 @@ from werkzeug.test import Client, TestResponse
 from bridge.domain.rosters import read_file
 from bridge.domain.seats import SeatState
 from bridge.store import batches, models, pooled, teams
+from bridge.web.sealing import Seal
 from bridge.web.words import LANGUAGES, words_for
 from tests.test_mail import Inbox
 from tests.test_story_refunds import line_of
@@ -387,6 +389,10 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
     assert sent.status_code == 303
     assert sent.location == f"{bea.home}/seats?state=invited&sort=-name#seats"
     assert "Path=/;" in sent.headers["Set-Cookie"] + ";"
+    kept = bea.browser.get_cookie("bridge-search")
+    assert kept is not None
+    for part in (kept.value, *kept.value.split(".")):
+        assert b"ada@" not in part.lower().encode() + base64.urlsafe_b64decode(f"{part}===").lower(), "nor in disguise"
     assert "HttpOnly" in sent.headers["Set-Cookie"]
     for path in (sent.location.removeprefix(bea.home), "/seats?sort=email"):
         page = bea.get(path)
@@ -402,8 +408,20 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
 def test_what_one_visitor_searched_for_is_not_there_for_the_next(world: World, boss: int, bea: Manager) -> None:
     give(world, ADA, BO)
     bea.post("/seats/find", search="ada@")
+    assert "bo@corp.test" not in bea.get("/seats").text
     launch(world, signed(claims(world, boss, email=BOSS, target="team")), bea.browser)
     assert "bo@corp.test" in bea.get("/seats").text
+
+
+def test_what_is_searched_for_in_one_team_or_table_is_not_in_another(world: World, boss: int, bea: Manager) -> None:
+    give(world, ADA, BO)
+    bea.post("/seats/find", search="ada@", pool=pool_of(world))
+    assert "bo@corp.test" not in bea.get(f"/pools/{pool_of(world)}").text
+    assert "bo@corp.test" in bea.get("/seats").text
+    kept = bea.browser.get_cookie("bridge-search")
+    assert kept is not None
+    bea.browser.set_cookie("bridge-search", kept.value[:-4] + "AAAA")
+    assert "bo@corp.test" in bea.get(f"/pools/{pool_of(world)}").text, "and nobody can change it"
 
 
 @pytest.mark.parametrize("word", ["%", "_", "\\", "'; DROP TABLE seats; --", "\0", "ä" * 500, "<b>"])
@@ -416,7 +434,14 @@ def test_any_word_can_be_searched_for(world: World, bea: Manager, word: str) -> 
 
 def test_a_cookie_that_somebody_made_up_finds_everything(world: World, bea: Manager) -> None:
     give(world, ADA)
-    for value in ("x", "x.y", "." * 50, "%00"):
+    for value in (
+        "x",
+        "x.y",
+        "." * 50,
+        "%00",
+        "é",
+        Seal("search", "x").close(bea.home.removeprefix("/team/"), "", "bo@"),
+    ):
         bea.browser.set_cookie("bridge-search", value)
         assert "ada@corp.test" in bea.get("/seats").text
 

@@ -65,7 +65,7 @@ class Pools:
         """A pool's page: what it has, the forms by which its seats are given, and who has them. ``values`` are what
         was typed into the forms and what is wrong with it, if they come back.
         """
-        search = searched(self._door.browser, actor, visit, pool.key)
+        search = searched(self._door.browser, actor, pool.key)
         wanted = replace(wanted_by(request.args, pool.key), search=search)
         table = table_of(self._store, actor, wanted, self._now())
         self._door.desk.look_how_far(table.rows)
@@ -144,7 +144,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
     @door.guards(Action.SEE)
     def seats(*, actor: Actor, visit: Visit) -> AnyResponse:
         """All seats of the team."""
-        wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, visit, ""))
+        wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, ""))
         table = table_of(store, actor, wanted, now())
         door.desk.look_how_far(table.rows)
         given = pools.given_by(table.rows)
@@ -160,7 +160,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         query = {name: value for name, value in named.items() if value not in ("", DEFAULT)}
         to = url_for("teams.pool" if key else "teams.seats", key=actor.team.key, **query)
         answer = strict(redirect(f"{to}#seats", HTTPStatus.SEE_OTHER))
-        keep_search(door.browser, answer, actor, visit, key, request.form.get("search", ""))
+        keep_search(door.browser, answer, actor, key, request.form.get("search", ""))
         return answer
 
     @blueprint.post("/<key>/seats/export")
@@ -169,7 +169,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         """All seats of a table, as a file."""
         key, form = request.form.get("pool", ""), request.form.get("format", "")
         wanted = wanted_by(request.form, key and pools.find(actor, key).key)
-        wanted = replace(wanted, search=searched(door.browser, actor, visit, key))
+        wanted = replace(wanted, search=searched(door.browser, actor, key))
         words = words_asked_for()
         found = list(_all(actor, wanted))
         given = pools.given_by(found)
