@@ -26,6 +26,7 @@ from bridge.domain.rosters import (
     row_of,
 )
 from bridge.rosters_out import as_csv
+from bridge.web.words import LANGUAGES, words_for
 
 ADA = Row(1, "ada@corp.example", "Ada", "Lovelace")
 BOB = Row(2, "bob@corp.example")
@@ -479,6 +480,16 @@ def test_a_column_that_is_called_nearly_so_is_told_although_it_is_the_only_one()
     assert read_file(b"Name,Manager email\nAda,max@corp.example\n").doubts == {Doubt.COLUMN: "Manager email"}
     assert read_file(b"Name,Address,Email\nAda,Harbour 1,ada@corp.example\n").doubts == {}
     assert read_typed("Name\tManager email\nAda\tmax@corp.example").doubts == {Doubt.COLUMN: "Manager email"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_list_that_a_team_took_along_can_be_uploaded_as_it_is(language: str) -> None:
+    words = words_for(language)
+    named = ("seat", "product", "name_of", "address", "language", "status")
+    cells = ("Seat 7", "Origin, 10 seats", "Ada Lovelace", "ada@corp.example", "fr", "Open")
+    read = read_file(as_csv([words[f"team_{one}"] for one in named], [cells]))
+    assert ([row.email for row in read.rows], read.doubts) == (["ada@corp.example"], {})
+    assert (read.rows[0].first_name, read.rows[0].last_name, read.rows[0].language) == ("Ada", "Lovelace", "fr")
 
 
 def test_pasted_cells_have_the_managers_beside_the_people_and_invite_the_people() -> None:

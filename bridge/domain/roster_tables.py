@@ -89,10 +89,11 @@ class Layout:
 
 
 _HEADERS: dict[Column, str] = {
-    Column.EMAIL: "email|mail|e mail|emails|email address|mail address|address|adresse|courriel|adresse email"
-    "|adresse mail|adresse electronique|adresse de courriel|correo|correo electronico|direccion|e mail adresse"
+    Column.EMAIL: "email|mail|e mail|emails|email address|e mail address|mail address|address|adresse|courriel"
+    "|adresse email|adresse e mail|adresse mail|adresse electronique|adresse de courriel|correo|correo electronico"
+    "|direccion|direccion de correo|direccion de correo electronico|e mail adresse"
     "|mailadresse|indirizzo|posta elettronica|e mailadres|endereco|البريد|البريد الالكتروني|بريد|بريد الكتروني"
-    "|ايميل|الايميل|عنوان البريد",
+    "|ايميل|الايميل|عنوان البريد|عنوان البريد الالكتروني",
     Column.FIRST: "first name|firstname|first|given name|givenname|given names|forename|prenom|prenoms|nombre|nombres"
     "|nombre de pila|vorname|nome|voornaam|الاسم|الاسم الاول|الاسم الشخصي",
     Column.LAST: "last name|lastname|last|surname|family name|familyname|nom|nom de famille|apellido|apellidos|nachname"
