@@ -180,7 +180,7 @@ def test_what_a_refund_does_is_noted_at_once_whatever_the_team_did_before(
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert notes(world, number) == 2
-    assert "1 × access ready" in world.told(number) and "2 × access ended" in world.told(number)
+    assert "1 × access ready" in world.told(number) and "2 × unused seat ended" in world.told(number)
     world.shop.set_status(number, "cancelled")
     world.look(number)
     assert (notes(world, number), "access ready" in world.told(number)) == (3, False)
