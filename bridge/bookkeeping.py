@@ -165,7 +165,7 @@ class Bookkeeping:
         plan = self._plan(look, seats, takers)
         pairs = stand_ins(plan, self._spare(connection, look, pools, now)) if plan.uses and pools else []
         if pairs:
-            learners |= self._change_places(connection, pairs, ids)
+            learners |= self._change_places(connection, look.source, pairs, ids)
             seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
             plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
@@ -183,9 +183,7 @@ class Bookkeeping:
         self._work.mark(connection, LEARNER, sorted(learners))
         if learners and self._settings.notes:  # sooner, once they were looked at
             patience = timedelta(seconds=self._settings.waiting_note_seconds)
-            of_order = look.source.kind == "order"
-            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
-            self._work.mark(connection, NOTE, noted, at=now + patience)
+            self._work.mark(connection, NOTE, _noted_on(connection, look.source), at=now + patience)
         changed = {
             name: len(part)
             for name, part in (
@@ -205,12 +203,13 @@ class Bookkeeping:
         return changed, learners
 
     def _change_places(
-        self, connection: Connection, pairs: Sequence[tuple[Seat, Spare]], ids: Mapping[Hashable, int]
+        self, connection: Connection, source: Source, pairs: Sequence[tuple[Seat, Spare]], ids: Mapping[Hashable, int]
     ) -> set[int]:
-        """Have something else of the pool pay for these people's seats; who they are."""
+        """Have something else of the pool pay for these people's seats; both notes tell of it. Who they are."""
         for seat, spare in pairs:
             placing.change_places(connection, (seat.id, ids[seat.key], seat.unit), spare)
-        self._work.mark(connection, NOTE, placing.orders_paying_for(connection, [seat.id for seat, _ in pairs]))
+        others = placing.orders_paying_for(connection, [seat.id for seat, _ in pairs])
+        self._work.mark(connection, NOTE, [*others, *_noted_on(connection, source)])
         return {seat.person for seat, _ in pairs if seat.person is not None}
 
     def _for_a_team(
@@ -304,6 +303,12 @@ class Bookkeeping:
             )
 
         return words
+
+
+def _noted_on(connection: Connection, source: Source) -> list[int]:
+    """The order whose note tells of what this one gives."""
+    of_order = source.kind == "order"
+    return ledger.noted_on(connection, source.id if of_order else None, None if of_order else source.id)
 
 
 def _changed_places(seats: Sequence[Any], pairs: Sequence[tuple[Seat, Spare]]) -> list[Any]:

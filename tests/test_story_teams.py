@@ -523,6 +523,7 @@ def test_what_is_refunded_goes_from_the_open_seats_of_the_whole_pool(world: Worl
     assert {row.email: (row.seat.id, row.order) for row in seats(world) if row.email} == {
         email: (seat, second) for email, seat in before.items()
     }
+    assert "2 × unused seat ended" in world.told(first), "nobody waits for the note"
     world.look(first, second)
     assert counts(world) == {"open": 1, "taken": 2}, "and it stays like that"
 
