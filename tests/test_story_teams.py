@@ -871,6 +871,7 @@ def test_a_letter_that_nobody_takes_is_seen_on_the_seat(world: World, boss: int,
     assert [row.undelivered for row in seats(world, search=BO)] == [False]
     (ada,) = seats(world, search=ADA)
     assert world.bridge.desk.reassign(owner(world), ada.seat.id, Invitee(1, "ada@corp2.test")) is Why.GIVEN
+    assert [row.undelivered for row in seats(world)] == [False, False], "of the new letter nobody can say that yet"
     world.settle()
     assert [row.undelivered for row in seats(world)] == [False, False]
 

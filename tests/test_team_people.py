@@ -21,6 +21,7 @@ from tests.test_story_teams import seats as seats_of
 from tests.world import World
 
 EVE = "eve@else.test"
+UNDELIVERED = "The letter could not be delivered."
 
 
 @pytest.fixture
@@ -440,6 +441,20 @@ def test_somebody_is_asked_to_manage_accepts_and_is_made_a_viewer(world: World, 
     assert roles(world) == {BOSS: "owner", BO: "viewer"}
     assert one.get(home(world, "orders")).status_code == 403
     assert [row.facts["role"] for row in events(world, "member changed")] == ["viewer"]
+
+
+def test_a_colleague_whom_no_letter_reaches_is_shown_as_such(world: World, bea: Client, inbox: Inbox) -> None:
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    asks = {"email": "mia@corp.test", "role": "manager"}
+    posts(bea, home(world, "settings", "members"), **asks)
+    assert UNDELIVERED not in bea.get(home(world, "settings")).text
+    world.settle()
+    assert UNDELIVERED in bea.get(home(world, "settings")).text
+    del inbox.answers["RCPT"]
+    posts(bea, home(world, "settings", "members"), **asks)
+    world.settle()
+    page = bea.get(home(world, "settings")).text
+    assert (UNDELIVERED in page, "was asked, has not answered yet" in page) == (False, True)
 
 
 def test_an_invitation_to_manage_is_cancelled(world: World, bea: Client, inbox: Inbox) -> None:
