@@ -15,6 +15,8 @@ from bridge.domain.teams import TeamRole
 from bridge.store import teams
 from bridge.store.models import purchases
 from tests.test_mail import Inbox
+from tests.test_story_letters import text
+from tests.test_story_links import mailed, opened
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, buys, counts, give, invitation, owner
 from tests.test_story_teams import seats as seats_of
@@ -441,6 +443,22 @@ def test_somebody_is_asked_to_manage_accepts_and_is_made_a_viewer(world: World, 
     assert roles(world) == {BOSS: "owner", BO: "viewer"}
     assert one.get(home(world, "orders")).status_code == 403
     assert [row.facts["role"] for row in events(world, "member changed")] == ["viewer"]
+
+
+def test_the_letter_to_a_colleague_without_an_account_in_the_shop_leads_in_by_a_mailed_link(
+    world: World, bea: Client, inbox: Inbox
+) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager")
+    world.settle()
+    answers(world, invitation(inbox, BO), "accept")
+    assert world.bridge.desk.hand_over(owner(world), person(world, BO))
+    world.settle()
+    (address,) = re.findall(r"http\S+/team/\S*", text(inbox))
+    ours = world.bridge.settings.server.public_url
+    another = browser(world)  # not the one in which the invitation was accepted
+    assert another.get(address.removeprefix(ours)).location == f"{ours}/sso/link"
+    went = opened(world, mailed(world, inbox, BO), another)
+    assert another.get(went.location).location == home(world) + "/"
 
 
 def test_a_colleague_whom_no_letter_reaches_is_shown_as_such(world: World, bea: Client, inbox: Inbox) -> None:
