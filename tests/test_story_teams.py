@@ -548,6 +548,63 @@ def test_then_invitations_go_wherever_they_are_and_those_in_use_are_asked_about(
     assert second != first
 
 
+CY, DI = "cy@corp.test", "di@corp.test"
+
+
+def learn(world: World, inbox: Inbox, *addresses: str, begun: str = "") -> None:
+    """These accept, one after the other; of them those in ``begun`` have been in Totara since."""
+    give(world, *addresses)
+    for address in addresses:
+        accepts(world, inbox, address)
+        world.totara.users[world.user(address)].lastaccess = int(world.clock()) if address in begun else 0
+
+
+def who_learns(world: World) -> set[str]:
+    return {email for (email, _), state in world.access().items() if state == "active"}
+
+
+def test_then_whoever_never_began_goes_whatever_order_paid_for_their_seat(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 2), buys(world, boss, product, 2)
+    learn(world, inbox, ADA, BO, CY, DI, begun=f"{ADA} {BO} {DI}")
+    world.shop.refund(first, lines={line_of(world, first): 1})
+    world.look(first)
+    assert (who_learns(world), world.parked()) == ({ADA, BO, DI}, {})
+    assert "1 × access ended, fewer units are paid for" in world.told(first)
+    world.look(first, second)
+    assert (who_learns(world), counts(world)) == ({ADA, BO, DI}, {"taken": 3})
+    world.shop.refund(second, lines={line_of(world, second): 1})
+    world.look(second)
+    assert "1 of 2 seats in use have to go" in str(world.parked()), "all who are left have begun"
+
+
+def test_whoever_began_has_what_is_open_before_whoever_did_not(world: World, boss: int, inbox: Inbox) -> None:
+    product = world.sell(world.course("ONE"))
+    first = buys(world, boss, product, 3)
+    learn(world, inbox, CY, ADA, BO, begun=f"{ADA} {BO}")
+    buys(world, boss, product, 2)
+    learn(world, inbox, DI, begun=DI)
+    world.shop.refund(first, lines={line_of(world, first): 2})
+    world.look(first)
+    assert (who_learns(world), world.parked()) == ({ADA, BO, DI}, {})
+
+
+def test_of_a_cancelled_order_whoever_began_is_seated_before_whoever_did_not(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 2), buys(world, boss, product, 2)
+    learn(world, inbox, CY, ADA, DI, BO, begun=f"{ADA} {BO}")
+    world.shop.set_status(first, "cancelled")
+    world.look(first)
+    assert (who_learns(world), counts(world)) == ({ADA, BO}, {"taken": 2})
+    world.shop.set_status(first, "completed")
+    world.look(first, second)
+    assert (who_learns(world), counts(world)) == ({ADA, BO, CY, DI}, {"taken": 4})
+
+
 def test_a_cancelled_order_throws_nobody_out_whom_another_can_seat(world: World, boss: int, inbox: Inbox) -> None:
     product = world.sell(world.course("ONE"))
     first = buys(world, boss, product, 2)
