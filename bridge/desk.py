@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -28,6 +28,7 @@ from bridge.store import (
 )
 from bridge.store.batches import Invitee
 from bridge.store.db import Store
+from bridge.store.placing import Unanswered
 from bridge.store.pooled import SeatRow
 from bridge.store.work import Work
 
@@ -37,6 +38,14 @@ MOST_AT_ONCE = 1_000
 ASKED_JUST_NOW = timedelta(hours=1)
 #: How often Totara is asked how far those are whom a team looks at.
 LOOK_EVERY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """To how many seats of a pool something was done, and whether there are more to which the next time does it."""
+
+    seats: int
+    more: bool
 
 
 class Desk(Giving):
@@ -50,7 +59,7 @@ class Desk(Giving):
 
     # --- one seat ----------------------------------------------------------------------------------------------------
 
-    def resend(self, actor: Actor, seat_id: int) -> Why:
+    def resend(self, actor: Actor, seat_id: int, *, why: str = "") -> Why:
         """Invite again whoever was asked and did not answer: the answer is waited for as long as at first."""
         actor.must(Action.RESEND)
         now = self._now()
@@ -62,9 +71,9 @@ class Desk(Giving):
             if row.state not in (SeatState.INVITED, SeatState.LAPSED):
                 return Why.NOT_WAITING
             assert row.seat.person is not None, "somebody was asked"
-            why = self._ask_again(connection, actor.team.id, seat_id, row.seat.person, actor.name)
+            done = self._ask_again(connection, actor.team.id, seat_id, row.seat.person, actor.name, why)
         self._store.bell.ring()
-        return why
+        return done
 
     def give_back(self, actor: Actor, seat_id: int, *, why: str = "", anyway: bool = False) -> Why:
         """Take a seat back from whoever has it, if they did not begin: it is open again. Raises Unavailable, where
@@ -166,51 +175,52 @@ class Desk(Giving):
 
     # --- all of a pool -----------------------------------------------------------------------------------------------
 
-    def resend_all(self, actor: Actor, pool: str) -> int:
-        """Invite again all who were asked to take a seat of a pool and did not answer; to how many another letter goes.
+    def resend_all(self, actor: Actor, pool: str, *, why: str = "") -> Many:
+        """Invite again all who were asked to take a seat of a pool and did not answer, MOST_AT_ONCE at a time, who wait
+        for long first.
 
         Left out are those who were asked within the last hour, so that a click too many writes to nobody twice, and
-        those who got as many letters as one may. MOST_AT_ONCE at a time, who wait for long first.
+        those who got as many letters as one may.
         """
         actor.must(Action.RESEND)
         now = self._now()
         until = self.rules.answer_until(now)
+        before = until - ASKED_JUST_NOW
         with self._store.begin() as connection:
             placing.hold_pool(connection, actor.team.id, pool)
-            before = until - ASKED_JUST_NOW
-            found = placing.unanswered(connection, actor.team.id, pool, now, until=before, most=MOST_AT_ONCE)
-            ids = {one.seat for one in found}
-            ids -= signon.written_to_often(connection, ids, now, MOST_LETTERS)
-            if ids:
+            found, more = _unanswered(connection, actor, pool, now, until=before, letters=MOST_LETTERS)
+            if found:
+                ids = [one.seat for one in found]
                 placing.ask_again(connection, ids, until)
                 self._work.mark(connection, INVITATION, ids)
-                self._note_many(connection, actor, "invitations sent again", pool, len(ids), now)
+                self._note_many(connection, actor, "invitations sent again", pool, len(ids), now, why)
         self._store.bell.ring()
-        return len(ids)
+        return Many(len(found), more)
 
-    def take_back_lapsed(self, actor: Actor, pool: str) -> int:
-        """Make all seats of a pool open again that wait for somebody who did not answer in time; how many there were,
-        MOST_AT_ONCE at a time.
+    def take_back_lapsed(self, actor: Actor, pool: str, *, why: str = "") -> Many:
+        """Make all seats of a pool open again that wait for somebody who did not answer in time, MOST_AT_ONCE at a
+        time.
         """
         actor.must(Action.GIVE_BACK)
         now = self._now()
         with self._store.begin() as connection:
             placing.hold_pool(connection, actor.team.id, pool)
-            found = placing.unanswered(connection, actor.team.id, pool, now, until=now, most=MOST_AT_ONCE)
+            found, more = _unanswered(connection, actor, pool, now, until=now)
             if found:
                 ids = [one.seat for one in found]
                 placing.free_unanswered(connection, ids, now)
                 signon.forget_invitations(connection, ids)
                 self._work.mark(connection, LEARNER, {one.person for one in found})
                 self._work.mark(connection, NOTE, {one.order for one in found if one.order is not None})
-                self._note_many(connection, actor, "lapsed seats taken back", pool, len(ids), now)
+                self._note_many(connection, actor, "lapsed seats taken back", pool, len(ids), now, why)
         self._store.bell.ring()
-        return len(found)
+        return Many(len(found), more)
 
     def _note_many(
-        self, connection: Connection, actor: Actor, event: str, pool: str, number: int, now: datetime
+        self, connection: Connection, actor: Actor, event: str, pool: str, number: int, now: datetime, why: str
     ) -> None:
-        self._note(connection, actor.team.id, event, actor.name, now, facts={"seats": number, "pool": pool})
+        facts = {"seats": number, "pool": pool}
+        self._note(connection, actor.team.id, event, actor.name, now, why=why, facts=facts)
 
     # --- looks -------------------------------------------------------------------------------------------------------
 
@@ -230,3 +240,12 @@ class Desk(Giving):
         actor.must(Action.EXPORT)
         with self._store.begin() as connection:
             self._note(connection, actor.team.id, "list exported", actor.name, self._now(), facts={"seats": number})
+
+
+def _unanswered(
+    connection: Connection, actor: Actor, pool: str, now: datetime, *, until: datetime, letters: int = 0
+) -> tuple[list[Unanswered], bool]:
+    """As many of the seats that wait for an answer as one action takes, and whether there are more."""
+    most = MOST_AT_ONCE
+    found = placing.unanswered(connection, actor.team.id, pool, now, until=until, most=most + 1, letters=letters)
+    return found[:most], len(found) > most

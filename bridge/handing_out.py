@@ -199,7 +199,9 @@ class Giving(Office):
                 results[row.number] = (Why.NO_ADDRESS, None)
             elif person in has:
                 lapsed, has[person] = has[person], None
-                again = Why.HAS_ONE if lapsed is None else self._ask_again(connection, team_id, lapsed, person, actor)
+                again = (
+                    Why.HAS_ONE if lapsed is None else self._ask_again(connection, team_id, lapsed, person, actor, why)
+                )
                 results[row.number] = (again, lapsed if again is Why.GIVEN else None)
             elif person in no:
                 results[row.number] = (Why.DECLINED, None)
@@ -251,14 +253,16 @@ class Giving(Office):
         self._work.mark(connection, INVITATION, [seat])
         self._note(connection, team_id, "seat given", actor, now, person, seat, why, of_pool(pool, picked))
 
-    def _ask_again(self, connection: Connection, team_id: int, seat: int, person: int, actor: str) -> Why:
+    def _ask_again(
+        self, connection: Connection, team_id: int, seat: int, person: int, actor: str, why: str = ""
+    ) -> Why:
         """The answer is waited for as long as at first, and another letter is owed."""
         now = self._now()
         if signon.count_invitations(connection, now, seat_id=seat) >= MOST_LETTERS:
             return Why.WRITTEN_OFTEN
         placing.ask_again(connection, [seat], self.rules.answer_until(now))
         self._work.mark(connection, INVITATION, [seat])
-        self._note(connection, team_id, "invitation sent again", actor, now, person, seat)
+        self._note(connection, team_id, "invitation sent again", actor, now, person, seat, why)
         return Why.GIVEN
 
     def _free(

@@ -3,18 +3,13 @@
 Knows nothing of orders. Every method is a read or may be repeated; each says what Totara promises and what it does not.
 Behaviour described as measured was measured on a running Totara 17.3; what concerns 18 to 20 was read in public
 material, and is probed on the site at hand.
-
-Texts of Totara's error answers never leave this module: its debug messages may quote all that was sent, a password too.
 """
 
 from __future__ import annotations
 
-import html
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,15 +25,23 @@ from bridge.domain.lms import (
     Insight,
     NewAccount,
     Tree,
-    per_cent_of,
 )
-from bridge.errors import NotFound, Refused, Unauthorized, Unavailable, Unsupported
+from bridge.errors import NotFound, Refused, Unsupported
 from bridge.http import Wire
+from bridge.totara_answers import (
+    account_of,
+    category_of,
+    completion_of,
+    course_of,
+    dicts,
+    graphql_completion_of,
+    graphql_course_of,
+    marked,
+    others,
+    whole,
+)
+from bridge.totara_wire import TotaraWire
 
-SYSTEM = "totara"
-
-#: PHP cuts a form after max_input_vars (1000 by default) without a word.
-MAX_VARIABLES = 900
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
 PAGE = 100
 
@@ -50,159 +53,9 @@ FIRST_USERNAMES = ("guest", "admin")
 #: The function of the bridge's plugin in Totara that tells what kind of account somebody has.
 LOOK_AT_ACCOUNT = "auth_bridge_look_at_account"
 
-# --- answers and what they mean ----------------------------------------------------------------------------------
-
-#: What a web service's errorcode means to the caller. Everything else is Refused with that code.
-WS_ERRORS: dict[str, tuple[type[Unavailable] | type[Refused], str]] = {
-    "invalidtoken": (Unauthorized, "the web service token is not valid"),
-    "accessexception": (
-        Unsupported,
-        f"the function is not in the token's service, or the account may not use REST ({rights.USE_REST})",
-    ),
-    "invalidrecordunknown": (NotFound, "Totara has no such record, or no such function"),
-    "nopermissions": (Refused, "the service account lacks a capability"),
-    "requireloginerror": (
-        Refused,
-        f"the service account may not enter the course: it lacks {rights.VIEW_COURSES} or, for a hidden course, "
-        f"{rights.VIEW_HIDDEN}",
-    ),
-    "errorcoursecontextnotvalid": (Refused, "the service account may not enter one of the courses"),
-    "wsnoinstance": (Refused, "the course has no enabled manual enrolment"),
-    "wsusercannotassign": (
-        Refused,
-        "the service account may not assign the learner role in the course: it lacks "
-        f"{rights.ASSIGN_ROLE}, or its role is not allowed to assign Learner",
-    ),
-    "cannotviewreport": (Refused, f"the service account lacks {rights.VIEW_COMPLETION}"),
-    "error:cannotupdateassignment": (
-        Refused,
-        f"the service account lacks {rights.ASSIGN_PROGRAMS}, or the program has expired",
-    ),
-    "codingerror": (Refused, "the user does not exist or is deleted"),
-    "invalidparameter": (
-        Refused,
-        "Totara does not accept a value: an unknown course or user, or one that is taken",
-    ),
-    "invalidresponse": (Refused, "Totara could not put its own answer in order"),
-    "usernotenroled": (Refused, "the user has no active enrolment in the course"),
-    "nocriteriaset": (Refused, "the course has no completion criteria"),
-    "dmlwriteexception": (Unavailable, "Totara's database did not take a write"),
-    "dmlreadexception": (Unavailable, "Totara's database did not answer"),
-    "sitemaintenance": (Unavailable, "Totara is in maintenance mode"),
-    "upgraderunning": (Unavailable, "Totara is being upgraded"),
-    "servicenotavailable": (Unavailable, "Totara's web services are not available"),
-}
-
-#: How a GraphQL debugMessage begins (it is there unless the client's error response is set to "None"), the code we
-#: give it, and what it means.
-GQL_ERRORS: Sequence[tuple[str, type[Unavailable] | type[Refused], str, str]] = (
-    (
-        "Missing, expired or invalid access token",
-        Unauthorized,
-        "badtoken",
-        "the access token is not accepted",
-    ),
-    (
-        "The request did not contain the required Authorization header",
-        Unauthorized,
-        "noheader",
-        "the Authorization header did not arrive: a web server or proxy before Totara strips it",
-    ),
-    ("API user is invalid", Unauthorized, "apiuserinvalid", "the API client's service account is not usable"),
-    ("Username already exists", Refused, "duplicateusername", "the username is taken"),
-    ("Email address already exists", Refused, "duplicateemail", "the e-mail address is taken"),
-    ("Idnumber already exists", Refused, "duplicateidnumber", "the ID number is taken"),
-    (
-        "Tenant reference must identify",
-        Refused,
-        "badtenant",
-        "Totara has no tenant with the configured idnumber",
-    ),
-    ("There was a problem finding a single user", NotFound, "nouser", "no such user, or it may not be seen"),
-    (
-        "You do not have capabilities to create a user for the tenant",
-        Refused,
-        "nopermissions",
-        f"the service account lacks {rights.CREATE_USERS}, or tenants are switched off in Totara",
-    ),
-    (
-        "You do not have capabilities to create a user",
-        Refused,
-        "nopermissions",
-        f"the service account lacks {rights.CREATE_USERS}",
-    ),
-    (
-        "You do not have capabilities to view users",
-        Refused,
-        "nopermissions",
-        f"the service account lacks {rights.VIEW_USERS}",
-    ),
-    ("You do not have capabilities", Refused, "nopermissions", "the service account lacks a capability"),
-    ("Multiple users returned", Refused, "severalusers", "several users have the address"),
-    (
-        "invalid enrol instance",
-        Refused,
-        "notmanualfirst",
-        "Manual enrolments is not the first enabled method",
-    ),
-    ("The enrolment start date can not be in the past", Refused, "paststart", "the start lies in the past"),
-)
-
-
-def judge_ws(function: str, body: Any) -> Any:
-    """A web service's answer, or the exception that it means. Totara says 200 to everything, errors too."""
-    if not isinstance(body, dict) or "exception" not in body:
-        return body
-    code = str(body.get("errorcode", ""))
-    kind, meaning = WS_ERRORS.get(code, (Refused, f"errorcode {code or 'missing'}"))
-    if code == "nopermissions" and (capability := rights.missing_for(function, str(body.get("message", "")))):
-        meaning = f"the service account lacks {capability}"
-    message = f"Totara refused {function}: {meaning}"
-    if issubclass(kind, Unavailable):
-        raise kind(message, system=SYSTEM)
-    raise kind(message, code=code)
-
-
-def judge_gql(operation: str, body: Any) -> Any:
-    """The data of one GraphQL operation, or the exception that the answer means.
-
-    The schema is not validated on this endpoint: an operation that a version does not know gives ``{"data": []}``.
-    """
-    if not isinstance(body, dict):
-        raise Unavailable(f"Totara answered {operation} with something that is no GraphQL answer", system=SYSTEM)
-    errors = body.get("errors")
-    if errors:
-        first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-        extensions = first.get("extensions") or {}
-        debug = str(first.get("debugMessage") or extensions.get("debugMessage") or "")
-        for begins, kind, code, meaning in GQL_ERRORS:
-            if begins in debug:
-                message = f"Totara refused {operation}: {meaning}"
-                if issubclass(kind, Unavailable):
-                    raise kind(message, system=SYSTEM)
-                raise kind(message, code=code)
-        if first.get("message") == "Feature api is not available.":
-            raise Unsupported("Totara's API feature is switched off", code="apioff")
-        category = str(extensions.get("category", "unknown"))
-        if category in ("graphql", "query_complexity"):
-            raise Refused(f"Totara can't read {operation}: {category}", code=category)
-        hint = "" if debug else '; set the API client\'s error response to "Normal" to be told why'
-        untold = category == "internal" and not debug
-        message = f"Totara refused {operation} without a reason that we know{hint}"
-        raise Refused(message, code=category, data={"untold": untold})
-    data = body.get("data")
-    if not isinstance(data, dict) or operation not in data:
-        raise Unsupported(f"this Totara has no {operation}", code="nooperation")
-    return data[operation]
-
-
-def _all(operation: str, item: Any, *names: str) -> Any:
-    """The item, if it holds every field that was asked for: an unknown or forbidden one is left out silently."""
-    missing = [name for name in names if not isinstance(item, dict) or name not in item]
-    if missing:
-        raise Unsupported(f"Totara left out {', '.join(missing)} from {operation}", code="missingfield")
-    return item
-
+_GQL_COURSE = "id fullname shortname idnumber summary lang image timemodified category { id }"
+#: A category and the eight above it: the API allows fifteen levels of depth.
+_GQL_PARENTS = "id name parent { " * 8 + "id name parent { id } " + "} " * 8
 
 # --- what a site can do --------------------------------------------------------------------------------------------
 
@@ -269,96 +122,10 @@ class TotaraClient:
     ) -> None:
         self.url = url.rstrip("/")
         self.tenant = tenant
-        self._wire = wire
-        self._client = (client_id, client_secret)
-        self._ws_token = ws_token
+        login = {"client_id": client_id, "client_secret": client_secret, "ws_token": ws_token}
+        self._site = TotaraWire(self.url, wire, **login, clock=clock)
         self._role = learner_role
-        self._clock = clock
-        self._token: tuple[str, float] | None = None
-        self._token_made = 0.0
-        self._token_lock = threading.Lock()
         self._capabilities: Capabilities | None = None
-
-    # --- the two ways in -------------------------------------------------------------------------------------
-
-    def _access_token(self, stale: str = "") -> str:
-        """A live access token. Each one is a row in Totara's database, so it is kept for as long as it lasts."""
-        with self._token_lock:
-            if self._token and self._token[0] != stale and self._clock() < self._token[1]:
-                return self._token[0]
-            client_id, secret = self._client
-            _, body = self._wire.send_json(
-                "POST",
-                f"{self.url}/totara/oauth2/token.php",
-                what="token",
-                data={"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret},
-            )
-            # A wrong secret is answered 200 as well: only the token tells.
-            token = body.get("access_token") if isinstance(body, dict) else None
-            if not isinstance(token, str) or not token:
-                raise Unauthorized("Totara gives no access token to this API client", system=SYSTEM)
-            told = body.get("expires_in")
-            lifetime = float(told) if isinstance(told, (int, float)) and told > 0 else 3600.0
-            self._token_made = self._clock()
-            self._token = token, self._clock() + max(lifetime - 60.0, lifetime / 2)
-            return token
-
-    def _aged(self, token: str) -> bool:
-        """Whether a token is more than a minute old."""
-        with self._token_lock:
-            return self._token is not None and self._token[0] == token and self._clock() - self._token_made > 60.0
-
-    def _gql(self, operation: str, document: str, variables: Mapping[str, Any]) -> Any:
-        """Run a document with one top-level field, called ``operation``."""
-        if not self._client[0]:
-            raise Unsupported(f"{operation} needs an API client, and none is configured", code="noclient")
-        stale = ""
-        for last_try in (False, True):
-            token = self._access_token(stale)
-            answer, body = self._wire.send_json(
-                "POST",
-                f"{self.url}/api/graphql.php",
-                what=operation,
-                json={"query": document, "variables": variables},
-                headers={"Authorization": f"Bearer {token}"},
-            )
-            try:
-                if answer.status_code == 401:
-                    raise Unauthorized("Totara does not accept the access token", system=SYSTEM)
-                return judge_gql(operation, body)
-            except (Unauthorized, Refused) as err:
-                # It may have run out, or been withdrawn when the client's secret was changed: ask for another, once.
-                # Where Totara tells no reasons, a withdrawn token looks like any refusal.
-                withdrawn = isinstance(err, Unauthorized) or (err.data.get("untold") and self._aged(token))
-                if last_try or not withdrawn:
-                    raise
-                stale = token
-        raise AssertionError("unreachable")
-
-    def _ws(self, function: str, **parameters: Any) -> Any:
-        """Call a web service. Nested lists and dicts become PHP's ``users[0][email]``."""
-        if not self._ws_token:
-            raise Unsupported(f"{function} needs a web service token, and none is configured", code="notoken")
-        form = {
-            "wstoken": self._ws_token,
-            "wsfunction": function,
-            "moodlewsrestformat": "json",
-            **php_form(parameters),
-        }
-        if len(form) > MAX_VARIABLES:
-            raise ValueError(f"{function} with {len(form)} variables: PHP would cut them off at max_input_vars")
-        answer, body = self._wire.send_json("POST", f"{self.url}/webservice/rest/server.php", what=function, data=form)
-        if answer.status_code == 403 and not answer.content:
-            raise Unauthorized("Totara's REST web services are switched off", system=SYSTEM)
-        if answer.status_code != 200:  # Totara says 200 to everything: this is not its answer
-            raise Unavailable(f"{function} was answered {answer.status_code}, not by Totara", system=SYSTEM)
-        return judge_ws(function, body)
-
-    def _read(self, function: str, **parameters: Any) -> Any:
-        return self._wire.reading(lambda: self._ws(function, **parameters))
-
-    def _query(self, operation: str, document: str, variables: Mapping[str, Any]) -> Any:
-        return self._wire.reading(lambda: self._gql(operation, document, variables))
 
     # --- what it can do ----------------------------------------------------------------------------------------
 
@@ -372,12 +139,12 @@ class TotaraClient:
         functions: frozenset[str] = frozenset()
         operations: set[str] = set()
         release = ""
-        if self._ws_token:
-            info = _all("core_webservice_get_site_info", self._read("core_webservice_get_site_info"), "functions")
+        if self._site.by_web_service:
+            info = whole("core_webservice_get_site_info", self._site.read("core_webservice_get_site_info"), "functions")
             functions = frozenset(str(function["name"]) for function in info["functions"])
             release = str(info.get("release", ""))
-        if self._client[0]:
-            self._query("totara_webapi_status", "query { totara_webapi_status { status } }", {})
+        if self._site.by_graphql:
+            self._site.query("totara_webapi_status", "query { totara_webapi_status { status } }", {})
             operations |= {"totara_webapi_status", "core_user_users", "core_user_create_user"}
             operations |= {name for name, query in _PROBES.items() if self._knows(name, query)}
             if "core_course_is_user_enrolled" in operations:
@@ -386,7 +153,7 @@ class TotaraClient:
 
     def _knows(self, operation: str, query: str) -> bool:
         try:
-            self._query(operation, f"query {{ {query} }}", {})
+            self._site.query(operation, f"query {{ {query} }}", {})
         except Unsupported:
             return False
         except Refused as err:
@@ -395,15 +162,15 @@ class TotaraClient:
 
     def has(self, function: str) -> bool:
         """Whether a web-service function is there for us."""
-        return bool(self._ws_token) and function in self.capabilities().functions
+        return self._site.by_web_service and function in self.capabilities().functions
 
     def web_service(self, function: str, **parameters: Any) -> Any:
         """Call a web service that may be called again: a read, or one after which things are as said."""
-        return self._read(function, **parameters)
+        return self._site.read(function, **parameters)
 
     def graphql(self, operation: str, document: str, variables: Mapping[str, Any]) -> Any:
         """Run a GraphQL operation that may be run again."""
-        return self._query(operation, document, variables)
+        return self._site.query(operation, document, variables)
 
     # --- categories and courses --------------------------------------------------------------------------------
 
@@ -411,13 +178,13 @@ class TotaraClient:
         """All course categories that the account may see. Names are plain but may hold multilang markup."""
         if self.has("core_course_get_categories"):
             rows = self._named("core_course_get_categories")
-            return Tree(_category(row) for row in rows)
+            return Tree(category_of(row) for row in rows)
         found: dict[int, Category] = {}
         for course in self._graphql_courses(f"id category {{ {_GQL_PARENTS} }}"):
             category = course.get("category")
             # GraphQL lists no categories: they are learnt from the courses in them.
             while category and "name" in category:
-                _all("core_course_courses", category, "id", "parent")  # one without would look like the top
+                whole("core_course_courses", category, "id", "parent")  # one without would look like the top
                 parent = category.get("parent") or {}
                 number = int(category["id"])
                 found[number] = Category(number, str(category["name"]), int(parent.get("id") or 0), courses=1)
@@ -432,7 +199,7 @@ class TotaraClient:
         methods and the overview image, but not the audience visibility: see :meth:`audience_visibility`.
         """
         body = self._named("core_course_get_courses_by_field", field="category", value=category_id)
-        return [_course(row) for row in _all("core_course_get_courses_by_field", body, "courses")["courses"]]
+        return [course_of(row) for row in whole("core_course_get_courses_by_field", body, "courses")["courses"]]
 
     def courses(self, tree: Tree, may_read: Callable[[int], bool]) -> Iterator[Course]:
         """Every course in the categories that ``may_read`` allows, category by category, never all at once."""
@@ -442,7 +209,7 @@ class TotaraClient:
                     yield from (course for course in self.courses_in(category.id) if course.id != SITE_COURSE)
             return
         for row in self._graphql_courses(_GQL_COURSE):
-            course = _graphql_course(row)
+            course = graphql_course_of(row)
             if course.id != SITE_COURSE and may_read(course.category_id):
                 yield course
 
@@ -453,9 +220,9 @@ class TotaraClient:
             return {}
         if self.has("core_course_get_courses_by_field"):
             body = self._named("core_course_get_courses_by_field", field="ids", value=",".join(map(str, wanted)))
-            found = map(_course, _all("core_course_get_courses_by_field", body, "courses")["courses"])
+            found = map(course_of, whole("core_course_get_courses_by_field", body, "courses")["courses"])
         else:  # the API has no query for one
-            found = map(_graphql_course, self._graphql_courses(_GQL_COURSE))
+            found = map(graphql_course_of, self._graphql_courses(_GQL_COURSE))
         return {course.id: course for course in found if course.id in wanted}
 
     def audience_visibility(self, course_ids: Sequence[int]) -> dict[int, int]:
@@ -468,7 +235,7 @@ class TotaraClient:
         found: dict[int, int] = {}
         for start in range(0, len(course_ids), PAGE):
             ids = list(course_ids[start : start + PAGE])
-            rows = self._read("core_course_get_courses", options={"ids": ids})
+            rows = self._site.read("core_course_get_courses", options={"ids": ids})
             found |= {int(row["id"]): int(row["audiencevisible"]) for row in rows if "audiencevisible" in row}
         return found
 
@@ -478,14 +245,14 @@ class TotaraClient:
             raise Unsupported("tags can't be read on this site: core_course_search_courses is missing", code="notags")
         found: set[int] = set()
         for page in range(10_000):
-            body = self._read(
+            body = self._site.read(
                 "core_course_search_courses",
                 criterianame="tagid",
                 criteriavalue=tag_id,
                 page=page,
                 perpage=PAGE,
             )
-            rows = _all("core_course_search_courses", body, "courses")["courses"]
+            rows = whole("core_course_search_courses", body, "courses")["courses"]
             found |= {int(row["id"]) for row in rows}
             if len(rows) < PAGE:
                 break
@@ -499,11 +266,11 @@ class TotaraClient:
         there is.
         """
         try:
-            return _marked(self._read(function, **parameters, moodlewssettingraw=1), raw=True)
+            return marked(self._site.read(function, **parameters, moodlewssettingraw=1), raw=True)
         except Refused as err:
             if err.code != "invalidresponse":
                 raise
-            return _marked(self._read(function, **parameters, moodlewssettingfilter=1), raw=False)
+            return marked(self._site.read(function, **parameters, moodlewssettingfilter=1), raw=False)
 
     def _graphql_courses(self, fields: str) -> Iterator[dict[str, Any]]:
         """Pages sorted by id: Totara's cursor holds nothing but the sorted column, and loses rows that tie in it."""
@@ -515,8 +282,8 @@ class TotaraClient:
         for _ in range(100_000):
             pagination = {"cursor": cursor} if cursor else {"limit": PAGE}
             query = {"pagination": pagination, "sort": [{"column": "id", "direction": "ASC"}]}
-            page = self._query("core_course_courses", document, {"q": query})
-            yield from _all("core_course_courses", page, "items", "next_cursor")["items"]
+            page = self._site.query("core_course_courses", document, {"q": query})
+            yield from whole("core_course_courses", page, "items", "next_cursor")["items"]
             cursor = page["next_cursor"]
             if not cursor:
                 return
@@ -529,9 +296,7 @@ class TotaraClient:
         parts = urlsplit(image.url)
         if not image.url.startswith(f"{self.url}/") or ".." in parts.path:
             return None  # never send the token anywhere else
-        answer = self._wire.reading(
-            lambda: self._wire.send("POST", image.url, what="image", data={"token": self._ws_token})
-        )
+        answer = self._site.file(image.url, "image")
         mime = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
         good = answer.status_code == 200 and mime in ("image/png", "image/jpeg", "image/gif", "image/webp")
         return (answer.content, mime) if good and 0 < len(answer.content) <= MAX_IMAGE_BYTES else None
@@ -548,14 +313,14 @@ class TotaraClient:
         Raises Refused if there may be one whose address is not shown to us: it must not be taken for nobody's.
         """
         if self.has("core_user_get_users"):
-            body = self._read("core_user_get_users", criteria=[{"key": "email", "value": email}])
-            rows = _all("core_user_get_users", body, "users")["users"]
+            body = self._site.read("core_user_get_users", criteria=[{"key": "email", "value": email}])
+            rows = whole("core_user_get_users", body, "users")["users"]
             if any(row.get("email") is None for row in rows):
                 raise Refused(
                     f"Totara shows no e-mail addresses: the service account lacks {rights.VIEW_IDENTITY}",
                     code="nopermissions",
                 )
-            return [_account(row) for row in rows if str(row.get("email", "")).lower() == email.lower()]
+            return [account_of(row) for row in rows if str(row.get("email", "")).lower() == email.lower()]
         return self._graphql_account({"email": email.lower()})
 
     def find_account(self, user_id: int) -> Account | None:
@@ -564,16 +329,16 @@ class TotaraClient:
         Raises Refused where no account is shown to us: ours must not be taken for deleted then.
         """
         if self.has("core_user_get_users_by_field"):
-            rows = self._read("core_user_get_users_by_field", field="id", values=[user_id, *FIRST_ACCOUNTS])
-            return next((_account(row) for row in _others(rows) if int(row.get("id", 0)) == user_id), None)
+            rows = self._site.read("core_user_get_users_by_field", field="id", values=[user_id, *FIRST_ACCOUNTS])
+            return next((account_of(row) for row in others(rows) if int(row.get("id", 0)) == user_id), None)
         return next(iter(self._graphql_account({"id": str(user_id)})), None)
 
     def find_account_by_username(self, username: str) -> Account | None:
         """The account with exactly this username. Raises Refused where no account is shown to us."""
         if self.has("core_user_get_users_by_field"):
             values = list(dict.fromkeys((username, *FIRST_USERNAMES)))
-            rows = self._read("core_user_get_users_by_field", field="username", values=values)
-            return next((_account(row) for row in _others(rows) if row.get("username") == username), None)
+            rows = self._site.read("core_user_get_users_by_field", field="username", values=values)
+            return next((account_of(row) for row in others(rows) if row.get("username") == username), None)
         return next(iter(self._graphql_account({"username": username})), None)
 
     def _graphql_account(self, reference: Mapping[str, str]) -> list[Account]:
@@ -585,15 +350,15 @@ class TotaraClient:
                     "query($r: core_user_user_reference!) { core_user_user_v2(reference: $r) "
                     f"{{ found user {{ {fields} }} }} }}"
                 )
-                body = self._query("core_user_user_v2", document, {"r": reference})
-                return [_account(body["user"])] if _all("core_user_user_v2", body, "found")["found"] else []
+                body = self._site.query("core_user_user_v2", document, {"r": reference})
+                return [account_of(body["user"])] if whole("core_user_user_v2", body, "found")["found"] else []
             if can("core_user_user"):
                 document = (
                     "query($r: core_user_user_reference!) { core_user_user(reference: $r) "
                     f"{{ user {{ {fields} }} }} }}"
                 )
-                body = self._query("core_user_user", document, {"r": reference})
-                return [_account(_all("core_user_user", body, "user")["user"])]
+                body = self._site.query("core_user_user", document, {"r": reference})
+                return [account_of(whole("core_user_user", body, "user")["user"])]
         except NotFound:
             return []
         raise Unsupported(
@@ -611,12 +376,12 @@ class TotaraClient:
         if not self.has(LOOK_AT_ACCOUNT):
             return Insight()
         try:
-            row = self._read(LOOK_AT_ACCOUNT, userid=user_id)
+            row = self._site.read(LOOK_AT_ACCOUNT, userid=user_id)
         except Refused as err:
             if err.code == "nopermissions":  # for want of rights.LOOK_AT_ACCOUNTS
                 return Insight()
             raise
-        _all(LOOK_AT_ACCOUNT, row, "administrator", "staff", "tenant", "tenant_suspended")
+        whole(LOOK_AT_ACCOUNT, row, "administrator", "staff", "tenant", "tenant_suspended")
         administrator, staff, suspended = (bool(row[key]) for key in ("administrator", "staff", "tenant_suspended"))
         opened = frozenset(map(int, row["opened"])) if "opened" in row else None
         return Insight(administrator, staff, str(row["tenant"]), suspended, opened)
@@ -625,7 +390,7 @@ class TotaraClient:
         """The service account's username, "" where it is not told, or is not to be found under it."""
         if not self.has("core_webservice_get_site_info"):
             return ""
-        name = str(self._read("core_webservice_get_site_info").get("username") or "")
+        name = str(self._site.read("core_webservice_get_site_info").get("username") or "")
         return name if name and self.find_account_by_username(name) is not None else ""
 
     def tenant_exists(self) -> bool | None:
@@ -634,7 +399,7 @@ class TotaraClient:
         No call lists tenants. But Totara looks at the tenant before it looks at the username (measured on 17.3), so
         that asking for an account under the service account's own name, which is taken, tells, and never makes one.
         """
-        if not (self.tenant and self._client[0] and (taken := self.own_username())):
+        if not (self.tenant and self._site.by_graphql and (taken := self.own_username())):
             return None
         try:
             self.create_account(NewAccount(taken, "nobody@invalid.invalid", "Nobody", "Nobody"))
@@ -652,7 +417,7 @@ class TotaraClient:
         Raises Refused with code duplicateusername, duplicateemail or badtenant, or "invalidparameter" from the web
         service, which does not say which of them it was: look up, don't guess.
         """
-        if self._client[0]:
+        if self._site.by_graphql:
             fields: dict[str, Any] = {
                 "username": new.username,
                 "email": new.email,
@@ -668,9 +433,9 @@ class TotaraClient:
                 "mutation($i: core_user_create_user_input!) "
                 "{ core_user_create_user(input: $i) { user { id username } } }"
             )
-            body = self._gql("core_user_create_user", document, {"i": fields})
-            user = _all("core_user_create_user", body, "user")["user"]
-            return int(_all("core_user_create_user", user, "id")["id"])
+            body = self._site.run("core_user_create_user", document, {"i": fields})
+            user = whole("core_user_create_user", body, "user")["user"]
+            return int(whole("core_user_create_user", user, "id")["id"])
         if self.tenant:
             raise Unsupported("only an API client can make an account in a tenant", code="noclient")
         user = {
@@ -682,7 +447,7 @@ class TotaraClient:
             "auth": "manual",
         }
         user |= {"idnumber": new.idnumber} if new.idnumber else {}
-        rows = self._ws("core_user_create_users", users=[user])
+        rows = self._site.call("core_user_create_users", users=[user])
         return int(rows[0]["id"])
 
     # --- enrolments ----------------------------------------------------------------------------------------------
@@ -704,7 +469,7 @@ class TotaraClient:
                 "timeend": ends,
                 "suspend": int(suspended),
             }
-            self._wire.reading(lambda: self._ws("enrol_manual_enrol_users", enrolments=[enrolment]))
+            self._site.read("enrol_manual_enrol_users", enrolments=[enrolment])
             return
         # GraphQL takes the course's first enabled method whatever it is, and refuses a start before yesterday: it is
         # left out there, and becomes now.
@@ -716,8 +481,8 @@ class TotaraClient:
             "timeend": ends,
             "suspended": suspended,
         }
-        body = self._query("enrol_manual_enrol_user", document, {"i": wanted})
-        if not _all("enrol_manual_enrol_user", body, "success")["success"]:
+        body = self._site.query("enrol_manual_enrol_user", document, {"i": wanted})
+        if not whole("enrol_manual_enrol_user", body, "success")["success"]:
             raise Refused(f"Totara did not enrol user {user_id} in course {course_id}", code="notenrolled")
 
     def reachable_courses(self, user_id: int, course_ids: Iterable[int]) -> set[int]:
@@ -728,7 +493,7 @@ class TotaraClient:
         """
         wanted = set(course_ids)
         if self.has("core_enrol_get_users_courses"):
-            rows = self._read("core_enrol_get_users_courses", userid=user_id)
+            rows = self._site.read("core_enrol_get_users_courses", userid=user_id)
             if not isinstance(rows, list):
                 raise Unsupported("Totara answered core_enrol_get_users_courses without a list", code="missingfield")
             return wanted & {int(row["id"]) for row in rows}
@@ -738,8 +503,10 @@ class TotaraClient:
         )
         found = set()
         for course_id in wanted:
-            body = self._query("core_course_is_user_enrolled", document, {"c": {"id": course_id}, "u": {"id": user_id}})
-            if _all("core_course_is_user_enrolled", body, "user_currently_enrolled")["user_currently_enrolled"]:
+            body = self._site.query(
+                "core_course_is_user_enrolled", document, {"c": {"id": course_id}, "u": {"id": user_id}}
+            )
+            if whole("core_course_is_user_enrolled", body, "user_currently_enrolled")["user_currently_enrolled"]:
                 found.add(course_id)
         return found
 
@@ -759,19 +526,21 @@ class TotaraClient:
         """
         try:
             if self.has("core_completion_get_course_completion_status"):
-                body = self._read("core_completion_get_course_completion_status", courseid=course_id, userid=user_id)
-                status = _all("core_completion_get_course_completion_status", body, "completionstatus")
-                return _completion(_all("completionstatus", status["completionstatus"], "completed"))
+                body = self._site.read(
+                    "core_completion_get_course_completion_status", courseid=course_id, userid=user_id
+                )
+                status = whole("core_completion_get_course_completion_status", body, "completionstatus")
+                return completion_of(whole("completionstatus", status["completionstatus"], "completed"))
             document = (
                 "query($q: core_completion_get_course_completion_query!) "
                 "{ core_completion_get_course_completion(query: $q) { completion { status progress timecompleted } } }"
             )
-            body = self._query(
+            body = self._site.query(
                 "core_completion_get_course_completion",
                 document,
                 {"q": {"course": {"id": course_id}, "user": {"id": user_id}}},
             )
-            return _graphql_completion((body or {}).get("completion"))
+            return graphql_completion_of((body or {}).get("completion"))
         except Refused as err:
             if err.code in ("usernotenroled", "nocriteriaset") or isinstance(err, Unsupported):
                 return None
@@ -788,119 +557,10 @@ class TotaraClient:
         if not self.has("core_course_get_contents"):
             return None
         options = [{"name": "excludecontents", "value": "1"}, {"name": "modname", "value": "certificate"}]
-        sections = self._read("core_course_get_contents", courseid=course_id, options=options)
-        modules = (one for section in _dicts(sections) for one in _dicts(section.get("modules")))
+        sections = self._site.read("core_course_get_contents", courseid=course_id, options=options)
+        modules = (one for section in dicts(sections) for one in dicts(section.get("modules")))
         shown = (one for one in modules if one.get("modname") == "certificate" and one.get("visible"))
         first = next(shown, None)
         if first is None:
             return None
-        return f"/mod/certificate/view.php?id={int(_all('core_course_get_contents', first, 'id')['id'])}"
-
-
-# --- reading rows --------------------------------------------------------------------------------------------------
-
-_GQL_COURSE = "id fullname shortname idnumber summary lang image timemodified category { id }"
-#: A category and the eight above it: the API allows fifteen levels of depth.
-_GQL_PARENTS = "id name parent { " * 8 + "id name parent { id } " + "} " * 8
-_NAMES = ("fullname", "displayname", "shortname", "name")
-
-
-def php_form(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Nested parameters as PHP reads them: ``{"users": [{"email": "x"}]}`` is ``users[0][email]=x``."""
-    form: dict[str, str] = {}
-
-    def put(name: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                put(f"{name}[{key}]", item)
-        elif isinstance(value, (list, tuple)):
-            for index, item in enumerate(value):
-                put(f"{name}[{index}]", item)
-        else:
-            form[name] = str(int(value)) if isinstance(value, bool) else str(value)
-
-    for name, value in parameters.items():
-        put(name, value)
-    return form
-
-
-def _marked(body: Any, *, raw: bool) -> Any:
-    """The rows, with names that are not raw turned from HTML into text."""
-    if not raw:
-        rows = body.get("courses", []) if isinstance(body, dict) else body
-        for row in rows:
-            row |= {name: html.unescape(row[name]) for name in _NAMES if isinstance(row.get(name), str)}
-    return body
-
-
-def _category(row: Mapping[str, Any]) -> Category:
-    _all("core_course_get_categories", row, "id", "name", "parent", "coursecount")
-    return Category(int(row["id"]), row["name"], int(row["parent"]), int(row["coursecount"]), row.get("idnumber"))
-
-
-def _course(row: Mapping[str, Any]) -> Course:
-    _all("core_course_get_courses_by_field", row, "id", "fullname", "shortname", "categoryid")
-    files = [f for f in row.get("overviewfiles") or () if str(f.get("mimetype", "")).startswith("image/")]
-    methods = row.get("enrollmentmethods")
-    return Course(
-        id=int(row["id"]),
-        fullname=row["fullname"],
-        shortname=row["shortname"],
-        category_id=int(row["categoryid"]),
-        summary=row.get("summary") or "",
-        idnumber=row.get("idnumber"),
-        language=row.get("lang") or "",
-        visible=bool(row["visible"]) if "visible" in row else None,
-        enrol_methods=frozenset(methods) if methods is not None else None,
-        image=CourseImage(files[0]["fileurl"], files[0]["filename"], int(files[0].get("timemodified") or 0))
-        if files
-        else None,
-    )
-
-
-def _graphql_course(row: Mapping[str, Any]) -> Course:
-    _all("core_course_courses", row, "id", "fullname", "shortname", "category")
-    return Course(
-        id=int(row["id"]),
-        fullname=row["fullname"],
-        shortname=row["shortname"],
-        category_id=int((row["category"] or {}).get("id") or 0),
-        summary=row.get("summary") or "",
-        idnumber=row.get("idnumber"),
-        language=row.get("lang") or "",
-    )
-
-
-def _completion(status: Mapping[str, Any]) -> Completion:
-    """``aggregation`` is 2 where any of the criteria will do, and 1 where all have to be met."""
-    completed, criteria = bool(status["completed"]), _dicts(status.get("completions"))
-    met = [(int(one.get("type") or 0), bool(one.get("complete"))) for one in criteria]
-    return Completion(completed, 100 if completed else per_cent_of(met, any_will_do=status.get("aggregation") == 2))
-
-
-def _graphql_completion(told: Mapping[str, Any] | None) -> Completion | None:
-    if not told:
-        return None
-    completed, progress = bool(told.get("timecompleted")), told.get("progress")
-    share = int(progress) if isinstance(progress, (int, float)) and 0 <= progress <= 100 else None
-    return Completion(completed, 100 if completed else share)
-
-
-def _dicts(rows: Any) -> list[dict[str, Any]]:
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _others(rows: Any) -> list[dict[str, Any]]:
-    """The accounts of an answer. Raises Refused when there is none, not even one of those that every site has."""
-    if not rows:
-        said = f"Totara shows no accounts: the service account lacks {rights.VIEW_USERS}"
-        raise Refused(said, code="nopermissions")
-    return list(rows)
-
-
-def _account(row: Mapping[str, Any]) -> Account:
-    _all("user", row, "id", "username")
-    # A last access of 0 is Totara's way to say "never".
-    seen = datetime.fromtimestamp(row["lastaccess"], UTC) if isinstance(row.get("lastaccess"), int) else None
-    email, suspended = row.get("email") or "", bool(row.get("suspended"))
-    return Account(int(row["id"]), row["username"], email, row.get("auth"), suspended, seen)
+        return f"/mod/certificate/view.php?id={int(whole('core_course_get_contents', first, 'id')['id'])}"

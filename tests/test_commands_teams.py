@@ -6,27 +6,31 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from bridge import desk
 from bridge.commands.seats import seats as seats_group
 from bridge.commands.team_seats import PROBLEMS, SAID
 from bridge.commands.teams import operator_of
 from bridge.commands.teams import teams as teams_group
 from bridge.domain.roster_cells import Problem
-from bridge.domain.seats import SeatState, Why
+from bridge.domain.seats import SeatState, Wait, Why
 from bridge.domain.teams import TeamRole
 from bridge.health import NO_WORKER
 from bridge.kinds import ALL, WATCH
-from bridge.office import NotAllowed
-from bridge.store import pooled, teams
+from bridge.office import MOST_LETTERS, NotAllowed
+from bridge.store import models, pooled, teams
 from bridge.store.batches import Invitee
+from bridge.store.db import utc_now
 from bridge.store.models import team_members
 from tests.test_mail import Inbox, Server
 from tests.test_story_letters import mail
 from tests.test_story_people import person_of, proves
-from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, buys, counts, invitation, owner, seats
+from tests.test_story_teams import ADA, BO, BOSS, SECRET, accepts, buys, counts, invitation, owner, pools, seats
 from tests.world import Run, World
 
 BY = ("--by", "M. Vella", "--why", "ticket 88")
@@ -153,6 +157,21 @@ def test_the_seats_of_a_team_are_listed_by_how_they_stand_and_who_has_them(
     assert "There are no such seats" in done(bridge_command, "seats", "list", "team", "1", "--state", "completed")
     assert bridge_command("seats", "list", str(order), "--state", "open").exit_code == 2
     assert bridge_command("seats", "list", "team").exit_code == 2
+
+
+def test_a_letter_that_nobody_takes_is_told_with_the_seat(
+    world: World, bridge_command: Run, order: int, inbox: Inbox
+) -> None:
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    done(bridge_command, "seats", "assign", "1", "--email", ADA)
+    world.settle()
+    assert "invited, undelivered" in done(bridge_command, "seats", "list", "team", "1")
+    listed = json.loads(done(bridge_command, "seats", "list", "team", "1", "--json"))["seats"]
+    assert [(row["state"], row["undelivered"]) for row in listed] == [
+        ("invited", True),
+        ("open", False),
+        ("open", False),
+    ]
 
 
 def test_an_order_tells_whose_its_seats_are_and_who_was_asked(world: World, bridge_command: Run, order: int) -> None:
@@ -284,10 +303,92 @@ def test_a_seat_is_given_to_somebody_else(world: World, bridge_command: Run, ord
     assert "has a seat of the pool" in refused(bridge_command, "seats", "reassign", "1", "--email", BO, "--yes")
 
 
+# --- who did not answer ----------------------------------------------------------------------------------------------
+
+
+def unanswered(world: World, *, days: int = 1) -> None:
+    """Whoever was asked has let the time to answer pass, so many days ago. Commands look at the real clock."""
+    with world.bridge.store.begin() as connection:
+        asked = update(models.seats).where(models.seats.c.waits == Wait.ANSWER)
+        connection.execute(asked.values(answer_until=utc_now() - timedelta(days=days)))
+
+
+def test_an_operator_has_an_invitation_sent_again(world: World, bridge_command: Run, order: int, inbox: Inbox) -> None:
+    done(bridge_command, "seats", "assign", "1", "--email", ADA)
+    world.settle()
+    unanswered(world)
+    assert "asked again: seat 1 of team 1" in done(bridge_command, "seats", "resend", "1", *BY)
+    assert history(world)[-1] == ("invitation sent again", "operator M. Vella", "ticket 88")
+    world.settle()
+    assert len(inbox.mails) == 2
+    accepts(world, inbox, ADA)
+    assert "waits for nobody's answer" in refused(bridge_command, "seats", "resend", "1")
+
+
+def test_as_many_letters_go_out_as_to_anybody(world: World, bridge_command: Run, order: int, inbox: Inbox) -> None:
+    done(bridge_command, "seats", "assign", "1", "--email", ADA)
+    world.settle()
+    for _ in range(MOST_LETTERS - 1):
+        done(bridge_command, "seats", "resend", "1")
+        world.settle()
+    assert "as many letters went out" in refused(bridge_command, "seats", "resend", "1")
+    unanswered(world)
+    assert "asked again: 0 seats of the 1 seat" in done(bridge_command, "seats", "resend-all", "1", "--yes")
+    world.settle()
+    assert len(inbox.mails) == MOST_LETTERS
+
+
+def test_an_operator_has_all_invitations_of_a_pool_sent_again(
+    world: World, bridge_command: Run, order: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 1)  # it goes on by itself
+    for address in (ADA, BO):
+        done(bridge_command, "seats", "assign", "1", "--email", address)
+    world.settle()
+    unanswered(world)
+    before = history(world)
+    told = refused(bridge_command, "seats", "resend-all", "1")  # is asked, and nobody answers
+    assert "2 seats wait for an answer" in told
+    assert (history(world), counts(world)) == (before, {"open": 1, "lapsed": 2})
+    assert "2 seats of the 2 seats of team 1" in done(bridge_command, "seats", "resend-all", "1", "--yes", *BY)
+    assert history(world)[-2:] == [("invitations sent again", "operator M. Vella", "ticket 88")] * 2
+    assert "0 seats of the 2 seats" in done(bridge_command, "seats", "resend-all", "1", "--yes"), "within the hour"
+    world.settle()
+    assert (len(inbox.mails), counts(world)) == (4, {"open": 1, "invited": 2})
+
+
+def test_an_operator_takes_back_all_seats_of_a_pool_that_lapsed(
+    world: World, bridge_command: Run, order: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 1)
+    for address in (ADA, BO):
+        done(bridge_command, "seats", "assign", "1", "--email", address)
+    unanswered(world)
+    done(bridge_command, "seats", "assign", "1", "--email", "cy@corp.test")
+    assert "2 seats that lapsed" in refused(bridge_command, "seats", "revoke-lapsed", "1")
+    assert counts(world) == {"lapsed": 2, "invited": 1}
+    assert "taken back: 2 seats of team 1" in done(bridge_command, "seats", "revoke-lapsed", "1", "--yes", *BY)
+    assert counts(world) == {"open": 2, "invited": 1}
+    assert history(world)[-2:] == [("lapsed seats taken back", "operator M. Vella", "ticket 88")] * 2
+    assert "taken back: 0 seats" in done(bridge_command, "seats", "revoke-lapsed", "1", "--yes")
+
+
+@pytest.mark.parametrize("command", ["resend-all", "revoke-lapsed"])
+def test_of_several_pools_one_is_meant(world: World, bridge_command: Run, boss: int, order: int, command: str) -> None:
+    buys(world, boss, world.sell(world.course("TWO")), 2)
+    done(bridge_command, "seats", "assign", "1", "--pool", pools(world)[1].key, "--email", ADA)
+    unanswered(world)
+    assert "say by --pool which one is meant" in refused(bridge_command, "seats", command, "1", "--yes")
+    keys = [pool.key for pool in pools(world)]
+    told = [done(bridge_command, "seats", command, "1", "--yes", "--pool", key[:6]) for key in keys]
+    assert [": 0 seats" in one for one in told] == [True, False]
+
+
 def test_a_seat_of_no_team_is_said_so(world: World, bridge_command: Run) -> None:
     world.look(world.shop.place_order([(world.sell(world.course("ONE")), 1)], email=ADA))
     for words in (("revoke", "1"), ("revoke", "9"), ("reassign", "1", "--email", BO)):
         assert "no seat of a team" in refused(bridge_command, "seats", *words, "--yes")
+    assert "no seat of a team" in refused(bridge_command, "seats", "resend", "1")
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -442,6 +543,9 @@ COMMANDS = {
     ("seats", "import"): "{team} {file} --yes",
     ("seats", "revoke"): "{seat} --yes",
     ("seats", "reassign"): "{seat} --email other-{seat}@corp.test --yes",
+    ("seats", "resend"): "{seat}",
+    ("seats", "resend-all"): "{team} --yes",
+    ("seats", "revoke-lapsed"): "{team} --yes",
 }
 #: Of no team: it is about orders and subscriptions.
 OF_NO_TEAM = {("seats", "decide")}
@@ -472,6 +576,7 @@ def test_an_operator_may_do_everything_with_every_team_and_nothing_with_none(
         if team is not None and pool is not None:
             given = world.bridge.desk.give(operator_of(team, "Else"), pool, [Invitee(1, f"x{team.id}@corp.test")])
             seat = given[1][1] or 0
+            unanswered(world)
         named = {"team": team.id if team else 999_999, "seat": seat, "heir": heir, "file": file}
         before = max(row.id for row in world.rows("audit"))
         with working(world):

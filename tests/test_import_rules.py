@@ -73,7 +73,12 @@ def test_the_rules_read_no_clock_no_network_and_no_database(name: str) -> None:
         ("bridge.http", ("bridge.errors", "bridge.metrics")),
         ("bridge.woo_rows", ("bridge.errors", "bridge.domain")),
         ("bridge.woo_client", ("bridge.errors", "bridge.http", "bridge.domain", "bridge.woo_rows")),
-        ("bridge.totara_client", ("bridge.errors", "bridge.http", "bridge.domain")),
+        ("bridge.totara_answers", ("bridge.errors", "bridge.domain")),
+        ("bridge.totara_wire", ("bridge.errors", "bridge.http", "bridge.totara_answers")),
+        (
+            "bridge.totara_client",
+            ("bridge.errors", "bridge.http", "bridge.domain", "bridge.totara_answers", "bridge.totara_wire"),
+        ),
         ("bridge.stripe_client", ("bridge.errors", "bridge.http", "bridge.domain")),
         ("bridge.letters.render", ("bridge.errors", "bridge.domain", "bridge.letters")),
         ("bridge.mail", ("bridge.errors", "bridge.metrics", "bridge.http", "bridge.domain", "bridge.letters")),

@@ -11,15 +11,17 @@ from pydantic import ValidationError
 from werkzeug.test import TestResponse
 
 from bridge import machines
+from bridge.desk import MOST_AT_ONCE
 from bridge.domain.rosters import MOST_ROWS
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.web import team_api
+from bridge.web.team_api import PoolKey
 from bridge.web.team_shapes import GiveIn, PageAsked, SeatsAsked, SeatsSearched
 from tests.test_mail import Inbox
 from tests.test_openapi import DOCUMENT, fits, misfits, resolved
 from tests.test_story_teams import ADA, BO, accepts, boss, world
-from tests.test_team_api import GOOD, Machine, course, hr, machine
+from tests.test_team_api import GOOD, POOL, Machine, course, hr, machine
 from tests.world import World
 
 __all__ = ["boss", "course", "hr", "world"]
@@ -110,6 +112,24 @@ def test_what_is_answered_to_who_gives_is_as_described(world: World, hr: Machine
     fits(hr.ask("PUT", f"/seats/{seat}/holder", {"email": BO}), "put", HOLDER, 200)
     fits(hr.ask("DELETE", f"/seats/{seat}/holder"), "delete", HOLDER, 200)
     fits(hr.ask("DELETE", f"/seats/{seat}/holder"), "delete", HOLDER, 409)
+
+
+@pytest.mark.parametrize("what", ["resend", "take-back"])
+def test_what_is_answered_to_who_asks_for_all_of_a_pool_is_as_described(world: World, hr: Machine, what: str) -> None:
+    described = f"/team/pools/{{pool}}/{what}"
+    hr.give(ADA, BO)
+    world.clock.advance(days=15)
+    path = f"/pools/{hr.get('')['pools'][0]['pool']}/{what}"
+    assert fits(hr.ask("POST", path), "post", described, 200) == {"seats": 2, "more": False}
+    fits(hr.ask("GET", "/history"), "get", "/team/history", 200)
+    fits(hr.ask("POST", path, {"all": True}), "post", described, 422)
+    fits(hr.ask("POST", f"/pools/{POOL}/{what}"), "post", described, 404)
+    fits(machine(world, TeamRole.VIEWER).ask("POST", path), "post", described, 403)
+    fits(Machine(hr.web, "", 0).ask("POST", path), "post", described, 401)
+    assert f"{MOST_AT_ONCE:,} seats" in DOCUMENT["paths"][described]["post"]["description"]
+    assert parameters(described, "post")[0]["$ref"].endswith("/PoolOfTeam")
+    assert re.fullmatch(SCHEMAS["PoolKey"]["pattern"], POOL)
+    assert PoolKey.regex == SCHEMAS["PoolKey"]["pattern"].strip("^$"), "what is no key is no address"
 
 
 def test_refusals_are_as_described(world: World, hr: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

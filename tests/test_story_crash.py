@@ -43,7 +43,7 @@ def crash_at(bridge: Bridge, step: int) -> None:
 
         return called
 
-    for wire in (bridge.shop._wire, bridge.totara._wire):
+    for wire in (bridge.shop._wire, bridge.totara._site.http):
         wire.send = taking(wire.send)  # type: ignore[method-assign]
     if bridge.mailer:
         post = bridge.mailer._post

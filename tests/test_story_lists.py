@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from bridge import handing_out
+from bridge import desk, handing_out
+from bridge.desk import Many
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import TeamRole
 from bridge.office import MOST_LETTERS, Actor, NotAllowed
@@ -150,7 +151,7 @@ def test_all_who_did_not_answer_are_asked_again_by_one_click(
     assert [row.facts["seats"] for row in world.rows("audit") if row.event == "invitations sent again"] == [2]
     assert "2 seats" in text(bea.get("/history"))
     world.clock.advance(hours=2)
-    assert world.bridge.desk.resend_all(owner(world), pool_of(world)) == 2
+    assert world.bridge.desk.resend_all(owner(world), pool_of(world)) == Many(2, more=False)
     world.settle()
     assert letters(inbox, ADA) == 3, "who was asked and may still answer is reminded"
     for _ in range(5):
@@ -176,6 +177,48 @@ def test_all_that_lapsed_is_taken_back_by_one_click(world: World, boss: int, pro
     order = world.rows("orders")[0].id
     world.settle()
     assert "2 × open seat" in world.told(order)
+
+
+def test_more_than_one_action_takes_is_done_by_the_next(
+    world: World, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 2)
+    give(world, ADA, BO, CY)
+    for do in (world.bridge.desk.resend_all, world.bridge.desk.take_back_lapsed):
+        lapse(world)
+        done = [do(owner(world), pool_of(world)) for _ in range(3)]
+        assert done == [Many(2, more=True), Many(1, more=False), Many(0, more=False)]
+        world.settle()
+    assert [letters(inbox, one) for one in (ADA, BO, CY)] == [2, 2, 2]
+    assert counts(world) == {"open": 3}
+
+
+def test_the_page_says_so_when_a_click_has_not_taken_all(
+    world: World, boss: int, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 2)
+    give(world, ADA, BO, CY)
+    for path in ("resend", "take-back"):
+        lapse(world)
+        bea = Manager(world, boss)
+        pages = [text(bea.post(f"/pools/{pool_of(world)}/{path}")) for _ in range(2)]
+        assert ["some are left: do the same again" in page for page in pages] == [True, False]
+
+
+def test_who_got_all_letters_that_one_may_keeps_nobody_else_from_theirs(
+    world: World, product: int, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 1)
+    give(world, ADA)
+    for _ in range(MOST_LETTERS - 1):
+        assert world.bridge.desk.resend(owner(world), seat(world, ADA)) is Why.GIVEN
+        world.settle()
+    world.clock.advance(hours=1)
+    give(world, BO)
+    world.clock.advance(hours=2)
+    assert world.bridge.desk.resend_all(owner(world), pool_of(world)) == Many(1, more=False)
+    world.settle()
+    assert (letters(inbox, ADA), letters(inbox, BO)) == (MOST_LETTERS, 2)
 
 
 def test_a_viewer_asks_nobody_again_and_takes_nothing_back(world: World, product: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from bridge import machines
+from bridge import desk, machines
 from bridge.domain.seats import Wait
 from bridge.domain.teams import Action, TeamRole, may
 from bridge.office import Actor
@@ -272,6 +272,57 @@ def test_what_a_seat_is_to_give_is_picked_where_the_pool_picks(world: World, bos
     assert hr.get(f"/seats/{seat}")["picked"] == f"course:{courses[1]}"
 
 
+# --- all of a pool ---------------------------------------------------------------------------------------------------
+
+
+def of_pool(hr: Machine, what: str) -> TestResponse:
+    """Something is asked for all seats of the team's pool."""
+    return hr.ask("POST", f"/pools/{hr.get('')['pools'][0]['pool']}/{what}")
+
+
+def test_all_who_did_not_answer_are_asked_again_by_one_request(
+    world: World, hr: Machine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 2)
+    hr.give(ADA, BO, "cy@corp.test")
+    world.clock.advance(days=15)
+    answers = [of_pool(hr, "resend") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [answer.get_json() for answer in answers] == [
+        {"seats": 2, "more": True},
+        {"seats": 1, "more": False},
+        {"seats": 0, "more": False},
+    ]
+    assert counts(world) == {"invited": 3}
+    (first, second) = (row for row in world.rows("audit") if row.event == "invitations sent again")
+    assert (first.actor, first.facts["seats"], second.facts["seats"]) == (f"token {hr.number}", 2, 1)
+    world.settle()
+    accepts(world, inbox, ADA)
+
+
+def test_all_that_lapsed_is_taken_back_by_one_request(
+    world: World, hr: Machine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 1)
+    hr.give(ADA, BO)
+    world.clock.advance(days=15)
+    hr.give("cy@corp.test")
+    answers = [of_pool(hr, "take-back").get_json() for _ in range(3)]
+    assert answers == [{"seats": 1, "more": True}, {"seats": 1, "more": False}, {"seats": 0, "more": False}]
+    assert counts(world) == {"open": 2, "invited": 1}
+    pool, told = hr.get("")["pools"][0]["pool"], hr.get("/history?limit=2")["entries"]
+    wanted = (f"token {hr.number}", "lapsed seats taken back", pool, 1)
+    assert [(one["by"], one["event"], one["pool"], one["seats"]) for one in told] == [wanted] * 2
+
+
+@pytest.mark.parametrize("pool", ["0" * 15, "0" * 17, "F" * 16, "ada@corp.test", "a" * 15 + "%00"])
+@pytest.mark.parametrize("what", ["resend", "take-back"])
+def test_what_is_no_key_of_a_pool_is_nowhere_and_is_written_down_nowhere(hr: Machine, pool: str, what: str) -> None:
+    before = hr.get("/history")
+    assert hr.ask("POST", f"/pools/{pool}/{what}").status_code == 404
+    assert hr.get("/history") == before
+
+
 # --- lists and keys --------------------------------------------------------------------------------------------------
 
 
@@ -456,6 +507,10 @@ def test_what_takes_no_body_takes_none(hr: Machine) -> None:
     for method, path in (("POST", "resend"), ("POST", "approval"), ("DELETE", "holder")):
         assert code(hr.ask(method, f"/seats/{seat}/{path}", {"why": "x"})) == (422, "invalid")
         assert code(hr.ask(method, f"/seats/{seat}/{path}?why=x")) == (422, "invalid")
+    pool = hr.get("")["pools"][0]["pool"]
+    for path in ("resend", "take-back"):
+        assert code(hr.ask("POST", f"/pools/{pool}/{path}", {"why": "x"})) == (422, "invalid")
+        assert code(hr.ask("POST", f"/pools/{pool}/{path}?why=x")) == (422, "invalid")
     assert code(hr.ask("PUT", f"/seats/{seat}/holder")) == (415, "not_json")
 
 
@@ -530,6 +585,8 @@ ROUTES: dict[str, Action] = {
     "approve": Action.APPROVE,
     "give_back": Action.GIVE_BACK,
     "reassign": Action.REASSIGN,
+    "resend_all": Action.RESEND,
+    "take_back_all": Action.GIVE_BACK,
 }
 #: Those that are not about one thing.
 WHOLE = {"team", "seats", "search", "history"}
@@ -554,7 +611,8 @@ class Things:
 
     def request(self, name: str, rule: str) -> tuple[str, Any]:
         """The address and body of a request to a route."""
-        path = re.sub(r"<int:(\w+)>", lambda m: str(self.list if m[1] == "number" else self.seats[name]), rule)
+        things = {"number": self.list, "pool": self.pool, "seat": self.seats[name]}
+        path = re.sub(r"<\w+:(\w+)>", lambda m: str(things[m[1]]), rule)
         body = {
             "give": {"pool": self.pool, "people": [{"email": "new@corp.test"}]},
             "reassign": {"email": "other@corp.test"},
@@ -629,9 +687,9 @@ def test_a_number_that_is_none_is_nowhere(world: World, hr: Machine, number: int
             continue
         name = rule.endpoint.removeprefix("team_api.")
         (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        path = re.sub(r"<int:\w+>", str(number), rule.rule).removeprefix("/api/v1/team")
+        path = re.sub(r"<\w+:\w+>", str(number), rule.rule).removeprefix("/api/v1/team")
         body = {"email": BO} if name == "reassign" else None
-        nowhere = number < 0  # is no number to the router
+        nowhere = number < 0 or "pool" in rule.arguments  # is no number, and no key, to the router
         for one, status in (
             (hr, 404),
             (viewer, 404 if nowhere or may(VIEWER, ROUTES[name]) else 403),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
 import re
 from collections.abc import Mapping
@@ -11,9 +13,13 @@ import pytest
 from sqlalchemy import update
 from werkzeug.test import Client, TestResponse
 
+from bridge.domain.rosters import read_file
 from bridge.domain.seats import SeatState
 from bridge.store import batches, models, pooled, teams
+from bridge.web.sealing import Seal
+from bridge.web.words import LANGUAGES, words_for
 from tests.test_mail import Inbox
+from tests.test_story_refunds import line_of
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, accepts, buys, counts, give, owner, pools, seats, told
 from tests.world import World
@@ -124,6 +130,26 @@ def test_the_overview_tells_what_was_bought_and_how_it_stands(world: World, bea:
     assert sum(widths) == pytest.approx(1000, abs=10)
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ("1 invited", "1 taken", "38 open")),
+        ("fr", ("1 invitation envoyée", "1 occupée", "38 libres")),
+        ("es", ("1 invitación enviada", "1 ocupada", "38 libres")),
+        ("ar", ("1 دعوة مُرسلة", "1 مشغول", "38 شاغرًا")),
+    ],
+)
+def test_the_picture_tells_one_and_many_as_each_language_does(
+    world: World, boss: int, product: int, inbox: Inbox, language: str, told: tuple[str, ...]
+) -> None:
+    give(world, ADA, BO)
+    accepts(world, inbox, ADA)
+    manager = Manager(world, boss, language=language)
+    for path in ("/", f"/pools/{pool_of(world)}"):
+        page = text(manager.get(path))
+        assert [one for one in told if one not in page] == [], path
+
+
 def test_a_team_whose_seats_were_all_refunded_is_told_how_it_gets_some(world: World, bea: Manager) -> None:
     order = world.rows("orders")[0].id
     world.shop.set_status(order, "cancelled")
@@ -156,6 +182,25 @@ def test_completion_is_counted_where_it_may_be_seen(world: World, bea: Manager, 
     for state, address in (("completed", ADA), ("taken", BO)):
         (row,) = seats(world, states=frozenset({SeatState(state)}))
         assert row.email == address
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ("40 new", "1 ended")),
+        ("fr", ("40 nouvelles", "1 terminée ")),
+        ("es", ("40 nuevas", "1 terminada ")),
+        ("ar", ("جديدة: 40", "منتهية: 1")),
+    ],
+)
+def test_the_history_tells_one_and_many_as_each_language_does(
+    world: World, boss: int, product: int, language: str, told: tuple[str, ...]
+) -> None:
+    (order,) = (row.id for row in world.rows("orders"))
+    world.shop.refund(order, lines={line_of(world, order): 1})
+    world.look(order)
+    page = text(Manager(world, boss, language=language).get("/history"))
+    assert [one for one in told if one not in page] == []
 
 
 # --- giving ----------------------------------------------------------------------------------------------------------
@@ -344,6 +389,10 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
     assert sent.status_code == 303
     assert sent.location == f"{bea.home}/seats?state=invited&sort=-name#seats"
     assert "Path=/;" in sent.headers["Set-Cookie"] + ";"
+    kept = bea.browser.get_cookie("bridge-search")
+    assert kept is not None
+    for part in (kept.value, *kept.value.split(".")):
+        assert b"ada@" not in part.lower().encode() + base64.urlsafe_b64decode(f"{part}===").lower(), "nor in disguise"
     assert "HttpOnly" in sent.headers["Set-Cookie"]
     for path in (sent.location.removeprefix(bea.home), "/seats?sort=email"):
         page = bea.get(path)
@@ -359,8 +408,20 @@ def test_what_is_searched_for_stands_in_no_address_and_in_no_log(
 def test_what_one_visitor_searched_for_is_not_there_for_the_next(world: World, boss: int, bea: Manager) -> None:
     give(world, ADA, BO)
     bea.post("/seats/find", search="ada@")
+    assert "bo@corp.test" not in bea.get("/seats").text
     launch(world, signed(claims(world, boss, email=BOSS, target="team")), bea.browser)
     assert "bo@corp.test" in bea.get("/seats").text
+
+
+def test_what_is_searched_for_in_one_team_or_table_is_not_in_another(world: World, boss: int, bea: Manager) -> None:
+    give(world, ADA, BO)
+    bea.post("/seats/find", search="ada@", pool=pool_of(world))
+    assert "bo@corp.test" not in bea.get(f"/pools/{pool_of(world)}").text
+    assert "bo@corp.test" in bea.get("/seats").text
+    kept = bea.browser.get_cookie("bridge-search")
+    assert kept is not None
+    bea.browser.set_cookie("bridge-search", kept.value[:-4] + "AAAA")
+    assert "bo@corp.test" in bea.get(f"/pools/{pool_of(world)}").text, "and nobody can change it"
 
 
 @pytest.mark.parametrize("word", ["%", "_", "\\", "'; DROP TABLE seats; --", "\0", "ä" * 500, "<b>"])
@@ -373,7 +434,14 @@ def test_any_word_can_be_searched_for(world: World, bea: Manager, word: str) -> 
 
 def test_a_cookie_that_somebody_made_up_finds_everything(world: World, bea: Manager) -> None:
     give(world, ADA)
-    for value in ("x", "x.y", "." * 50, "%00"):
+    for value in (
+        "x",
+        "x.y",
+        "." * 50,
+        "%00",
+        "é",
+        Seal("search", "x").close(bea.home.removeprefix("/team/"), "", "bo@"),
+    ):
         bea.browser.set_cookie("bridge-search", value)
         assert "ada@corp.test" in bea.get("/seats").text
 
@@ -499,8 +567,8 @@ def test_all_seats_that_match_are_taken_along_and_that_is_written_down(world: Wo
         connection.execute(update(p).where(p.c.email == ADA).values(first_name=evil))
     bea.post("/seats/find", search="ada@")
     for pool, rows in (("", 2), (pool_of(world), 41)):
-        csv = bea.post("/seats/export", format="csv", pool=pool, sort="email")
-        lines = csv.data.decode("utf-8-sig").strip().split("\r\n")
+        taken = bea.post("/seats/export", format="csv", pool=pool, sort="email")
+        lines = taken.data.decode("utf-8-sig").strip().split("\r\n")
         assert len(lines) == rows
         assert ADA in lines[1]
         assert "\"'=HYPERLINK" in lines[1]
@@ -508,6 +576,25 @@ def test_all_seats_that_match_are_taken_along_and_that_is_written_down(world: Wo
     assert book.data.startswith(b"PK")
     assert "spreadsheetml" in book.headers["Content-Type"]
     assert [row.facts["seats"] for row in world.rows("audit") if row.event == "list exported"] == [1, 40, 1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_list_that_is_taken_along_tells_whose_letter_could_not_be_delivered(
+    world: World, boss: int, product: int, inbox: Inbox, language: str
+) -> None:
+    give(world, "cy@corp.test")
+    accepts(world, inbox, "cy@corp.test")
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    give(world, ADA)
+    del inbox.answers["RCPT"]
+    give(world, BO)
+    words, manager = words_for(language), Manager(world, boss, language=language)
+    data = manager.post("/seats/export", format="csv", sort="email").data
+    address, failed = words["team_address"], words["team_letter_failed"]
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))[:4]
+    told = {row[address]: row[failed] for row in rows}
+    assert told == {ADA: words["team_yes"], BO: words["team_no"], "cy@corp.test": "", "": ""}
+    assert {row.email for row in read_file(data).good} == {ADA, BO, "cy@corp.test"}, "it is still read as a list"
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

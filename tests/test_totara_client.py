@@ -23,16 +23,9 @@ from bridge.http import Wire
 from bridge.sandbox.server import Served
 from bridge.sandbox.totara import Totara
 from bridge.sandbox.world import both, picture
-from bridge.totara_client import (
-    GQL_ERRORS,
-    MAX_VARIABLES,
-    NEEDS,
-    WS_ERRORS,
-    TotaraClient,
-    judge_gql,
-    judge_ws,
-    php_form,
-)
+from bridge.totara_answers import GQL_ERRORS, WS_ERRORS, judge_gql, judge_ws
+from bridge.totara_client import NEEDS, TotaraClient
+from bridge.totara_wire import MAX_VARIABLES, php_form
 
 SAMPLES = Path(__file__).parent / "samples" / "totara"
 SITE = "https://learn.example"
@@ -172,7 +165,7 @@ def test_a_recorded_failure_of_a_web_service(wire: responses.RequestsMock, name:
     wire.post(WS, json=body)
     kind = WS_MEANING[body["errorcode"]]
     with pytest.raises(Exception) as caught:
-        client()._ws("some_function")
+        client()._site.call("some_function")
     assert type(caught.value) is kind
     if isinstance(caught.value, Refused):
         assert caught.value.code == body["errorcode"]
@@ -216,7 +209,7 @@ def test_the_recorded_rate_limit_is_unavailable_for_a_minute(wire: responses.Req
     wire.post(TOKEN, json={"access_token": "t", "expires_in": 60})
     wire.post(API, json=limit["response"], status=limit["http_status"])
     with pytest.raises(Unavailable) as caught:
-        client()._gql("totara_webapi_status", "query { totara_webapi_status { status } }", {})
+        client()._site.run("totara_webapi_status", "query { totara_webapi_status { status } }", {})
     assert (type(caught.value), caught.value.retry_after) == (Unavailable, 60.0)
 
 
@@ -286,7 +279,7 @@ def test_without_a_reason_the_setting_to_change_is_named() -> None:
 def test_a_status_that_says_not_now_is_unavailable(wire: responses.RequestsMock, status: int) -> None:
     wire.post(WS, json={"exception": "x", "errorcode": "invalidtoken"}, status=status)
     with pytest.raises(Unavailable) as caught:
-        client()._ws("f")
+        client()._site.call("f")
     assert type(caught.value) is Unavailable
     assert caught.value.system == "totara"
 
@@ -298,29 +291,29 @@ def test_what_is_not_json_is_unavailable(wire: responses.RequestsMock, body: str
     wire.post(WS, body=body)
     wire.post(TOKEN, body=body)
     with pytest.raises(Unavailable):
-        client()._ws("f")
+        client()._site.call("f")
     with pytest.raises(Unavailable):
-        client()._gql("op", "{ op }", {})
+        client()._site.run("op", "{ op }", {})
 
 
 def test_web_services_that_are_switched_off_are_told_as_such(make: Callable[..., Site]) -> None:
     site = make(web_services=False)
     with pytest.raises(Unauthorized, match="switched off"):
-        client(site.served.url)._ws("core_webservice_get_site_info")
+        client(site.served.url)._site.call("core_webservice_get_site_info")
 
 
 def test_an_api_that_is_switched_off_gives_no_token(make: Callable[..., Site]) -> None:
     site = make(graphql=False)
     with pytest.raises(Unauthorized, match="no access token"):
-        client(site.served.url)._gql("op", "{ op }", {})
+        client(site.served.url)._site.run("op", "{ op }", {})
 
 
 def test_what_is_not_configured_is_never_tried(wire: responses.RequestsMock) -> None:
     nothing = client(client_id="", client_secret="", ws_token="")
     with pytest.raises(Unsupported, match="none is configured"):
-        nothing._ws("f")
+        nothing._site.call("f")
     with pytest.raises(Unsupported, match="none is configured"):
-        nothing._gql("op", "{ op }", {})
+        nothing._site.run("op", "{ op }", {})
     assert len(wire.calls) == 0
 
 
@@ -339,7 +332,7 @@ def test_a_recorded_refusal_of_the_token_endpoint_is_seen_though_its_status_is_2
 ) -> None:
     wire.post(TOKEN, body=recorded_text(name), content_type="text/html; charset=utf-8")
     with pytest.raises(Unauthorized) as caught:
-        client()._gql("op", "{ op }", {})
+        client()._site.run("op", "{ op }", {})
     assert CLIENT_SECRET not in str(caught.value)
     assert len(wire.calls) == 1
 
@@ -348,7 +341,7 @@ def test_a_recorded_token_is_taken_though_it_comes_as_html(wire: responses.Reque
     body = recorded_text("gql-token-response.txt")
     wire.post(TOKEN, body=body, content_type="text/html; charset=utf-8", headers={"Set-Cookie": "TotaraSession=x"})
     wire.post(API, json={"data": {"op": 1}})
-    assert client()._gql("op", "{ op }", {}) == 1
+    assert client()._site.run("op", "{ op }", {}) == 1
     sent = dict(parse_qsl(str(wire.calls[0].request.body)))
     assert sent == {"grant_type": "client_credentials", "client_id": "sandbox-client", "client_secret": CLIENT_SECRET}
     assert wire.calls[1].request.headers["Authorization"] == f"Bearer {json.loads(body)['access_token']}"
@@ -360,11 +353,11 @@ def test_a_recorded_token_is_taken_though_it_comes_as_html(wire: responses.Reque
 def test_what_is_no_token_is_none(wire: responses.RequestsMock, body: Any) -> None:
     wire.post(TOKEN, body=json.dumps(body))
     with pytest.raises(Unauthorized):
-        client()._gql("op", "{ op }", {})
+        client()._site.run("op", "{ op }", {})
 
 
 def status(one: TotaraClient) -> None:
-    one._gql("totara_webapi_status", "query { totara_webapi_status { status } }", {})
+    one._site.run("totara_webapi_status", "query { totara_webapi_status { status } }", {})
 
 
 def test_a_token_is_asked_for_once_and_kept(site: Site) -> None:
@@ -429,7 +422,7 @@ def test_a_withdrawn_token_is_renewed_even_where_totara_tells_no_reasons(make: C
     status(one)
     assert site.calls("token") == 2
     with pytest.raises(Refused):
-        one._gql(
+        one._site.run(
             "core_user_create_user",
             "mutation($i: core_user_create_user_input!) { core_user_create_user(input: $i) { user { id username } } }",
             {"i": {"username": "A", "email": "a@b.co", "firstname": "a", "lastname": "b", "password": "Aa1!aaaaaaaa"}},
@@ -440,7 +433,7 @@ def test_a_withdrawn_token_is_renewed_even_where_totara_tells_no_reasons(make: C
 def test_a_token_that_does_not_say_when_it_runs_out_is_used_all_the_same(wire: responses.RequestsMock) -> None:
     wire.post(TOKEN, json={"access_token": "t", "expires_in": "soon"})
     wire.post(API, json={"data": {"op": 1}})
-    assert client()._gql("op", "{ op }", {}) == 1
+    assert client()._site.run("op", "{ op }", {}) == 1
 
 
 def ever_new_tokens(wire: responses.RequestsMock) -> None:
@@ -455,7 +448,7 @@ def test_a_read_whose_token_is_never_accepted_is_not_tried_three_times(wire: res
     ever_new_tokens(wire)
     wire.post(API, json=sample("gql-bad-token")["response"])
     with pytest.raises(Unauthorized):
-        client(tries=3)._query("op", "{ op }", {})
+        client(tries=3)._site.query("op", "{ op }", {})
     assert [call.request.url for call in wire.calls] == [TOKEN, API, TOKEN, API]
 
 
@@ -493,7 +486,7 @@ def test_parameters_are_written_as_php_reads_them() -> None:
 
 def test_the_token_goes_in_the_form_and_never_in_the_address(wire: responses.RequestsMock) -> None:
     wire.post(WS, body="null")
-    client()._ws("f", a=1)
+    client()._site.call("f", a=1)
     (call,) = wire.calls
     assert call.request.url == WS
     assert call.request.method == "POST"
@@ -503,9 +496,9 @@ def test_the_token_goes_in_the_form_and_never_in_the_address(wire: responses.Req
 def test_a_form_that_php_would_cut_is_never_sent(wire: responses.RequestsMock) -> None:
     wire.post(WS, body="null")
     one = client()
-    one._ws("f", ids=list(range(MAX_VARIABLES - 3)))
+    one._site.call("f", ids=list(range(MAX_VARIABLES - 3)))
     with pytest.raises(ValueError, match="max_input_vars"):
-        one._ws("f", ids=list(range(MAX_VARIABLES - 2)))
+        one._site.call("f", ids=list(range(MAX_VARIABLES - 2)))
     assert len(wire.calls) == 1
 
 
@@ -565,7 +558,7 @@ def test_making_an_account_is_sent_exactly_once(make: Callable[..., Site], graph
 def test_what_totara_refuses_is_not_asked_again(wire: responses.RequestsMock) -> None:
     wire.post(WS, json={"exception": "x", "errorcode": "nopermissions", "message": "m"})
     with pytest.raises(Refused):
-        client(tries=3)._read("f")
+        client(tries=3)._site.read("f")
     assert len(wire.calls) == 1
 
 
@@ -956,7 +949,7 @@ def test_nothing_secret_is_told_when_totara_does_not_answer(
     wire.post(TOKEN, body=requests.ConnectionError(f"{TOKEN}?client_secret={CLIENT_SECRET}"))
     wire.post(WS, body=requests.ReadTimeout(f"{WS}?wstoken={WS_TOKEN} mia@guest.test"))
     one = client()
-    for call in (lambda: one.create_account(NEW), lambda: one._ws("f", email="mia@guest.test")):
+    for call in (lambda: one.create_account(NEW), lambda: one._site.call("f", email="mia@guest.test")):
         with pytest.raises(Unavailable) as caught:
             call()
         told = f"{caught.value!r} {caught.getrepr(style='short')}"
@@ -1378,23 +1371,19 @@ def documents_sent(version: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """Every document that the client sends to a site, by its operation, with the variables."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
 
-    class Listening(TotaraClient):
-        def _gql(self, operation: str, document: str, variables: Any) -> Any:
-            found[operation] = (document, dict(variables))
-            return super()._gql(operation, document, variables)
-
     totara = Totara(version=version, client_secret=CLIENT_SECRET, web_services=False)
     totara.add_tenant("academy", "Academy")
     course = totara.add_course("A", shortname="A", category=totara.add_category("Public"))
     totara.email_visible = True
     with Served(totara.app) as served:
-        one = Listening(
-            served.url,
-            Wire("totara", tries=1),
-            client_id="sandbox-client",
-            client_secret=CLIENT_SECRET,
-            tenant="academy",
-        )
+        one = client(served.url, ws_token="", tenant="academy")
+        run = one._site.run
+
+        def listening(operation: str, document: str, variables: Any) -> Any:
+            found[operation] = (document, dict(variables))
+            return run(operation, document, variables)
+
+        one._site.run = listening  # type: ignore[method-assign]
         one.capabilities()
         number = one.create_account(NEW)
         if version != "17":

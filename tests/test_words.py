@@ -100,6 +100,8 @@ def test_whatever_pages_tell_has_its_word(language: str) -> None:
     wanted |= {f"team_event_{event.replace(' ', '_')}" for event in EVENTS}
     wanted |= set(Reason)
     assert wanted - words.keys() == set()
+    # What is not paid for any more is in no picture.
+    assert counted(words) >= {f"team_legend_{state}" for state in SeatState if state is not SeatState.ENDED}
 
 
 def test_what_is_filled_into_arabic_keeps_a_direction_of_its_own() -> None:
@@ -123,6 +125,63 @@ def test_the_events_of_a_team_are_found_in_the_code() -> None:
 )  # fmt: skip
 def test_seats_are_counted_as_each_language_does(language: str, number: int, told: str) -> None:
     assert words_for(language).counted("team_seats_count", number) == told
+
+
+#: How many stand so, beside the picture of a pool; in English, French and Spanish these are told as one.
+NUMBERS, AS_ONE = (0, 1, 2, 3, 11, 100), {"en": {1}, "fr": {0, 1}, "es": {1}}
+
+
+@pytest.mark.parametrize(
+    ("language", "state", "one", "other"),
+    [
+        ("en", "open", "open", "open"),
+        ("en", "closed", "closed: last day to give it has passed", "closed: last day to give them has passed"),
+        ("en", "approval", "waits for your yes", "wait for your yes"),
+        ("fr", "open", "libre", "libres"),
+        ("fr", "closed", "fermée\N{NO-BREAK SPACE}: le dernier jour pour l’attribuer est passé",
+         "fermées\N{NO-BREAK SPACE}: le dernier jour pour les attribuer est passé"),
+        ("fr", "invited", "invitation envoyée", "invitations envoyées"),
+        ("fr", "lapsed", "expirée\N{NO-BREAK SPACE}: pas de réponse à temps",
+         "expirées\N{NO-BREAK SPACE}: pas de réponse à temps"),
+        ("fr", "approval", "attend votre accord", "attendent votre accord"),
+        ("fr", "taken", "occupée", "occupées"),
+        ("fr", "started", "cours commencé", "cours commencés"),
+        ("fr", "completed", "cours terminé", "cours terminés"),
+        ("fr", "held", "suspendue", "suspendues"),
+        ("es", "open", "libre", "libres"),
+        ("es", "closed", "cerrada: ha pasado el último día para asignarla",
+         "cerradas: ha pasado el último día para asignarlas"),
+        ("es", "invited", "invitación enviada", "invitaciones enviadas"),
+        ("es", "lapsed", "caducada: sin respuesta a tiempo", "caducadas: sin respuesta a tiempo"),
+        ("es", "approval", "espera su visto bueno", "esperan su visto bueno"),
+        ("es", "taken", "ocupada", "ocupadas"),
+        ("es", "started", "curso empezado", "cursos empezados"),
+        ("es", "completed", "curso completado", "cursos completados"),
+        ("es", "held", "en suspenso", "en suspenso"),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_a_number_agrees_with_it(language: str, state: str, one: str, other: str) -> None:
+    told = [words_for(language).counted(f"team_legend_{state}", number) for number in NUMBERS]
+    assert told == [one if number in AS_ONE[language] else other for number in NUMBERS]
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("open", ["شاغر", "شاغر", "شاغران", "شاغرة", "شاغرًا", "شاغر"]),
+        ("closed", ["مغلق: انقضى آخر يوم لمنحها", "مغلق: انقضى آخر يوم لمنحه", "مغلقان: انقضى آخر يوم لمنحهما",
+                    "مغلقة: انقضى آخر يوم لمنحها", "مغلقًا: انقضى آخر يوم لمنحها", "مغلق: انقضى آخر يوم لمنحها"]),
+        ("invited", ["دعوة مُرسلة", "دعوة مُرسلة", "دعوتان مُرسلتان", "دعوات مُرسلة", "دعوة مُرسلة", "دعوة مُرسلة"]),
+        ("lapsed", ["انقضت مهلتها دون رد", "انقضت مهلته دون رد", "انقضت مهلتهما دون رد", *["انقضت مهلتها دون رد"] * 3]),
+        ("approval", ["بانتظار موافقتك"] * 6),
+        ("taken", ["مشغول", "مشغول", "مشغولان", "مشغولة", "مشغولًا", "مشغول"]),
+        ("started", ["دورة بدأت", "دورة بدأت", "دورتان بدأتا", "دورات بدأت", "دورة بدأت", "دورة بدأت"]),
+        ("completed", ["دورة اكتملت", "دورة اكتملت", "دورتان اكتملتا", "دورات اكتملت", "دورة اكتملت", "دورة اكتملت"]),
+        ("held", ["معلّق", "معلّق", "معلّقان", "معلّقة", "معلّقًا", "معلّق"]),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_a_number_has_the_forms_of_arabic(state: str, told: list[str]) -> None:
+    assert [words_for("ar").counted(f"team_legend_{state}", number) for number in NUMBERS] == told
 
 
 @pytest.mark.parametrize(

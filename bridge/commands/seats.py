@@ -21,6 +21,7 @@ from bridge.commands.common import (
     why_option,
     with_bridge,
 )
+from bridge.commands.team_answers import resend, resend_all, revoke_lapsed
 from bridge.commands.team_import import import_
 from bridge.commands.team_seats import assign, list_of_team, pool_option, reassign, revoke
 from bridge.domain.seats import SeatState
@@ -35,7 +36,7 @@ def seats() -> None:
     """The seats of an order, a subscription or a team: who sits there, who is to sit there, and which of them go."""
 
 
-for command in (assign, revoke, reassign, import_):
+for command in (assign, revoke, revoke_lapsed, reassign, resend, resend_all, import_):
     seats.add_command(command)
 
 

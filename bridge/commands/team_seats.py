@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -110,13 +111,14 @@ def say_who_works(bridge: Bridge) -> bool:
     return works
 
 
-def _stop_at(why: Why, what: str) -> None:
+def stop_at(why: Why, what: str, said: Mapping[Why, str] = SAID) -> None:
+    """Exit 1, in words, unless it was done."""
     if why is not Why.GIVEN:
-        click.echo(f"bridge: {what}: {SAID[why]}. Nothing was changed", err=True)
+        click.echo(f"bridge: {what}: {said[why]}. Nothing was changed", err=True)
         sys.exit(1)
 
 
-def _team_with(bridge: Bridge, seat: int) -> tuple[Team, SeatRow]:
+def team_with(bridge: Bridge, seat: int) -> tuple[Team, SeatRow]:
     """The team whose a seat is, and the seat. Raises NotFound in words."""
     with bridge.store.read() as connection:
         team_id = placing.team_of_seat(connection, seat)
@@ -156,6 +158,7 @@ def _as_dict(row: SeatRow) -> dict[str, Any]:
         "state": str(row.state),
         "taken": seat.taken_at,
         "answer_until": seat.answer_until,
+        "undelivered": row.undelivered,
         "assign_until": seat.assign_until,
         "until": seat.until,
         "times": seat.times,
@@ -168,7 +171,8 @@ def _as_dict(row: SeatRow) -> dict[str, Any]:
 def _in_words(row: SeatRow) -> tuple[object, ...]:
     seat = row.seat
     moments = [day(moment) if moment else "" for moment in (seat.taken_at, seat.answer_until)]
-    return (seat.id, seat.person, row.state, *moments, seat.picked or "", row.order, row.subscription)
+    state = f"{row.state}, undelivered" if row.undelivered else row.state
+    return (seat.id, seat.person, state, *moments, seat.picked or "", row.order, row.subscription)
 
 
 # --- give ------------------------------------------------------------------------------------------------------------
@@ -207,7 +211,7 @@ def assign(
         team = find_team(connection, team_word)
         pool = find_pool(connection, team, pool_key)
     result, seat = bridge.desk.give(operator_of(team, by), pool, [row], picked, why=why)[row.number]
-    _stop_at(result, "nobody was given a seat")
+    stop_at(result, "nobody was given a seat")
     click.echo(f"given: seat {seat} of team {team.id}; a worker mails the invitation")
     say_who_works(bridge)
 
@@ -233,7 +237,7 @@ def revoke(bridge: Bridge, seat: int, anyway: bool, yes: bool, by: str, why: str
       bridge seats revoke 12
       bridge seats revoke 12 --anyway --by "M. Vella" --why "ticket 88: left the company"
     """
-    team, row = _team_with(bridge, seat)
+    team, row = team_with(bridge, seat)
     if not yes:
         click.confirm(f"{_told(team, row)} and is open again.\nGo on?", abort=True)
     result = bridge.desk.give_back(operator_of(team, by), seat, why=why, anyway=anyway)
@@ -241,7 +245,7 @@ def revoke(bridge: Bridge, seat: int, anyway: bool, yes: bool, by: str, why: str
         said = f"seat {seat}: {SAID[result]}. Nothing was changed (--anyway takes it back all the same)"
         click.echo(f"bridge: {said}", err=True)
         sys.exit(1)
-    _stop_at(result, f"seat {seat}")
+    stop_at(result, f"seat {seat}")
     click.echo(f"taken back: seat {seat} of team {team.id} is open; a worker ends the access, if there is any")
     say_who_works(bridge)
 
@@ -275,10 +279,10 @@ def reassign(
       bridge seats reassign 12 --email bo@example.org --first Bo --last Byte --by "M. Vella" --why "ticket 88"
     """
     to = invitee(email, first, last, language)
-    team, row = _team_with(bridge, seat)
+    team, row = team_with(bridge, seat)
     if not yes:
         click.confirm(f"{_told(team, row)}, and somebody else is asked to take it.\nGo on?", abort=True)
-    _stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, picked=picked, why=why), f"seat {seat}")
+    stop_at(bridge.desk.reassign(operator_of(team, by), seat, to, picked=picked, why=why), f"seat {seat}")
     click.echo(f"given: seat {seat} of team {team.id}; a worker mails the invitation")
     say_who_works(bridge)
 

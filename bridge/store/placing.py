@@ -28,6 +28,7 @@ from bridge.domain.standing_in import Spare
 from bridge.store.ledger import Source, given_by_seat
 from bridge.store.models import purchase_items, purchases, seats
 from bridge.store.pooled import OF_TEAM, state_in_sql
+from bridge.store.signon import written_to_often
 
 
 def team_of_seat(connection: Connection, seat_id: int) -> int | None:
@@ -212,13 +213,15 @@ class Unanswered:
 
 
 def unanswered(
-    connection: Connection, team_id: int, pool: str, now: datetime, *, until: datetime, most: int
+    connection: Connection, team_id: int, pool: str, now: datetime, *, until: datetime, most: int, letters: int = 0
 ) -> list[Unanswered]:
     """Seats of a pool that wait for an answer, or have in vain, so many, those that wait for long first; only where the
-    time to answer ends by ``until``.
+    time to answer ends by ``until``. ``letters``: none about which so many letters of now went out; 0 for all.
     """
     waits = state_in_sql(now).in_([SeatState.INVITED.value, SeatState.LAPSED.value])
-    where = (purchases.c.team_id == team_id, purchases.c.pool == pool, waits, seats.c.answer_until <= until)
+    where = [purchases.c.team_id == team_id, purchases.c.pool == pool, waits, seats.c.answer_until <= until]
+    if letters:
+        where.append(seats.c.id.not_in(written_to_often(now, letters)))
     query = select(seats.c.id, seats.c.person_id, purchases.c.order_id).select_from(OF_TEAM).where(*where)
     rows = connection.execute(query.order_by(seats.c.answer_until, seats.c.id).limit(most))
     return [Unanswered(int(seat), int(person), order) for seat, person, order in rows]

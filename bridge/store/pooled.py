@@ -98,13 +98,13 @@ def state_in_sql(now: datetime) -> ColumnElement[str]:
     )
 
 
-def pools_of(connection: Connection, team_id: int, now: datetime) -> list[Pool]:
-    """All pools of a team, by the names under which they were sold."""
+def pools_of(connection: Connection, team_id: int, now: datetime, *, key: str = "") -> list[Pool]:
+    """All pools of a team, by the names under which they were sold; with ``key`` that one alone."""
     state = state_in_sql(now).label("state")
     query = (
         select(purchases.c.pool, state, func.count(), func.max(purchases.c.id), func.min(purchases.c.assign_until))
         .select_from(OF_TEAM)
-        .where(purchases.c.team_id == team_id)
+        .where(purchases.c.team_id == team_id, *([purchases.c.pool == key] if key else []))
         .group_by(purchases.c.pool, state)
     )
     counts: dict[str, dict[SeatState, int]] = {}
@@ -146,7 +146,9 @@ def _apart(pool: Pool, seen: Mapping[SeatState, int]) -> Pool:
 
 def find_pool(connection: Connection, team_id: int, key: str, now: datetime) -> Pool | None:
     """One pool of a team."""
-    return next((pool for pool in pools_of(connection, team_id, now) if pool.key == key), None)
+    if not key.isalnum():  # PostgreSQL refuses some of what may stand in an address
+        return None
+    return next(iter(pools_of(connection, team_id, now, key=key)), None)
 
 
 # --- seats -----------------------------------------------------------------------------------------------------------

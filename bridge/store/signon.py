@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
 from bridge.store.db import Store
 from bridge.store.models import link_requests, links, signing_keys, used, visits
@@ -239,11 +239,10 @@ def _about(**named: int | None) -> list[ColumnElement[bool]]:
     return [links.c[name] == value for name, value in named.items() if value is not None]
 
 
-def written_to_often(connection: Connection, seat_ids: Collection[int], now: datetime, most: int) -> set[int]:
-    """Those of these seats about which so many letters of now went out, or more."""
-    query = select(links.c.seat_id).where(links.c.seat_id.in_(sorted(seat_ids)), links.c.until > now)
-    often = query.group_by(links.c.seat_id).having(func.count() >= most)
-    return {int(seat) for (seat,) in connection.execute(often)}
+def written_to_often(now: datetime, most: int) -> Select[tuple[int]]:
+    """The seats about which so many letters of now went out, or more: as a part of other queries."""
+    of_seats = (links.c.seat_id.is_not(None), links.c.until > now)
+    return select(links.c.seat_id).where(*of_seats).group_by(links.c.seat_id).having(func.count() >= most)
 
 
 _LINK = (links.c.person_id, links.c.email, links.c.seat_id, links.c.team_id)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, g, request, url_for
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
 
-from bridge.desk import Desk
+from bridge.desk import Desk, Many
 from bridge.domain.rosters import MOST_ROWS
 from bridge.domain.seats import SeatState, Why
 from bridge.domain.teams import Action
@@ -22,7 +24,7 @@ from bridge.office import Actor, NotAllowed
 from bridge.store import audit, batches, people, pooled
 from bridge.store.batches import Batch, Result
 from bridge.store.db import Store
-from bridge.store.pooled import SeatRow
+from bridge.store.pooled import Pool, SeatRow
 from bridge.store.signon import digest
 from bridge.web.strict_json import Wrong, answer, body_as, no_body, problem, query_as
 from bridge.web.team_shapes import (
@@ -65,6 +67,7 @@ def needs(action: Action) -> Callable[[V], V]:
 def team_api(store: Store, desk: Desk, machines: Machines, names: Names, now: Callable[[], datetime]) -> Blueprint:
     """``/api/v1/team/…``; described in docs/openapi.yaml."""
     blueprint = Blueprint("team_api", __name__, url_prefix="/api/v1/team")
+    blueprint.record(lambda state: state.app.url_map.converters.update(pool=PoolKey))
     _answers_to_errors(blueprint, machines)
 
     @blueprint.before_request
@@ -174,10 +177,7 @@ def team_api(store: Store, desk: Desk, machines: Machines, names: Names, now: Ca
 
     def _prepared(wanted: GiveIn, key: str) -> tuple[Batch, int]:
         """The list, kept under its key, and its length. Raises Wrong where another was kept under it before."""
-        with store.read() as connection:
-            pool = pooled.find_pool(connection, actor().team.id, wanted.pool, now())
-        if pool is None:
-            raise nothing("pool")
+        pool = _pool(wanted.pool)
         if not pool.may_give(wanted.item):
             raise _not_done(Why.NOTHING_PICKED)
         rows = wanted.invitees
@@ -189,6 +189,13 @@ def team_api(store: Store, desk: Desk, machines: Machines, names: Names, now: Ca
         if (batch.pool, batch.picked, kept) != (pool.key, wanted.item, rows):
             raise Wrong(HTTPStatus.UNPROCESSABLE_ENTITY, "key_used", "This key has named another request before.")
         return batch, len(rows)
+
+    def _pool(key: str) -> Pool:
+        with store.read() as connection:
+            pool = pooled.find_pool(connection, actor().team.id, key, now())
+        if pool is None:
+            raise nothing("pool")
+        return pool
 
     @blueprint.get("/lists/<int:number>")
     @needs(Action.SEE)
@@ -256,7 +263,32 @@ def team_api(store: Store, desk: Desk, machines: Machines, names: Names, now: Ca
             raise _not_done(why)
         return _seat(seat)
 
+    # --- all of a pool -----------------------------------------------------------------------------------------------
+
+    @blueprint.post("/pools/<pool:pool>/resend")
+    @needs(Action.RESEND)
+    def resend_all(pool: str) -> Response:
+        """Invite again whoever was asked and did not answer."""
+        return _done_to_all(pool, desk.resend_all)
+
+    @blueprint.post("/pools/<pool:pool>/take-back")
+    @needs(Action.GIVE_BACK)
+    def take_back_all(pool: str) -> Response:
+        """Take back the seats that wait for somebody who did not answer in time."""
+        return _done_to_all(pool, desk.take_back_lapsed)
+
+    def _done_to_all(key: str, do: Callable[[Actor, str], Many]) -> Response:
+        no_body()
+        query_as(NothingAsked)
+        return answer(asdict(do(actor(), _pool(key).key)))
+
     return blueprint
+
+
+class PoolKey(BaseConverter):
+    """The key of a pool in an address. Whatever else is typed there is no address, and so is written down nowhere."""
+
+    regex = "[0-9a-f]{16}"
 
 
 def _not_done(why: Why) -> Wrong:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +10,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from cryptography.fernet import Fernet, InvalidToken
 from pydantic import AfterValidator, Field
 
 from bridge.domain.offers import Item, read_item
@@ -25,6 +22,7 @@ from bridge.store.audit import BRIDGE
 from bridge.store.batches import Batch, Invitee, Result
 from bridge.store.pooled import Place, Pool, SeatRow, Wanted
 from bridge.store.teams import Team
+from bridge.web.sealing import Seal
 from bridge.web.strict_json import Asked, Strict, Wrong
 
 # --- taken -----------------------------------------------------------------------------------------------------------
@@ -238,11 +236,14 @@ def list_as_json(
 
 def entry_as_json(entry: Any, emails: Mapping[int, str]) -> dict[str, Any]:
     """An entry of a team's history."""
+    many = entry.facts.get("seats")
     return {
         "at": moment(entry.at),
         "by": who(entry.actor, emails),
         "event": entry.event,
         "seat": entry.facts.get("seat"),
+        "pool": entry.facts.get("pool"),
+        "seats": many if isinstance(many, int) else None,
         "person": emails.get(entry.person_id) if entry.person_id is not None else None,
     }
 
@@ -261,20 +262,16 @@ class Cursors:
     """
 
     def __init__(self, secret: str) -> None:
-        key = hashlib.sha256(b"cursor " + secret.encode()).digest()
-        self._fernet = Fernet(base64.urlsafe_b64encode(key))
+        self._seal = Seal("cursor", secret)
 
     def write(self, of: str, *place: str | int | None) -> str:
         """A place in what is asked for."""
-        return self._fernet.encrypt(json.dumps([of, *place]).encode()).decode()
+        return self._seal.close(of, *place)
 
     def read(self, of: str, cursor: str) -> list[Any]:
         """The place. Raises Wrong for a cursor that was not given for this."""
-        try:
-            kept: list[Any] = json.loads(self._fernet.decrypt(cursor))
-        except InvalidToken:
-            kept = [None]
-        if kept[0] != of:
+        kept = self._seal.open(cursor)
+        if kept is None or kept[0] != of:
             raise Wrong(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "The cursor was not given for this.")
         return kept[1:]
 

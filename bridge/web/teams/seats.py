@@ -11,8 +11,9 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from bridge.desk import Many
 from bridge.domain.offers import Item
-from bridge.domain.seats import SeatState
+from bridge.domain.seats import SeatState, Wait
 from bridge.domain.teams import Action
 from bridge.domain.texts import plain
 from bridge.naming import Names
@@ -64,7 +65,7 @@ class Pools:
         """A pool's page: what it has, the forms by which its seats are given, and who has them. ``values`` are what
         was typed into the forms and what is wrong with it, if they come back.
         """
-        search = searched(self._door.browser, actor, visit, pool.key)
+        search = searched(self._door.browser, actor, pool.key)
         wanted = replace(wanted_by(request.args, pool.key), search=search)
         table = table_of(self._store, actor, wanted, self._now())
         self._door.desk.look_how_far(table.rows)
@@ -117,10 +118,12 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
             results = batches.results_of(connection, given.id) if given and given.done and given.pool == pool else []
         acted, number = request.args.get("done", ""), request.args.get("n", "")
         done: dict[str, Any] = {"acted": acted, "number": int(number) if _is_id(number) else 0}
+        done["more"] = "more" in request.args
         return pools.page(actor, visit, found, results=results, **done)
 
-    def acted(actor: Actor, pool: str, word: str, number: int) -> AnyResponse:
-        to = url_for("teams.pool", key=actor.team.key, pool=pool, done=word, n=number)
+    def acted(actor: Actor, pool: str, word: str, done: Many) -> AnyResponse:
+        query: dict[str, Any] = {"done": word, "n": done.seats, **({"more": 1} if done.more else {})}
+        to = url_for("teams.pool", key=actor.team.key, pool=pool, **query)
         return strict(redirect(to, HTTPStatus.SEE_OTHER))
 
     @blueprint.post("/<key>/pools/<pool>/resend")
@@ -141,7 +144,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
     @door.guards(Action.SEE)
     def seats(*, actor: Actor, visit: Visit) -> AnyResponse:
         """All seats of the team."""
-        wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, visit, ""))
+        wanted = replace(wanted_by(request.args, ""), search=searched(door.browser, actor, ""))
         table = table_of(store, actor, wanted, now())
         door.desk.look_how_far(table.rows)
         given = pools.given_by(table.rows)
@@ -157,7 +160,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         query = {name: value for name, value in named.items() if value not in ("", DEFAULT)}
         to = url_for("teams.pool" if key else "teams.seats", key=actor.team.key, **query)
         answer = strict(redirect(f"{to}#seats", HTTPStatus.SEE_OTHER))
-        keep_search(door.browser, answer, actor, visit, key, request.form.get("search", ""))
+        keep_search(door.browser, answer, actor, key, request.form.get("search", ""))
         return answer
 
     @blueprint.post("/<key>/seats/export")
@@ -166,7 +169,7 @@ def add_seats(blueprint: Blueprint, door: Door, store: Store, pools: Pools, now:
         """All seats of a table, as a file."""
         key, form = request.form.get("pool", ""), request.form.get("format", "")
         wanted = wanted_by(request.form, key and pools.find(actor, key).key)
-        wanted = replace(wanted, search=searched(door.browser, actor, visit, key))
+        wanted = replace(wanted, search=searched(door.browser, actor, key))
         words = words_asked_for()
         found = list(_all(actor, wanted))
         given = pools.given_by(found)
@@ -189,8 +192,8 @@ def _is_id(text: str) -> bool:
 
 
 def _header(words: Words) -> list[str]:
-    named = ("seat", "product", "gives", "name_of", "address", "language", "status", "since", "answer_by", "order")
-    return [words[f"team_{one}"] for one in (*named, "learnt", "completed")]
+    named = ("seat", "product", "gives", "name_of", "address", "language", "status", "since", "answer_by")
+    return [words[f"team_{one}"] for one in (*named, "letter_failed", "order", "learnt", "completed")]
 
 
 def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
@@ -198,11 +201,16 @@ def _cells(row: SeatRow, given: Mapping[Item, str], words: Words) -> list[Cell]:
     seat = row.seat
     since = seat.taken_at.date().isoformat() if seat.taken_at else None
     until = seat.answer_until.date().isoformat() if seat.answer_until else None
-    completed = None if seat.completed is None else words["team_yes" if seat.completed else "team_no"]
+    failed = _said(row.undelivered if seat.waits is Wait.ANSWER else None, words)
     state = words[f"team_state_{row.state}"]
-    got = (seat.progress, completed)
+    got = (seat.progress, _said(seat.completed, words))
     sold_as, gives = as_sold(row.sold_as, words["language"]), " · ".join(given[item] for item in row.told_apart)
-    return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, row.order, *got]
+    return [seat.id, sold_as, gives, row.name, row.email, row.language, state, since, until, failed, row.order, *got]
+
+
+def _said(fact: bool | None, words: Words) -> str | None:
+    """Yes or no, by which spreadsheets can filter; nothing where it can't be told, or there is nothing to tell."""
+    return None if fact is None else words["team_yes" if fact else "team_no"]
 
 
 def as_sold(name: str, language: str) -> str:

@@ -1,13 +1,12 @@
 """The table of a team's seats: which of them, in which order, one page at a time.
 
 What is searched for may be somebody's name or address, so that it stands in no address of a page: it is posted, and
-then kept by the visitor's browser, for this visit and this table only.
+then kept by the visitor's browser, for this visit and this table only. It is sealed by what the browser shows to be let
+in: once its user has signed out, whoever has the browser can't read there whom they looked for.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +19,8 @@ from bridge.office import Actor
 from bridge.store import pooled
 from bridge.store.db import Store
 from bridge.store.pooled import SeatRow, Wanted
-from bridge.store.signon import Visit, digest
 from bridge.web.browser import Browser
+from bridge.web.sealing import Seal
 
 #: Rows on a page, and signs of what may be searched for.
 PAGE, MOST_SIGNS = 50, 100
@@ -99,27 +98,22 @@ def page_asked_for(total: int) -> tuple[int, int]:
 # --- what is searched for --------------------------------------------------------------------------------------------
 
 
-def searched(browser: Browser, actor: Actor, visit: Visit, pool: str) -> str:
+def searched(browser: Browser, actor: Actor, pool: str) -> str:
     """What this visitor searches for in this table."""
-    about, _, word = browser.kept(_COOKIE).partition(".")
-    if about != _table(actor, visit, pool):
-        return ""
-    try:
-        return _clean(base64.urlsafe_b64decode(word.encode()).decode())
-    except (binascii.Error, ValueError):
-        return ""
+    match _seal(browser).open(browser.kept(_COOKIE)):
+        case [actor.team.key, table, str(word)] if table == pool:
+            return word
+    return ""
 
 
-def keep_search(browser: Browser, answer: Response, actor: Actor, visit: Visit, pool: str, word: str) -> None:
+def keep_search(browser: Browser, answer: Response, actor: Actor, pool: str, word: str) -> None:
     """Has the browser keep what is searched for; nothing any more, if that is nothing."""
     clean = _clean(word)
-    text = base64.urlsafe_b64encode(clean.encode()).decode()
-    browser.keep(answer, _COOKIE, f"{_table(actor, visit, pool)}.{text}" if clean else "")
+    browser.keep(answer, _COOKIE, _seal(browser).close(actor.team.key, pool, clean) if clean else "")
 
 
-def _table(actor: Actor, visit: Visit, pool: str) -> str:
-    """This visit's table, by a name of which nobody else can make sense."""
-    return digest(f"{visit.form} {actor.team.key} {pool}")[:16]
+def _seal(browser: Browser) -> Seal:
+    return Seal("search", browser.secret())
 
 
 def _clean(word: str) -> str:

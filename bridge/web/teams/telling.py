@@ -46,7 +46,7 @@ def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
     if entry.event == "seats":  # why is the shop's word on its order
         changed = [name for name in ("given", "revived", "ended", "exchanged") if entry.facts.get(name)]
         order = [f"{words['team_order']} {entry.order_id}"] if entry.order_id else []
-        return " · ".join([*order, *(words[f"team_seats_{name}"].format(n=entry.facts[name]) for name in changed)])
+        return " · ".join([*order, *(words.counted(f"team_seats_{name}", entry.facts[name]) for name in changed)])
     if entry.event == "seats decided":
         return ""
     told = [words.get(f"team_role_{entry.facts['role']}", "")] if entry.facts.get("role") else []
