@@ -29,7 +29,7 @@ from bridge.domain.purchases import (
     seat_counts,
 )
 from bridge.domain.seats import Begun
-from bridge.domain.standing_in import Spare, stand_ins
+from bridge.domain.standing_in import Spare, in_use, seatless, stand_ins
 from bridge.domain.switching import carried, switched_from
 from bridge.kinds import LEARNER, NOTE
 from bridge.settings import Orders as OrderSettings
@@ -94,27 +94,66 @@ class Bookkeeping:
             seats = ledger.seats_of(connection, {one.id: one.key for one in look.known} | look.beyond)
             plan = self._plan(look, seats, {})
             pools = placing.pools_of_source(connection, look.source) if plan.uses else {}
-            pairs = stand_ins(plan, self._spare(connection, look, pools, now)) if pools else []
-        if pairs:
-            seats = _changed_places(seats, pairs)
+        asked: set[int] = set()
+        if pools:
+            look, asked = self._who_began(look, seats, pools, now)
             plan = self._plan(look, seats, {})
-        if not plan.undecided:
+            with self._store.read() as connection:
+                pairs = stand_ins(plan, self._spare(connection, look, pools, now), look.idle)
+            if pairs:
+                seats = _changed_places(seats, pairs)
+                plan = self._plan(look, seats, {})
+        among = {seat.id: seat.person for choice in plan.undecided for seat in choice.among if seat.id not in asked}
+        if not among:
             return look, plan
-        among = [seat.id for choice in plan.undecided for seat in choice.among]
-        with self._store.read() as connection:
-            sitting = people.persons_of_seats(connection, among)
-        begun = {seat: self._starting.begun(one.id, seat) for seat, one in sitting.items()}
-        look = replace(look, idle=frozenset(seat for seat, said in begun.items() if said is Begun.NO))
+        look = replace(look, idle=look.idle | self._idle(among))
         return look, self._plan(look, seats, {})
+
+    def _who_began(
+        self, look: Look, seats: Collection[Seat], pools: Mapping[int, tuple[int, str]], now: datetime
+    ) -> tuple[Look, set[int]]:
+        """The look with who never began, and the seats of its own of which that was asked.
+
+        As long as somebody whose seat goes can have one that is open, or waits, nobody has to be asked. Then who of
+        these never began goes first; and where others of the pool never began, whoever did is seated for them.
+        """
+        plan = self._plan(look, seats, {})
+        with self._store.read() as connection:
+            spare, others = self._spare(connection, look, pools, now), self._elsewhere(connection, look, pools, now)
+        left = seatless(plan, spare)
+        mine = {seat.id: seat.person for key in left if spare[key] or others[key] for seat in in_use(plan, key)}
+        if not mine:
+            return look, set()
+        idle = set(look.idle | self._idle(mine))
+        plan = self._plan(replace(look, idle=frozenset(idle)), seats, {})
+        for key, begun in seatless(plan, spare, idle).items():
+            idle |= self._idle({seat: one for seat, one in others[key] if seat not in idle}, most=len(begun))
+        return replace(look, idle=frozenset(idle)), set(mine)
+
+    def _idle(self, sitting: Mapping[int, int | None], most: int | None = None) -> frozenset[int]:
+        """On which of these seats somebody sits who never began; no more of them than ``most``."""
+        idle: set[int] = set()
+        for seat, person in sitting.items():
+            if person is not None and (most is None or len(idle) < most):
+                idle |= {seat} if self._starting.begun(person, seat) is Begun.NO else set()
+        return frozenset(idle)
 
     def _spare(
         self, connection: Connection, look: Look, pools: Mapping[int, tuple[int, str]], now: datetime
     ) -> dict[Hashable, list[Spare]]:
         """For each purchase that a team has: what its pool has beyond all that is looked at."""
-        found = {one: placing.spare_seats(connection, *one, now, but=pools) for one in sorted(set(pools.values()))}
-        # Who sits on a subscription's line that is taken off goes where that was switched to.
-        switched = look.gone if look.source.kind == "subscription" and look.stands is not Standing.ENDED else []
-        return {one.key: found[pools[one.id]] for one in look.known if one.id in pools and one not in switched}
+        found = {
+            one: placing.spare_seats(connection, *one, now, but=pools, idle=look.idle)
+            for one in sorted(set(pools.values()))
+        }
+        return {key: found[pool] for key, pool in _pools_by_key(look, pools).items()}
+
+    def _elsewhere(
+        self, connection: Connection, look: Look, pools: Mapping[int, tuple[int, str]], now: datetime
+    ) -> dict[Hashable, list[tuple[int, int]]]:
+        """The same of the seats that are taken, and whose they are."""
+        found = {one: placing.taken_elsewhere(connection, *one, now, but=pools) for one in sorted(set(pools.values()))}
+        return {key: found[pool] for key, pool in _pools_by_key(look, pools).items()}
 
     def _plan(self, look: Look, seats: Collection[Any], takers: Mapping[int, tuple[Taker, ...]]) -> SeatPlan:
         told = [seat for seat in seats if look.is_told(seat.key) and not isinstance(seat.key, Elsewhere)]
@@ -163,9 +202,10 @@ class Bookkeeping:
         takers, learners = self._takers(connection, look, buyer, ids, now)
         seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
         plan = self._plan(look, seats, takers)
-        pairs = stand_ins(plan, self._spare(connection, look, pools, now)) if plan.uses and pools else []
+        uses = plan.uses and bool(pools)
+        pairs = stand_ins(plan, self._spare(connection, look, pools, now), look.idle) if uses else []
         if pairs:
-            learners |= self._change_places(connection, pairs, ids)
+            learners |= self._change_places(connection, look.source, pairs, ids)
             seats = ledger.seats_of(connection, {number: key for key, number in ids.items()} | look.beyond)
             plan = self._plan(look, seats, takers)
         fewer = "fewer units are paid for"
@@ -183,9 +223,7 @@ class Bookkeeping:
         self._work.mark(connection, LEARNER, sorted(learners))
         if learners and self._settings.notes:  # sooner, once they were looked at
             patience = timedelta(seconds=self._settings.waiting_note_seconds)
-            of_order = look.source.kind == "order"
-            noted = [look.source.id] if of_order else ledger.newest_order(connection, look.source.id)
-            self._work.mark(connection, NOTE, noted, at=now + patience)
+            self._work.mark(connection, NOTE, _noted_on(connection, look.source), at=now + patience)
         changed = {
             name: len(part)
             for name, part in (
@@ -205,12 +243,13 @@ class Bookkeeping:
         return changed, learners
 
     def _change_places(
-        self, connection: Connection, pairs: Sequence[tuple[Seat, Spare]], ids: Mapping[Hashable, int]
+        self, connection: Connection, source: Source, pairs: Sequence[tuple[Seat, Spare]], ids: Mapping[Hashable, int]
     ) -> set[int]:
-        """Have something else of the pool pay for these people's seats; who they are."""
+        """Have something else of the pool pay for these people's seats; both notes tell of it. Who they are."""
         for seat, spare in pairs:
             placing.change_places(connection, (seat.id, ids[seat.key], seat.unit), spare)
-        self._work.mark(connection, NOTE, placing.orders_paying_for(connection, [seat.id for seat, _ in pairs]))
+        others = placing.orders_paying_for(connection, [seat.id for seat, _ in pairs])
+        self._work.mark(connection, NOTE, [*others, *_noted_on(connection, source)])
         return {seat.person for seat, _ in pairs if seat.person is not None}
 
     def _for_a_team(
@@ -304,6 +343,20 @@ class Bookkeeping:
             )
 
         return words
+
+
+def _noted_on(connection: Connection, source: Source) -> list[int]:
+    """The order whose note tells of what this one gives."""
+    of_order = source.kind == "order"
+    return ledger.noted_on(connection, source.id if of_order else None, None if of_order else source.id)
+
+
+def _pools_by_key(look: Look, pools: Mapping[int, tuple[int, str]]) -> dict[Hashable, tuple[int, str]]:
+    """The pools of what is looked at. Who sits on a subscription's line that is taken off goes where that was switched
+    to, and not into another seat of the pool.
+    """
+    switched = look.gone if look.source.kind == "subscription" and look.stands is not Standing.ENDED else []
+    return {one.key: pools[one.id] for one in look.known if one.id in pools and one not in switched}
 
 
 def _changed_places(seats: Sequence[Any], pairs: Sequence[tuple[Seat, Spare]]) -> list[Any]:

@@ -159,16 +159,18 @@ class SignOn:
 
     def _met(self, connection: Connection, launch: Launch, now: datetime) -> int | None:
         """Who comes, if the ledger knows them. One whose address the shop has checked is written down, since what was
-        bought with that address as a guest is theirs; all others only once they have bought something.
+        bought with that address as a guest is theirs; one who has the address of a guest, since both may be the same,
+        and an invitation asks for that; all others only once they have bought something.
         """
         who = Identity(launch.customer_id, None)
         shop_tells(self._store, connection, launch.customer_id, launch.email, now)
-        if not launch.email_verified:
-            person = people.find_person(connection, who)
+        person, guest = (people.find_person(connection, one) for one in (who, Identity(None, launch.email)))
+        if not launch.email_verified and (person is not None or guest is None):
             return person.id if person else None
         contact = Contact(who, launch.email, launch.first_name, launch.last_name, launch.language)
         person_id = people.ensure_person(self._store, connection, contact, now)
-        prove(self._store, connection, person_id, launch.email, How.SHOP, now)
+        if launch.email_verified:
+            prove(self._store, connection, person_id, launch.email, How.SHOP, now)
         return person_id
 
     def refused(self, why: str, **facts: object) -> None:

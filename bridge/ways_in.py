@@ -37,8 +37,8 @@ class WaysIn:
         return f"{self.bridge_url}/team/invitation#{secret}"
 
     def for_manager(self, customer: bool) -> str:
-        """Where somebody goes who manages a team."""
-        return self.by_shop(str(Place.TEAM)) if customer else f"{self.bridge_url}/team/"
+        """Where somebody goes who manages a team. Whoever is no customer of the shop's signs in by a mailed link."""
+        return self.by_shop(str(Place.TEAM)) if customer else f"{self.bridge_url}/team/?by=link"
 
     def for_learner(self, customer: bool, items: Sequence[Item]) -> str:
         """Where somebody goes who was given these; "" where there is no way in by the bridge."""

@@ -98,6 +98,22 @@ def test_a_customer_who_is_signed_in_takes_the_seat_with_the_account_of_the_shop
     assert answers(world, secret, "look", one).status_code == 403
 
 
+def test_a_customer_who_has_bought_nothing_is_asked_too(world: World, seats: int, inbox: Inbox) -> None:
+    number = world.shop.add_customer(ADA, first_name="Augusta", last_name="King")
+    give(world, ADA)
+    one, secret = comes(world, number), invitation(inbox, ADA)
+    assert answers(world, secret, "accept", one, mine=word(looks(world, secret, one))).status_code == 303
+    world.settle()
+    assert (world.access(), merged(world), proven(world)) == ({(ADA, seats): "active"}, [None], {number})
+    world.look(world.shop.place_order([(world.sell(world.course("OWN")), 1)], customer_id=number, email=ADA))
+    assert (len(world.access()), world.parked()) == (2, {})
+
+
+def test_of_a_customer_whose_address_was_never_heard_of_nothing_is_written_down(world: World, seats: int) -> None:
+    comes(world, world.shop.add_customer(EVE), email=EVE)
+    assert EVE not in str(world.rows("persons"))
+
+
 def test_whoever_is_not_signed_in_is_told_and_comes_back_from_the_shop_to_the_invitation(
     world: World, seats: int, own: int, customer: int, inbox: Inbox
 ) -> None:

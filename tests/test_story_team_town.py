@@ -119,7 +119,7 @@ def test_a_company_buys_ten_gives_takes_back_and_two_are_refunded(
     staff.goto(f"{town.shop_url}/staff/orders/{max(town.shop.orders)}")
     staff.get_by_label("How many to refund").fill("2")
     staff.get_by_role("button", name="Refund", exact=True).click()
-    until(lambda: "6 × open seat" in told(town) and "2 × access ended" in told(town), "open seats were refunded")
+    until(lambda: "6 × open seat" in told(town) and "2 × unused seat ended" in told(town), "open seats were refunded")
     assert [access(totara, town, one) for one in (ADA, DEE, BEN, CY)] == ["active", "active", "none", "none"]
     boss.goto(home)
     expect(boss.get_by_text("8 seats")).to_be_visible()

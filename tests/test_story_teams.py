@@ -180,7 +180,7 @@ def test_what_a_refund_does_is_noted_at_once_whatever_the_team_did_before(
     world.shop.refund(number, lines={line_of(world, number): 2})
     world.look(number)
     assert notes(world, number) == 2
-    assert "1 × access ready" in world.told(number) and "2 × access ended" in world.told(number)
+    assert "1 × access ready" in world.told(number) and "2 × unused seat ended" in world.told(number)
     world.shop.set_status(number, "cancelled")
     world.look(number)
     assert (notes(world, number), "access ready" in world.told(number)) == (3, False)
@@ -523,6 +523,7 @@ def test_what_is_refunded_goes_from_the_open_seats_of_the_whole_pool(world: Worl
     assert {row.email: (row.seat.id, row.order) for row in seats(world) if row.email} == {
         email: (seat, second) for email, seat in before.items()
     }
+    assert "2 × unused seat ended" in world.told(first), "nobody waits for the note"
     world.look(first, second)
     assert counts(world) == {"open": 1, "taken": 2}, "and it stays like that"
 
@@ -545,6 +546,63 @@ def test_then_invitations_go_wherever_they_are_and_those_in_use_are_asked_about(
     assert counts(world) == {"taken": 4}
     assert "seats in use have to go" in " ".join(world.parked().values())
     assert second != first
+
+
+CY, DI = "cy@corp.test", "di@corp.test"
+
+
+def learn(world: World, inbox: Inbox, *addresses: str, begun: str = "") -> None:
+    """These accept, one after the other; of them those in ``begun`` have been in Totara since."""
+    give(world, *addresses)
+    for address in addresses:
+        accepts(world, inbox, address)
+        world.totara.users[world.user(address)].lastaccess = int(world.clock()) if address in begun else 0
+
+
+def who_learns(world: World) -> set[str]:
+    return {email for (email, _), state in world.access().items() if state == "active"}
+
+
+def test_then_whoever_never_began_goes_whatever_order_paid_for_their_seat(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 2), buys(world, boss, product, 2)
+    learn(world, inbox, ADA, BO, CY, DI, begun=f"{ADA} {BO} {DI}")
+    world.shop.refund(first, lines={line_of(world, first): 1})
+    world.look(first)
+    assert (who_learns(world), world.parked()) == ({ADA, BO, DI}, {})
+    assert "1 × access ended, fewer units are paid for" in world.told(first)
+    world.look(first, second)
+    assert (who_learns(world), counts(world)) == ({ADA, BO, DI}, {"taken": 3})
+    world.shop.refund(second, lines={line_of(world, second): 1})
+    world.look(second)
+    assert "1 of 2 seats in use have to go" in str(world.parked()), "all who are left have begun"
+
+
+def test_whoever_began_has_what_is_open_before_whoever_did_not(world: World, boss: int, inbox: Inbox) -> None:
+    product = world.sell(world.course("ONE"))
+    first = buys(world, boss, product, 3)
+    learn(world, inbox, CY, ADA, BO, begun=f"{ADA} {BO}")
+    buys(world, boss, product, 2)
+    learn(world, inbox, DI, begun=DI)
+    world.shop.refund(first, lines={line_of(world, first): 2})
+    world.look(first)
+    assert (who_learns(world), world.parked()) == ({ADA, BO, DI}, {})
+
+
+def test_of_a_cancelled_order_whoever_began_is_seated_before_whoever_did_not(
+    world: World, boss: int, inbox: Inbox
+) -> None:
+    product = world.sell(world.course("ONE"))
+    first, second = buys(world, boss, product, 2), buys(world, boss, product, 2)
+    learn(world, inbox, CY, ADA, DI, BO, begun=f"{ADA} {BO}")
+    world.shop.set_status(first, "cancelled")
+    world.look(first)
+    assert (who_learns(world), counts(world)) == ({ADA, BO}, {"taken": 2})
+    world.shop.set_status(first, "completed")
+    world.look(first, second)
+    assert (who_learns(world), counts(world)) == ({ADA, BO, CY, DI}, {"taken": 4})
 
 
 def test_a_cancelled_order_throws_nobody_out_whom_another_can_seat(world: World, boss: int, inbox: Inbox) -> None:
@@ -870,6 +928,7 @@ def test_a_letter_that_nobody_takes_is_seen_on_the_seat(world: World, boss: int,
     assert [row.undelivered for row in seats(world, search=BO)] == [False]
     (ada,) = seats(world, search=ADA)
     assert world.bridge.desk.reassign(owner(world), ada.seat.id, Invitee(1, "ada@corp2.test")) is Why.GIVEN
+    assert [row.undelivered for row in seats(world)] == [False, False], "of the new letter nobody can say that yet"
     world.settle()
     assert [row.undelivered for row in seats(world)] == [False, False]
 

@@ -15,12 +15,15 @@ from bridge.domain.teams import TeamRole
 from bridge.store import teams
 from bridge.store.models import purchases
 from tests.test_mail import Inbox
+from tests.test_story_letters import text
+from tests.test_story_links import mailed, opened
 from tests.test_story_sign_on import claims, launch, signed
 from tests.test_story_teams import ADA, BO, BOSS, buys, counts, give, invitation, owner
 from tests.test_story_teams import seats as seats_of
 from tests.world import World
 
 EVE = "eve@else.test"
+UNDELIVERED = "The letter could not be delivered."
 
 
 @pytest.fixture
@@ -440,6 +443,36 @@ def test_somebody_is_asked_to_manage_accepts_and_is_made_a_viewer(world: World, 
     assert roles(world) == {BOSS: "owner", BO: "viewer"}
     assert one.get(home(world, "orders")).status_code == 403
     assert [row.facts["role"] for row in events(world, "member changed")] == ["viewer"]
+
+
+def test_the_letter_to_a_colleague_without_an_account_in_the_shop_leads_in_by_a_mailed_link(
+    world: World, bea: Client, inbox: Inbox
+) -> None:
+    posts(bea, home(world, "settings", "members"), email=BO, role="manager")
+    world.settle()
+    answers(world, invitation(inbox, BO), "accept")
+    assert world.bridge.desk.hand_over(owner(world), person(world, BO))
+    world.settle()
+    (address,) = re.findall(r"http\S+/team/\S*", text(inbox))
+    ours = world.bridge.settings.server.public_url
+    another = browser(world)  # not the one in which the invitation was accepted
+    assert another.get(address.removeprefix(ours)).location == f"{ours}/sso/link"
+    went = opened(world, mailed(world, inbox, BO), another)
+    assert another.get(went.location).location == home(world) + "/"
+
+
+def test_a_colleague_whom_no_letter_reaches_is_shown_as_such(world: World, bea: Client, inbox: Inbox) -> None:
+    inbox.answers["RCPT"] = "550 5.1.1 No such user here"
+    asks = {"email": "mia@corp.test", "role": "manager"}
+    posts(bea, home(world, "settings", "members"), **asks)
+    assert UNDELIVERED not in bea.get(home(world, "settings")).text
+    world.settle()
+    assert UNDELIVERED in bea.get(home(world, "settings")).text
+    del inbox.answers["RCPT"]
+    posts(bea, home(world, "settings", "members"), **asks)
+    world.settle()
+    page = bea.get(home(world, "settings")).text
+    assert (UNDELIVERED in page, "was asked, has not answered yet" in page) == (False, True)
 
 
 def test_an_invitation_to_manage_is_cancelled(world: World, bea: Client, inbox: Inbox) -> None:

@@ -142,7 +142,9 @@ def _rests(seat: SeatStands, over: bool, *, counted: bool) -> tuple[str, str]:
     if seat.state == State.ACTIVE and seat.trouble:
         return "kept", f"access could not be ended: {seat.trouble}"
     if not seat.live:
-        return "ended", f"access ended, {seat.why}" if seat.why else "access ended"
+        # Where nobody sat, or had answered, no access ended.
+        ended = "unused seat ended" if seat.person_id is None or seat.waits else "access ended"
+        return "ended", f"{ended}, {seat.why}" if seat.why else ended
     if seat.held:
         return "held", f"access rests: {seat.held}"
     if over and counted:

@@ -134,7 +134,7 @@ class TeamTour(Looking):
         """Two of the ten seats are refunded: open ones go, and whoever learns, or was asked, is left alone."""
         line = self._shop.orders[self._order]["line_items"][0]["id"]
         self._shop.refund(self._order, lines={line: REFUNDED})
-        note = self._note(self._order, f"{REFUNDED} × access ended")
+        note = self._note(self._order, f"{REFUNDED} × unused seat ended")
         if f"{BOUGHT - REFUNDED - 3} × open seat" not in note:
             raise Wrong(f"other seats are open than should be: {note}")
         if [self._access(one, COURSE) for one in (ADA, GUS)] != ["active", "active"]:

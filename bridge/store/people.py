@@ -317,13 +317,6 @@ def correct_buyer(connection: Connection, order_id: int, person_id: int) -> None
     )
 
 
-def persons_of_seats(connection: Connection, seat_ids: Collection[int]) -> dict[int, Person]:
-    """Seat id -> who sits there."""
-    query = _PERSON.add_columns(seats.c.id).join(seats, seats.c.person_id == persons.c.id)
-    rows = connection.execute(query.where(seats.c.id.in_(sorted(seat_ids))))
-    return {int(row[-1]): Person(*row[:-1]) for row in rows}
-
-
 # --- proofs ----------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     case,
     func,
     or_,
@@ -50,13 +51,37 @@ def team_of_source(connection: Connection, source: Source) -> int | None:
     return next((team for team, _ in pools_of_source(connection, source).values()), None)
 
 
-def spare_seats(connection: Connection, team_id: int, pool: str, now: datetime, *, but: Collection[int]) -> list[Spare]:
-    """The seats of a pool that nobody uses, of other purchases than these."""
+def spare_seats(
+    connection: Connection, team_id: int, pool: str, now: datetime, *, but: Collection[int], idle: Collection[int] = ()
+) -> list[Spare]:
+    """The seats of a pool that nobody uses, of other purchases than these: also those that were taken of which it is
+    known (``idle``, by their ids) that whoever has them never began.
+    """
     state, p = state_in_sql(now), purchases.c
     nobodys = (SeatState.OPEN, SeatState.CLOSED, SeatState.INVITED, SeatState.LAPSED, SeatState.APPROVAL)
-    where = (p.team_id == team_id, p.pool == pool, p.id.not_in(sorted(but)), state.in_([one.value for one in nobodys]))
-    query = select(seats.c.id, p.id, seats.c.unit, seats.c.person_id.is_not(None)).select_from(OF_TEAM).where(*where)
-    return [Spare(*row) for row in connection.execute(query.order_by(p.id, seats.c.unit))]
+    unused = or_(state.in_([one.value for one in nobodys]), and_(_assigned(now), seats.c.id.in_(sorted(idle))))
+    where = (p.team_id == team_id, p.pool == pool, p.id.not_in(sorted(but)), unused)
+    query = select(seats.c.id, p.id, seats.c.unit, seats.c.person_id.is_not(None), _assigned(now))
+    rows = connection.execute(query.select_from(OF_TEAM).where(*where).order_by(p.id, seats.c.unit))
+    return [Spare(seat, purchase, unit, asked, bool(taken)) for seat, purchase, unit, asked, taken in rows]
+
+
+def _assigned(now: datetime) -> ColumnElement[bool]:
+    """Whether a seat is taken, by somebody to whom the team gave it."""
+    return and_(state_in_sql(now) == SeatState.TAKEN.value, seats.c.role == Role.ASSIGNED)
+
+
+def taken_elsewhere(
+    connection: Connection, team_id: int, pool: str, now: datetime, *, but: Collection[int]
+) -> list[tuple[int, int]]:
+    """The seats of a pool that somebody has taken, of other purchases than these, and whose they are: the last to be
+    taken first.
+    """
+    p = purchases.c
+    where = (p.team_id == team_id, p.pool == pool, p.id.not_in(sorted(but)), _assigned(now))
+    query = select(seats.c.id, seats.c.person_id).select_from(OF_TEAM).where(*where)
+    rows = connection.execute(query.order_by(seats.c.taken_at.desc(), seats.c.id.desc()))
+    return [(int(seat), int(person)) for seat, person in rows]
 
 
 def change_places(connection: Connection, seat: tuple[int, int, int], spare: Spare) -> None:

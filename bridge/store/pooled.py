@@ -203,12 +203,17 @@ _CONSENT = exists().where(
 _SHOWS = or_(_CONSENT, func.coalesce(purchases.c.offer["report"].as_boolean(), false()))
 #: How the letters that invite are called among what is owed.
 _LETTER = "invitation"
-#: Whether the letter that invites to a seat waits for a person: nobody takes it.
-_LETTER_PARKED = (
-    exists()
-    .where(work.c.kind == _LETTER, work.c.key == cast(seats.c.id, String), work.c.parked_at.is_not(None))
-    .correlate(seats)
-)
+
+
+def undelivered(key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the letter of an invitation, by the key of the work of sending it, waits for a person: nobody takes it.
+    One that is about to be sent once more is none of these.
+    """
+    mine = (work.c.kind == _LETTER, work.c.key == key, work.c.parked_at.is_not(None), work.c.due_at.is_(None))
+    return exists().where(*mine).correlate_except(work)
+
+
+_LETTER_PARKED = undelivered(cast(seats.c.id, String))
 #: Joins what a seat gives to what is known of whoever has the seat.
 _LEARNT = and_(
     access.c.person_id == seats.c.person_id,

@@ -12,10 +12,13 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    String,
     case,
+    cast,
     delete,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -25,7 +28,7 @@ from bridge.domain.teams import TeamRole, team_name
 from bridge.store.db import Store
 from bridge.store.models import consents, persons, purchases, team_members, teams
 from bridge.store.people import WHOLE_NAME
-from bridge.store.pooled import as_part
+from bridge.store.pooled import as_part, undelivered
 
 # --- teams and their members -----------------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ _TEAM = select(teams.c.id, teams.c.key, teams.c.buyer_id, teams.c.name, teams.c.
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody who may manage a team, or was asked to."""
+    """Somebody who may manage a team, or was asked to. ``undelivered`` tells that the letter that asks them is not."""
 
     person: int
     role: TeamRole
@@ -57,6 +60,7 @@ class Member:
     accepted_at: datetime | None
     email: str
     name: str
+    undelivered: bool = False
 
 
 def ensure_team(store: Store, connection: Connection, buyer: int, company: str, now: datetime) -> int:
@@ -184,8 +188,9 @@ def members(connection: Connection, team_id: int) -> list[Member]:
     """
     m = team_members.c
     name = case((m.accepted_at.is_(None), ""), else_=WHOLE_NAME)
+    letter = undelivered(literal(f"member:{team_id}:").concat(cast(m.person_id, String)))
     query = (
-        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, name)
+        select(m.person_id, m.role, m.asked_at, m.accepted_at, persons.c.email, name, letter)
         .join(persons, persons.c.id == m.person_id)
         .where(m.team_id == team_id)
         .order_by(case((m.role == TeamRole.OWNER, 0), (m.role == TeamRole.MANAGER, 1), else_=2), persons.c.email)

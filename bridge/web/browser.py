@@ -64,10 +64,10 @@ class Browser:
         return answer
 
     def to_sign_in(self) -> AnyResponse:
-        """To the shop's own sign-in, and back here to what was asked for; whoever came by a mailed link the last time
-        is sent to where one asks for them.
+        """To the shop's own sign-in, and back here to what was asked for; whoever came by a mailed link the last time,
+        or comes by a letter to somebody without an account there, is sent to where one asks for them.
         """
-        ways, by_link = self._sign_on.ways, request.cookies.get(self._name(WAY)) == "link"
+        ways, by_link = self._sign_on.ways, "link" in (request.cookies.get(self._name(WAY)), request.args.get("by"))
         answer = redirect(ways.by_link if by_link else ways.by_shop("resume"), HTTPStatus.SEE_OTHER)
         came_for = request.full_path if request.query_string else request.path
         if came_for.startswith(_RESUMABLE) and len(came_for) < 3000:
