@@ -170,6 +170,17 @@ def test_who_waits_for_a_yes_stands_on_top_and_is_approved_there(world: World, b
     assert counts(world) == {"open": 39, "taken": 1}
 
 
+def test_whoever_waits_for_a_yes_can_be_declined_from_there(world: World, bea: Manager, inbox: Inbox) -> None:
+    world.bridge.desk.configure(owner(world), name="Harbour", approval=True)
+    give(world, ADA)
+    accepts(world, inbox, ADA)
+    asks = f"/seats/{seat_of(world, ADA)}/give-back"
+    assert f'<a href="{bea.home}{asks}" aria-label="Decline: ' in bea.get().text
+    assert "Take this seat back?" in text(bea.get(asks))
+    bea.post(asks)
+    assert counts(world) == {"open": 40}
+
+
 def test_completion_is_counted_where_it_may_be_seen(world: World, bea: Manager, inbox: Inbox) -> None:
     give(world, ADA, BO)
     accepts(world, inbox, ADA, consents=True)
