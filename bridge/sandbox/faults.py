@@ -65,6 +65,12 @@ class Faults:
                     return fault
         return None
 
+    @property
+    def spent(self) -> bool:
+        """Whether all that was to happen so many times has begun to happen for the last time."""
+        with self._lock:
+            return not any(fault.left for fault in self._faults)
+
     def _add(self, fault: Fault) -> None:
         with self._lock:
             self._faults.append(fault)
