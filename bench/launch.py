@@ -60,8 +60,10 @@ class Browser:
 
     def ours(self, token: str) -> None:
         """In from the shop, on to where it leads, and the page with the token for Totara. RuntimeError if not."""
-        cookie = self._post(token).getheader("Set-Cookie", "").partition(";")[0]
-        onward = self._asked("GET", "/sso/go", Cookie=cookie)[0].getheader("Location", "")
+        answer = self._post(token)
+        cookie, onward = answer.getheader("Set-Cookie", "").partition(";")[0], answer.getheader("Location", "")
+        if onward == "/sso/go":
+            onward = self._asked("GET", onward, Cookie=cookie)[0].getheader("Location", "")
         page = self._asked("GET", f"/sso/totara?nonce={'0' * 32}", Cookie=cookie)[1]
         if not onward.endswith("/auth/bridge/start.php") or 'name="token"' not in page:
             raise RuntimeError(f"somebody was not let in, but sent to {onward!r}")
