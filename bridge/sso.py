@@ -52,6 +52,7 @@ SIGNED_OUT = "signed out"
 _SID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Refusals of a minute that one process writes into the audit log.
 MOST_REFUSALS = 100
+USED = "it was used before"
 #: These name no page of Totara: it goes on to the one that was wanted there.
 _SAYS_NOTHING = (Place.RESUME, Place.COURSES, Place.TEAM)
 #: These are pages of the bridge itself.
@@ -162,17 +163,20 @@ class SignOn:
             person = people.find_person(connection, Identity(launch.customer_id, None))
             news = person is None or tells_news(connection, person, launch)
             onward = "" if person is None else self._onward_at_once(connection, launch, person)
-        with self._store.begin() if news else self._store.one_statement() as connection:
-            person_id = self._met(connection, launch, now) if person is None or news else person.id
-            if not self._begin(connection, secret, launch, person_id, before, now):
-                raise BadSignature("it was used before")  # and so nothing was written
+        if person is None or news:
+            with self._store.begin() as connection:
+                begins = self._begins(launch, secret, self._met(connection, launch, now), before, now)
+                if not begins(connection):
+                    raise BadSignature(USED)  # and so nothing was written
+        elif not self._store.together(self._begins(launch, secret, person.id, before, now)):
+            raise BadSignature(USED)
         self._store.bell.ring()
         return CameIn(secret, launch.target, onward)
 
-    def _begin(
-        self, connection: Connection, secret: str, launch: Launch, person_id: int | None, before: str, now: datetime
-    ) -> bool:
-        """Begin a visit, if the token is used for the first time."""
+    def _begins(
+        self, launch: Launch, secret: str, person_id: int | None, before: str, now: datetime
+    ) -> Callable[[Connection], bool]:
+        """Begins a visit, if the token is used for the first time."""
         customer, target = launch.customer_id, launch.target
         visit = signon.new_visit(
             secret,
@@ -188,7 +192,7 @@ class SignOn:
         note = {**audit.entry("signed in", "by the shop", now, facts), "person_id": person_id}
         owed: list[tuple[str, object]] = [(CUSTOMER, customer)]
         owed += [(ORDER, target.id)] if target.place is Place.ORDER else []
-        return self._entering.come_in(connection, f"launch {launch.jti}", launch.expires, visit, note, owed)
+        return self._entering.coming_in(f"launch {launch.jti}", launch.expires, visit, note, owed)
 
     def _onward_at_once(self, connection: Connection, launch: Launch, person: Person) -> str:
         """Where the browser goes on to without being asked anything: "" where what it came for is not there yet or is a
@@ -453,8 +457,7 @@ class SignOn:
     def _went_on(self, visit: Visit, person: Person, target: Target) -> bool:
         facts = {"user": person.totara_id, "target": str(target)}
         note = {**audit.entry(ONWARD, "by the plugin", self._now(), facts), "person_id": person.id}
-        with self._store.one_statement() as connection:
-            return self._entering.go_on(connection, visit.name, str(RESUME), note)
+        return self._store.together(self._entering.going_on(visit.name, str(RESUME), note))
 
 
 def _ready(target: Target, person: Person | None, courses: list[MyCourse]) -> Seen | None:

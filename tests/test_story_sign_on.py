@@ -389,7 +389,7 @@ def test_while_the_bridge_cannot_write_a_launch_is_not_called_refused(
     def locked(*_anything: object, **_more: object) -> None:
         raise Unavailable("the database is locked", system="database")
 
-    monkeypatch.setattr(signon.Entering, "come_in", locked)
+    monkeypatch.setattr(signon.Entering, "coming_in", locked)
     page = launch(world, signed(claims(world, nia)))
     assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
     assert "try once more in a minute" in page.text and "not signed in" not in page.text

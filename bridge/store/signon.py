@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
@@ -150,7 +151,9 @@ _GO_ON = (
 
 
 class Entering:
-    """What is written when a customer of the shop's comes in, and when they go on to Totara; built once."""
+    """What is written when a customer of the shop's comes in, and when they go on to Totara; built once. To be run by
+    :meth:`Store.together`, or in a transaction.
+    """
 
     def __init__(self, store: Store, work: Work) -> None:
         self._work = work
@@ -159,26 +162,27 @@ class Entering:
         self._come_in = [Together(store, *begins, work.marking(_OWED[:most])) for most in range(1, len(_OWED) + 1)]
         self._go_on = Together(store, _GO_ON, audit.noting(store, "note"))
 
-    def come_in(
+    def coming_in(
         self,
-        connection: Connection,
         name: str,
         until: datetime,
         visit: Mapping[str, Any],
         note: Mapping[str, Any],
         owed: Sequence[tuple[str, object]],
-    ) -> bool:
-        """Begin a visit, the values of :func:`new_visit`, if this is the first use of the name, as by
+    ) -> Callable[[Connection], bool]:
+        """Begins a visit, the values of :func:`new_visit`, if this is the first use of the name, as by
         :func:`use_once`; False if not, and nothing was written. What is ``owed`` is marked due with it, in this order.
         """
         values = {**_use(name, until), **visit, **named("note", note)}
         for of, thing in zip(_OWED, owed, strict=False):
             values |= named(of, self._work.owed(*thing))
-        return self._come_in[len(owed) - 1](connection, values)
+        return partial(self._come_in[len(owed) - 1], values=values)
 
-    def go_on(self, connection: Connection, name: str, target: str, note: Mapping[str, Any]) -> bool:
-        """Where a visit goes next, and a note of it; False if the visit is there no more, and nothing was written."""
-        return self._go_on(connection, {"visit_name": name, "visit_target": target, **named("note", note)})
+    def going_on(self, name: str, target: str, note: Mapping[str, Any]) -> Callable[[Connection], bool]:
+        """Writes down where a visit goes next, and a note of it; False if the visit is there no more, and nothing was
+        written.
+        """
+        return partial(self._go_on, values={"visit_name": name, "visit_target": target, **named("note", note)})
 
 
 def find_visit(connection: Connection, secret: str, *, seen_after: datetime, began_after: datetime) -> Visit | None:

@@ -32,8 +32,8 @@ class Together:
             self._statements = [select(given).add_cte(*others)]
 
     def __call__(self, connection: Connection, values: Mapping[str, Any]) -> bool:
-        """Whether the first did something, and so all of it was written. In the caller's transaction, or on a
-        connection of :meth:`Store.one_statement`.
+        """Whether the first did something, and so all of it was written. To be run by :meth:`Store.together`, or in a
+        transaction.
         """
         first, *others = self._statements
         if connection.execute(first, values).first() is None:
