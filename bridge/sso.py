@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import structlog
@@ -337,12 +338,13 @@ class SignOn:
             target = self._of_order(connection, target, person, courses)
         return target, person, courses
 
-    def _leads_to(self, connection: Connection, visit: Visit, person: Person) -> Target:
+    def _leads_to(self, visit: Visit, person: Person) -> Target:
         """The page that the visitor came for: only of an order the ledger has to be asked."""
         target = read_target(visit.target)
         if target.place is not Place.ORDER:
             return target
-        return self._of_order(connection, target, person, self._courses(connection, person))
+        with self._store.read() as connection:
+            return self._of_order(connection, target, person, self._courses(connection, person))
 
     def _of_order(
         self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
@@ -421,11 +423,10 @@ class SignOn:
         more. What the visitor came for is gone to once: whoever signs in again from Totara's own pages comes for the
         page they wanted there, which Totara remembers.
         """
-        with self._store.read() as connection:
-            person = self.person(connection, visit)
-            if person is None or person.totara_id is None:
-                raise Refused("there is no account yet")
-            target = self._leads_to(connection, visit, person)
+        person = visit.visitor
+        if person is None or person.totara_id is None:
+            raise Refused("there is no account yet")
+        target = self._leads_to(visit, person)
         account = self.admitted(person)
         now = int(self._now().timestamp())
         claims = {
@@ -491,6 +492,7 @@ def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
     return Seen(State.NOTHING, target, course.reason if course else None, course)
 
 
+@lru_cache(maxsize=16)
 def origin_of(url: str) -> str:
     """The origin of an address, as browsers write it."""
     parts = urlsplit(url)

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from bridge.store import audit
+from bridge.store import audit, people
 from bridge.store.db import Store
-from bridge.store.models import Moment, link_requests, links, signing_keys, used, visits
+from bridge.store.models import Moment, link_requests, links, persons, signing_keys, used, visits
+from bridge.store.people import Person
 from bridge.store.together import Together, gone, named, put
 from bridge.store.work import Work
 
@@ -63,7 +64,8 @@ class Visit:
     a customer of whom the ledger knew nothing when they came.
 
     ``target`` is where it goes, as a word; ``form`` is the word that its own forms have to bring along; ``sid`` is what
-    Totara is told to end it by, None for one from before that was.
+    Totara is told to end it by, None for one from before that was. ``visitor`` is who visits, as they were when the
+    visit was looked for; None for a customer of whom the ledger knew nothing yet.
     """
 
     name: str
@@ -74,11 +76,18 @@ class Visit:
     began: datetime
     seen: datetime
     sid: str | None
+    visitor: Person | None
 
 
-_VISIT = tuple(visits.c[field.name] for field in fields(Visit))
-_FIND = select(*_VISIT).where(
-    visits.c.name == bindparam("name"), visits.c.seen > bindparam("seen"), visits.c.began > bindparam("began")
+_VISIT = tuple(visits.c[field.name] for field in fields(Visit) if field.name != "visitor")
+_VISITOR = or_(
+    persons.c.customer_id == visits.c.customer_id,
+    and_(visits.c.customer_id.is_(None), persons.c.id == visits.c.person_id),
+)
+_FIND = (
+    select(*_VISIT, *people.COLUMNS)
+    .select_from(visits.outerjoin(people.WITH_ACCOUNT, _VISITOR))
+    .where(visits.c.name == bindparam("name"), visits.c.seen > bindparam("seen"), visits.c.began > bindparam("began"))
 )
 
 
@@ -188,7 +197,10 @@ class Entering:
 def find_visit(connection: Connection, secret: str, *, seen_after: datetime, began_after: datetime) -> Visit | None:
     """The session of this secret, unless it rested for too long or began too long ago."""
     row = connection.execute(_FIND, {"name": digest(secret), "seen": seen_after, "began": began_after}).first()
-    return Visit(*row) if row else None
+    if row is None:
+        return None
+    visit, (person, *rest) = row[: len(_VISIT)], row[len(_VISIT) :]
+    return Visit(*visit, people.living(connection, Person(person, *rest)) if person is not None else None)
 
 
 def set_visit(connection: Connection, name: str, **values: Any) -> None:
