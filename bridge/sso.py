@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -21,17 +20,17 @@ from sqlalchemy import Connection
 
 from bridge.admission import Barred, admitted
 from bridge.domain.identity import Contact, How, Identity
-from bridge.domain.letters import Reason
 from bridge.domain.lms import Account
 from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER, PROGRESS
 from bridge.last_in import LastIn
-from bridge.my_courses import MyCourse, Standing, my_courses, of_target
+from bridge.my_courses import MyCourse, my_courses
 from bridge.naming import Names
 from bridge.often import Often
 from bridge.progress import FRESH
+from bridge.seen import OURS, Seen, not_yet, ready
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
 from bridge.store import audit, ledger, people, progress, signon, teams
@@ -56,31 +55,10 @@ MOST_REFUSALS = 100
 USED = "it was used before"
 #: These name no page of Totara: it goes on to the one that was wanted there.
 _SAYS_NOTHING = (Place.RESUME, Place.COURSES, Place.TEAM)
-#: These are pages of the bridge itself.
-OURS = (Place.COURSES, Place.TEAM)
 #: For so long after somebody came in, any order that is still to be looked at may be theirs.
 NEW_ORDERS = timedelta(minutes=2)
 #: A visit is written down as seen at most this often.
 SEEN_EVERY = timedelta(minutes=1)
-
-
-class State(StrEnum):
-    """What a visitor is told."""
-
-    READY = "ready"  # go on
-    LOOKING = "looking"  # the bridge is at it
-    WAITING = "waiting"  # for a person, or for a day
-    NOTHING = "nothing"  # there is nothing to go to
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How it stands with what a visitor wants to go to. ``course`` is the one it is about."""
-
-    state: State
-    target: Target
-    reason: Reason | None = None
-    course: MyCourse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +179,7 @@ class SignOn:
         """
         if not self.by_plugin or launch.target.place is Place.RESUME:
             return ""
-        seen = _ready(*self._where(connection, launch.target, person))
+        seen = ready(*self._where(connection, launch.target, person))
         return "" if seen is None or seen.target.place in OURS else self.onward(seen.target)
 
     def _met(self, connection: Connection, launch: Launch, now: datetime) -> int | None:
@@ -318,12 +296,12 @@ class SignOn:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
         with self._store.read() as connection:
             # Where all is there, nothing that is still being looked at matters.
-            if ready := _ready(*self._what(connection, visit)):
-                return ready
+            if there := ready(*self._what(connection, visit)):
+                return there
             busy = self._busy(connection, visit)
             # What was done between the questions is told by this second look.
             target, person, courses = self._what(connection, visit)
-            return _ready(target, person, courses) or _not_yet(target, courses, busy)
+            return ready(target, person, courses) or not_yet(target, courses, busy)
 
     def _what(self, connection: Connection, visit: Visit) -> tuple[Target, Person | None, list[MyCourse]]:
         """Where a visit leads to, whose it is, and what courses they have."""
@@ -459,37 +437,6 @@ class SignOn:
         facts = {"user": person.totara_id, "target": str(target)}
         note = {**audit.entry(ONWARD, "by the plugin", self._now(), facts), "person_id": person.id}
         return self._store.together(self._entering.going_on(visit.name, str(RESUME), note))
-
-
-def _ready(target: Target, person: Person | None, courses: list[MyCourse]) -> Seen | None:
-    """How it stands, if there is nothing to wait for."""
-    if target.place in OURS:
-        return Seen(State.READY, target) if courses else None
-    if target.place in (Place.COURSE, Place.PROGRAM):
-        course = of_target(courses, target)
-        return Seen(State.READY, target, course=course) if course and course.standing is Standing.READY else None
-    return Seen(State.READY, target) if person is not None and person.totara_id is not None else None
-
-
-def _not_yet(target: Target, courses: list[MyCourse], busy: bool) -> Seen:
-    """How it stands otherwise. ``busy``: the bridge is at something that could change it."""
-    if target.place in OURS:
-        return Seen(State.LOOKING if busy else State.READY, target)
-    if target.place in (Place.COURSE, Place.PROGRAM):
-        return _of_course(target, of_target(courses, target), busy)
-    waits = next((course for course in courses if course.reason), None)
-    if busy or waits is None:
-        return Seen(State.LOOKING if busy else State.NOTHING, target)
-    return Seen(State.WAITING, target, waits.reason, waits)
-
-
-def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
-    if busy:
-        return Seen(State.LOOKING, target, course=course)
-    if course is not None and course.standing is Standing.WAITING:
-        preparing = course.reason is None and course.starts is None
-        return Seen(State.LOOKING if preparing else State.WAITING, target, course.reason, course)
-    return Seen(State.NOTHING, target, course.reason if course else None, course)
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, bindparam, event, insert, select
 
 from bridge.errors import Unavailable
+from bridge.store import signon
 from bridge.store.db import Store, utc_now
 from bridge.store.models import Moment, used, visits
 from bridge.store.together import Together, gone, named, put
@@ -144,3 +145,20 @@ def test_while_the_database_is_away_all_of_them_are_told_and_none_tries_again(st
     assert while_another_writes(store, [away, away, away]) == [Unavailable] * 3
     assert len(tried) == 1
     assert store.together(begins("later")) == "later", "and the next is not held up"
+
+
+# --- what is looked up at each request -------------------------------------------------------------------------------
+
+
+def test_a_visit_and_who_visits_are_found_by_their_keys(store: Store) -> None:
+    """And not by reading all persons there are."""
+    if not store.is_sqlite:
+        pytest.skip("plans by how many rows there are, and here there are none")
+    asked: list[tuple[str, Any]] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    with store.read() as connection:
+        assert signon.find_visit(connection, "nobody's", seen_after=NOW, began_after=NOW) is None
+        statement, values = asked[-1]
+        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert [step for step in plan if "SCAN" in step] == []
+    assert len([step for step in plan if "SEARCH" in step]) == 4, plan

@@ -58,7 +58,7 @@ class Person:
         return Party(self.id, self.customer_id is not None, self.totara_id, merged)
 
 
-#: What a person is made of, of :data:`WITH_ACCOUNT`.
+#: What a person is made of, with their account if there is one.
 COLUMNS = (
     persons.c.id,
     persons.c.key,
@@ -74,8 +74,7 @@ COLUMNS = (
     accounts.c.vouched,
     persons.c.shop_email,
 )
-WITH_ACCOUNT = persons.outerjoin(accounts, accounts.c.person_id == persons.c.id)
-_PERSON = select(*COLUMNS).select_from(WITH_ACCOUNT)
+_PERSON = select(*COLUMNS).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
 #: A person's whole name, "" for none.

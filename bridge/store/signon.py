@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 
 from bridge.store import audit, people
 from bridge.store.db import Store
-from bridge.store.models import Moment, link_requests, links, persons, signing_keys, used, visits
+from bridge.store.models import Moment, accounts, link_requests, links, persons, signing_keys, used, visits
 from bridge.store.people import Person
 from bridge.store.together import Together, gone, named, put
 from bridge.store.work import Work
@@ -86,7 +86,7 @@ _VISITOR = or_(
 )
 _FIND = (
     select(*_VISIT, *people.COLUMNS)
-    .select_from(visits.outerjoin(people.WITH_ACCOUNT, _VISITOR))
+    .select_from(visits.outerjoin(persons, _VISITOR).outerjoin(accounts, accounts.c.person_id == persons.c.id))
     .where(visits.c.name == bindparam("name"), visits.c.seen > bindparam("seen"), visits.c.began > bindparam("began"))
 )
 
@@ -199,8 +199,9 @@ def find_visit(connection: Connection, secret: str, *, seen_after: datetime, beg
     row = connection.execute(_FIND, {"name": digest(secret), "seen": seen_after, "began": began_after}).first()
     if row is None:
         return None
-    visit, (person, *rest) = row[: len(_VISIT)], row[len(_VISIT) :]
-    return Visit(*visit, people.living(connection, Person(person, *rest)) if person is not None else None)
+    found: Sequence[Any] = row[len(_VISIT) :]
+    visitor = people.living(connection, Person(*found)) if found[0] is not None else None
+    return Visit(*(*row[: len(_VISIT)], visitor))
 
 
 def set_visit(connection: Connection, name: str, **values: Any) -> None:

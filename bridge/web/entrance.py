@@ -19,8 +19,9 @@ from bridge.domain.letters import Reason
 from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
+from bridge.seen import OURS, Seen, State
 from bridge.sharing import Sharing
-from bridge.sso import OURS, Seen, SignOn, State
+from bridge.sso import SignOn
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, language_asked_for, strict, takes_no_more
 from bridge.web.dates import day
