@@ -19,7 +19,7 @@ from bridge.settings import load
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def _open(url: str) -> Any:
+def opened(url: str) -> Any:
     """A connection that commits each statement by itself, and durably."""
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30, isolation_level=None)
@@ -31,7 +31,7 @@ def _open(url: str) -> Any:
 
 def make_table(url: str) -> None:
     """The table of the floor."""
-    connection = _open(url)
+    connection = opened(url)
     kind = "INTEGER" if url.startswith("sqlite") else "BIGSERIAL"
     connection.execute(f"CREATE TABLE accepted (id {kind} PRIMARY KEY, body TEXT)")
     connection.close()
@@ -51,7 +51,7 @@ def application(url: str) -> Application:
         if environ["REQUEST_METHOD"] == "POST":
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             if not hasattr(local, "connection"):
-                local.connection = _open(url)
+                local.connection = opened(url)
             with lane:
                 local.connection.execute(insert, (body[:20].decode(),))
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import jwt
 
-from bench.floor_server import make_table
+from bench.launch_server import Sessions
 from bench.measure import Row, alternate, percentile, row
 from bench.places import Places
 from bench.processes import Process, environment, free_port, wait_for
@@ -40,13 +40,13 @@ class Browser:
     def __init__(self, port: int, shop: str, buyer: Buyer) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
         self._us, self._shop, (customer, self._email, course) = f"http://127.0.0.1:{port}", shop, buyer
-        self._sub, self._target = str(customer), f"course:{course}"
+        self._sub, self._target, self._sid = str(customer), f"course:{course}", secrets.token_hex(16)
 
     def token(self) -> str:
         """A token as the shop's plugin signs it."""
         now = int(time.time())
         claims = {"iss": self._shop, "aud": self._us, "iat": now, "exp": now + 60, "jti": secrets.token_hex(16)}
-        who = {"sub": self._sub, "email": self._email, "target": self._target}
+        who = {"sub": self._sub, "email": self._email, "target": self._target, "sid": self._sid}
         return jwt.encode({**claims, **who}, SECRET, "HS256", headers={"typ": "launch+jwt"})
 
     def _asked(self, method: str, path: str, body: str = "", **headers: str) -> tuple[HTTPResponse, str]:
@@ -60,15 +60,19 @@ class Browser:
 
     def ours(self, token: str) -> None:
         """In from the shop, on to where it leads, and the page with the token for Totara. RuntimeError if not."""
-        cookie = self._post(token).getheader("Set-Cookie", "").partition(";")[0]
-        onward = self._asked("GET", "/sso/go", Cookie=cookie)[0].getheader("Location", "")
+        answer = self._post(token)
+        cookie, onward = answer.getheader("Set-Cookie", "").partition(";")[0], answer.getheader("Location", "")
+        if onward == "/sso/go":
+            onward = self._asked("GET", onward, Cookie=cookie)[0].getheader("Location", "")
         page = self._asked("GET", f"/sso/totara?nonce={'0' * 32}", Cookie=cookie)[1]
         if not onward.endswith("/auth/bridge/start.php") or 'name="token"' not in page:
             raise RuntimeError(f"somebody was not let in, but sent to {onward!r}")
 
     def floor(self, token: str) -> None:
         """The two requests that can't be avoided."""
-        if self._post(token).status != 200 or self._asked("GET", "/")[0].status != 200:
+        answer = self._post(token)
+        cookie = answer.getheader("Set-Cookie", "")
+        if answer.status != 200 or self._asked("GET", "/", Cookie=cookie)[0].status != 200:
             raise RuntimeError("the floor did not answer")
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ def _crowds(places: Places, kind: str) -> Iterator[tuple[Crowd, Crowd]]:
             port, database = free_port(), known if what == "ours" else places.new(kind)
             environ = environment(database, shop, totara, port, sso_shop_secrets=SECRET)
             if what == "floor":
-                make_table(database)
+                Sessions(database).make_table()
             log = places.folder / f"launch-{what}-{kind}.log"
             running.append(Process([sys.executable, "-m", "bench.launch_server", what], environ, log))
             wait_for(f"http://127.0.0.1:{port}/{'healthz' if what == 'ours' else ''}", running[-1])

@@ -1,14 +1,17 @@
 """What ``bench.launch`` measures: the bridge with a Totara that answers at once, and the floor beside it.
 
 ``python -m bench.launch_server ours`` or ``… floor`` takes the settings of ``bridge serve``. The floor signs and
-verifies what ours does, with one durable insert for the token's one use, and nothing else.
+verifies what ours does, with one durable insert for the token's one use and the session that begins, one look at whose
+that session is, and nothing else.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy import select
 
-from bench.floor_server import Application, application
+from bench.floor_server import Application, opened
 from bridge.commands.run import WebServer
 from bridge.domain.lms import Account, Insight
 from bridge.keys import new_key
@@ -67,35 +70,68 @@ class Floor(WebServer):
         return _floor(self._settings)
 
 
+class Sessions:
+    """The floor's sessions: one durable insert when one begins, one look when it is come back with.
+
+    On SQLite the inserts queue up, as those of :mod:`bench.floor_server`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._local = threading.local()
+        self._lane: AbstractContextManager[object] = threading.Lock() if url.startswith("sqlite") else nullcontext()
+        mark = "?" if url.startswith("sqlite") else "%s"
+        self._begin = f"INSERT INTO sessions VALUES ({mark}, {mark})"
+        self._find = f"SELECT whose FROM sessions WHERE name = {mark}"
+
+    def make_table(self) -> None:
+        """Their table."""
+        connection = opened(self._url)
+        connection.execute("CREATE TABLE sessions (name TEXT PRIMARY KEY, whose TEXT)")
+        connection.close()
+
+    def _connection(self) -> Any:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = opened(self._url)
+        return self._local.connection
+
+    def begin(self, name: str, whose: str) -> None:
+        """A new session: its name, which was never used before, uses the token up too."""
+        connection = self._connection()
+        with self._lane:
+            connection.execute(self._begin, (name, whose))
+
+    def whose(self, name: str) -> str:
+        """Whose session it is."""
+        return str(self._connection().execute(self._find, (name,)).fetchone()[0])
+
+
 def _floor(settings: Settings) -> Application:
-    """POST: verify a token, insert. GET: sign one, and show it."""
+    """POST: verify a token, begin a session. GET: sign one for whoever's it is, and show it."""
     secret = settings.sso.shop_secrets[0].get_secret_value()
     key = load_pem_private_key(new_key(utc_now(), utc_now()).private.encode(), None)
     assert isinstance(key, RSAPrivateKey)
-    keep = application(settings.database.url.get_secret_value())
+    sessions = Sessions(settings.database.url.get_secret_value())
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "POST":
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-            jwt.decode(parse_qs(body.decode())["token"][0], secret, ["HS256"], audience=settings.server.public_url)
-            return keep(environ | {"wsgi.input": _Read(body)}, start_response)
-        now = int(time.time())
-        token = jwt.encode({"iat": now, "exp": now + 60, "sub": "7", "nonce": "0" * 32}, key, "RS256")
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(token)))])
-        return [token.encode()]
+            token = parse_qs(body.decode())["token"][0]
+            claims = jwt.decode(token, secret, ["HS256"], audience=settings.server.public_url)
+            sessions.begin(claims["jti"], claims["sub"])
+            return _said(start_response, b"noted", ("Set-Cookie", f"session={claims['jti']}"))
+        if not (cookie := environ.get("HTTP_COOKIE", "")):
+            return _said(start_response, b"here")
+        now, whose = int(time.time()), sessions.whose(cookie.partition("=")[2])
+        token = jwt.encode({"iat": now, "exp": now + 60, "sub": whose, "nonce": "0" * 32}, key, "RS256")
+        return _said(start_response, token.encode())
 
     return answer
 
 
-class _Read:
-    """A body that was read already."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def read(self, _size: int) -> bytes:
-        """All of it."""
-        return self._body
+def _said(start_response: Callable[..., Any], words: bytes, *headers: tuple[str, str]) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(words))), *headers])
+    return [words]
 
 
 if __name__ == "__main__":

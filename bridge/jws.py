@@ -13,6 +13,8 @@ from bridge.errors import BadSignature
 
 #: The longest token.
 MOST_BYTES = 8 * 1024
+#: Made once: making it costs as much as reading a token.
+_READER = jwt.PyJWS()
 
 
 def opened(token: str, keys: Sequence[str | bytes | jwt.PyJWK], algorithm: str) -> tuple[Mapping[str, Any], bytes]:
@@ -25,7 +27,7 @@ def opened(token: str, keys: Sequence[str | bytes | jwt.PyJWK], algorithm: str) 
         raise BadSignature("it is no token as one is written")
     for key in keys:
         try:
-            whole = jwt.PyJWS().decode_complete(token, key, algorithms=[algorithm])
+            whole = _READER.decode_complete(token, key, algorithms=[algorithm])
         except jwt.InvalidSignatureError:
             continue
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as err:

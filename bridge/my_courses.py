@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.domain.enrolments import Held, State, wanted
+from bridge.domain.enrolments import wanted
 from bridge.domain.letters import Reason
 from bridge.domain.news import ended_by, waits_for
 from bridge.domain.offers import Item, offer_from_json
 from bridge.domain.targets import Target, target_of
 from bridge.domain.texts import plain
-from bridge.store import learning, progress
+from bridge.store import learning
+from bridge.store.learning import Sat
 from bridge.store.progress import Learnt
 from bridge.telling import ended_of
 
@@ -66,21 +66,15 @@ def my_courses(connection: Connection, person_id: int, now: datetime) -> list[My
 
     Ready means that Totara was seen to let the learner in.
     """
-    held = learning.held_by(connection, person_id)
-    learnt = progress.learnt_by(connection, person_id)
-    rights = learning.rights_of(connection, person_id)
-    seats = learning.last_of_each(connection, person_id)
+    sat = learning.sat_by(connection, person_id)
+    rights = [one.right for one in sat if one.right is not None]
     paid = wanted(rights, now).items
     starts: dict[Item, datetime] = {}
     for right in rights:
         if right.starts is not None and right.starts > now and not right.held:
             starts[right.item] = min(right.starts, starts.get(right.item, right.starts))
-    found = [_course(item, row, held.get(item), paid, starts.get(item), now) for item, row in sorted(seats.items())]
-    several = {item for item, row in seats.items() if len(offer_from_json(row.offer).items) > 1}
-    return [
-        _as_learnt(replace(course, of_several=course.item in several), learnt.get(course.item, Learnt()))
-        for course in found
-    ]
+    last = {one.item: one for one in sat}
+    return [_as_learnt(_course(one, paid, starts.get(item), now), one.learnt) for item, one in sorted(last.items())]
 
 
 def _as_learnt(course: MyCourse, learnt: Learnt) -> MyCourse:
@@ -95,26 +89,21 @@ def _as_learnt(course: MyCourse, learnt: Learnt) -> MyCourse:
     )
 
 
-def _course(
-    item: Item,
-    row: Any,
-    it: Held | None,
-    paid: dict[Item, datetime | None] | Any,
-    starts: datetime | None,
-    now: datetime,
-) -> MyCourse:
-    name = plain(row.name, "") or str(item)
+def _course(sat: Sat, paid: Mapping[Item, datetime | None], starts: datetime | None, now: datetime) -> MyCourse:
+    item, row, it = sat.item, sat.row, sat.held
+    several = len(offer_from_json(row.offer).items) > 1
+    course = MyCourse(item, plain(row.name, "") or str(item), Standing.WAITING, of_several=several)
     if item in paid:
         if it is not None and it.trouble:
-            return MyCourse(item, name, Standing.WAITING, waits_for(it), None, paid[item])
-        ready = it is not None and it.state is State.ACTIVE and it.verified
-        return MyCourse(item, name, Standing.READY if ready else Standing.WAITING, None, None, paid[item])
+            return replace(course, reason=waits_for(it), until=paid[item])
+        ready = it is not None and it.reached
+        return replace(course, standing=Standing.READY if ready else Standing.WAITING, until=paid[item])
     if starts is not None:
-        return MyCourse(item, name, Standing.WAITING, None, starts)
+        return replace(course, starts=starts)
     ended = ended_of(row, now)
     if ended.held:
-        return MyCourse(item, name, Standing.WAITING, Reason.PAYMENT_REVIEW)
-    return MyCourse(item, name, Standing.ENDED, ended_by(ended), None, it.until if it else None)
+        return replace(course, reason=Reason.PAYMENT_REVIEW)
+    return replace(course, standing=Standing.ENDED, reason=ended_by(ended), until=it.until if it else None)
 
 
 def of_target(courses: Sequence[MyCourse], target: Target) -> MyCourse | None:

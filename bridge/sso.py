@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import structlog
@@ -20,27 +20,27 @@ from sqlalchemy import Connection
 
 from bridge.admission import Barred, admitted
 from bridge.domain.identity import Contact, How, Identity
-from bridge.domain.letters import Reason
 from bridge.domain.lms import Account
 from bridge.domain.targets import HOME, NOWHERE, RESUME, Place, Target, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
 from bridge.kinds import CUSTOMER, LEARNER, ORDER, PROGRESS
 from bridge.last_in import LastIn
-from bridge.my_courses import MyCourse, Standing, my_courses, of_target
+from bridge.my_courses import MyCourse, my_courses
 from bridge.naming import Names
 from bridge.often import Often
 from bridge.progress import FRESH
+from bridge.seen import OURS, Seen, not_yet, ready
 from bridge.settings import Settings
 from bridge.shop_tokens import Launch, ShopTokens
 from bridge.store import audit, ledger, people, progress, signon, teams
 from bridge.store.db import Store
 from bridge.store.people import Person
-from bridge.store.signon import Visit, new_secret
+from bridge.store.signon import Entering, Visit, new_secret
 from bridge.store.work import Work
 from bridge.totara_client import TotaraClient
 from bridge.ways_in import WaysIn
-from bridge.who import prove, shop_tells
+from bridge.who import prove, shop_tells, tells_news
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ SIGNED_OUT = "signed out"
 _SID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: Refusals of a minute that one process writes into the audit log.
 MOST_REFUSALS = 100
+USED = "it was used before"
 #: These name no page of Totara: it goes on to the one that was wanted there.
 _SAYS_NOTHING = (Place.RESUME, Place.COURSES, Place.TEAM)
 #: For so long after somebody came in, any order that is still to be looked at may be theirs.
@@ -60,23 +61,23 @@ NEW_ORDERS = timedelta(minutes=2)
 SEEN_EVERY = timedelta(minutes=1)
 
 
-class State(StrEnum):
-    """What a visitor is told."""
+@dataclass(frozen=True, slots=True)
+class CameIn:
+    """Somebody whom the shop has vouched for, by the secret of their new session, and what they want to go to.
+    ``onward`` is where they go, "" where that has to be looked at.
+    """
 
-    READY = "ready"  # go on
-    LOOKING = "looking"  # the bridge is at it
-    WAITING = "waiting"  # for a person, or for a day
-    NOTHING = "nothing"  # there is nothing to go to
+    secret: str
+    target: Target
+    onward: str
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """How it stands with what a visitor wants to go to. ``course`` is the one it is about."""
+class Vouched:
+    """What Totara's plugin is told, and the account that it is told of."""
 
-    state: State
-    target: Target
-    reason: Reason | None = None
-    course: MyCourse | None = None
+    token: str
+    user_id: int
 
 
 class SignOn:
@@ -107,14 +108,15 @@ class SignOn:
         shop_secrets = [secret.get_secret_value() for secret in config.shop_secrets]
         self.tokens = ShopTokens(shop_secrets, self.shop_url, self.bridge_url, now)
         self.last_in = LastIn(shop_secrets, self.site_url)
+        self._entering = Entering(store, work)
         self._refusing = Often(MOST_REFUSALS)
         self._idle = timedelta(minutes=config.idle_minutes)
         self._longest = timedelta(hours=config.session_hours)
 
     # --- coming in -------------------------------------------------------------------------------------------------
 
-    def launch(self, token: str, origin: str, before: str = "") -> tuple[str, Launch]:
-        """Let in whoever the shop vouches for: the secret of a new session, and what the shop said.
+    def launch(self, token: str, origin: str, before: str = "") -> CameIn:
+        """Let in whoever the shop vouches for.
 
         Only a page of the shop may hand the token over, so that nobody can be signed in as somebody else without
         noticing. What the customer bought is owed a look at once. ``before`` is the secret that the browser came with:
@@ -127,35 +129,58 @@ class SignOn:
         except BadSignature as err:
             self.refused(str(err))
             raise
-        return self._let_in(launch, before), launch
+        try:
+            return self._let_in(launch, before)
+        except BadSignature as err:
+            self.refused(str(err), customer=launch.customer_id)
+            raise
 
-    def _let_in(self, launch: Launch, before: str) -> str:
+    def _let_in(self, launch: Launch, before: str) -> CameIn:
+        """Whoever the shop tells nothing new of, which is the usual case, comes in by a single write."""
         secret, now = new_secret(), self._now()
-        with self._store.begin() as connection:
-            fresh = signon.use_once(self._store, connection, f"launch {launch.jti}", launch.expires)
-            if fresh:
-                person_id = self._met(connection, launch, now)
-                signon.begin_visit(
-                    connection,
-                    secret,
-                    person_id,
-                    launch.customer_id,
-                    str(launch.target),
-                    new_secret(),
-                    now,
-                    shop_session=launch.sid,
-                    before=before,
-                )
-                facts = {"customer": launch.customer_id, "target": str(launch.target)}
-                audit.note(connection, "signed in", "by the shop", now, person_id=person_id, facts=facts)
-                self._work.mark(connection, CUSTOMER, [launch.customer_id])
-                if launch.target.place is Place.ORDER:
-                    self._work.mark(connection, ORDER, [launch.target.id])
-        if not fresh:
-            self.refused("it was used before", customer=launch.customer_id)
-            raise BadSignature("it was used before")
+        with self._store.read() as connection:
+            person = people.find_person(connection, Identity(launch.customer_id, None))
+            news = person is None or tells_news(connection, person, launch)
+            onward = "" if person is None else self._onward_at_once(connection, launch, person)
+        if person is None or news:
+            with self._store.begin() as connection:
+                begins = self._begins(launch, secret, self._met(connection, launch, now), before, now)
+                if not begins(connection):
+                    raise BadSignature(USED)  # and so nothing was written
+        elif not self._store.together(self._begins(launch, secret, person.id, before, now)):
+            raise BadSignature(USED)
         self._store.bell.ring()
-        return secret
+        return CameIn(secret, launch.target, onward)
+
+    def _begins(
+        self, launch: Launch, secret: str, person_id: int | None, before: str, now: datetime
+    ) -> Callable[[Connection], bool]:
+        """Begins a visit, if the token is used for the first time."""
+        customer, target = launch.customer_id, launch.target
+        visit = signon.new_visit(
+            secret,
+            person_id,
+            customer,
+            str(target),
+            new_secret(),
+            now,
+            shop_session=launch.sid,
+            before=before,
+        )
+        facts = {"customer": customer, "target": str(target)}
+        note = {**audit.entry("signed in", "by the shop", now, facts), "person_id": person_id}
+        owed: list[tuple[str, object]] = [(CUSTOMER, customer)]
+        owed += [(ORDER, target.id)] if target.place is Place.ORDER else []
+        return self._entering.coming_in(f"launch {launch.jti}", launch.expires, visit, note, owed)
+
+    def _onward_at_once(self, connection: Connection, launch: Launch, person: Person) -> str:
+        """Where the browser goes on to without being asked anything: "" where what it came for is not there yet or is a
+        page of ours, and where its cookies have to be looked at, which browsers do not send with the shop's form.
+        """
+        if not self.by_plugin or launch.target.place is Place.RESUME:
+            return ""
+        seen = ready(*self._where(connection, launch.target, person))
+        return "" if seen is None or seen.target.place in OURS else self.onward(seen.target)
 
     def _met(self, connection: Connection, launch: Launch, now: datetime) -> int | None:
         """Who comes, if the ledger knows them. One whose address the shop has checked is written down, since what was
@@ -273,27 +298,33 @@ class SignOn:
         """How it stands with what the visitor came for. Read from the ledger: nobody is asked."""
         with self._store.read() as connection:
             # Where all is there, nothing that is still being looked at matters.
-            if ready := _ready(*self._what(connection, visit)):
-                return ready
+            if there := ready(*self._what(connection, visit)):
+                return there
             busy = self._busy(connection, visit)
             # What was done between the questions is told by this second look.
             target, person, courses = self._what(connection, visit)
-            return _ready(target, person, courses) or _not_yet(target, courses, busy)
+            return ready(target, person, courses) or not_yet(target, courses, busy)
 
     def _what(self, connection: Connection, visit: Visit) -> tuple[Target, Person | None, list[MyCourse]]:
         """Where a visit leads to, whose it is, and what courses they have."""
-        target, person = read_target(visit.target), self.person(connection, visit)
+        return self._where(connection, read_target(visit.target), self.person(connection, visit))
+
+    def _where(
+        self, connection: Connection, target: Target, person: Person | None
+    ) -> tuple[Target, Person | None, list[MyCourse]]:
+        """The same of what a person wants to go to."""
         courses = self._courses(connection, person)
         if target.place is Place.ORDER:
             target = self._of_order(connection, target, person, courses)
         return target, person, courses
 
-    def _leads_to(self, connection: Connection, visit: Visit, person: Person) -> Target:
+    def _leads_to(self, visit: Visit, person: Person) -> Target:
         """The page that the visitor came for: only of an order the ledger has to be asked."""
         target = read_target(visit.target)
         if target.place is not Place.ORDER:
             return target
-        return self._of_order(connection, target, person, self._courses(connection, person))
+        with self._store.read() as connection:
+            return self._of_order(connection, target, person, self._courses(connection, person))
 
     def _of_order(
         self, connection: Connection, target: Target, person: Person | None, courses: list[MyCourse]
@@ -364,19 +395,18 @@ class SignOn:
         """
         return f"{self.site_url}/auth/bridge/start.php" if self.by_plugin else f"{self.site_url}{target.path}"
 
-    def site_token(self, visit: Visit, nonce: str) -> str:
-        """A token for Totara's plugin, bound to the browser's session there. Raises Refused, written down; Barred
-        if there is an account.
+    def site_token(self, visit: Visit, nonce: str) -> Vouched | None:
+        """A token for Totara's plugin, bound to the browser's session there; None for a visit that has ended
+        meanwhile. Raises Refused, written down; Barred if there is an account.
 
         The bridge vouches for accounts of its ledger only, and asks for their state first; Totara's plugin looks once
         more. What the visitor came for is gone to once: whoever signs in again from Totara's own pages comes for the
         page they wanted there, which Totara remembers.
         """
-        with self._store.read() as connection:
-            person = self.person(connection, visit)
-            if person is None or person.totara_id is None:
-                raise Refused("there is no account yet")
-            target = self._leads_to(connection, visit, person)
+        person = visit.visitor
+        if person is None or person.totara_id is None:
+            raise Refused("there is no account yet")
+        target = self._leads_to(visit, person)
         account = self.admitted(person)
         now = int(self._now().timestamp())
         claims = {
@@ -395,8 +425,7 @@ class SignOn:
         except Refused as err:
             self.refused(str(err))
             raise
-        self._went_on(visit, person, target)
-        return token
+        return Vouched(token, person.totara_id) if self._went_on(visit, person, target) else None
 
     def admitted(self, person: Person, *, named: str = "") -> Account:
         """The person's account, if they may be signed in to it. Raises Barred, written down."""
@@ -406,44 +435,13 @@ class SignOn:
             self.refused(str(err), person=person.id, user=person.totara_id)
             raise Barred(str(err)) from err
 
-    def _went_on(self, visit: Visit, person: Person, target: Target) -> None:
-        now, facts = self._now(), {"user": person.totara_id, "target": str(target)}
-        with self._store.begin() as connection:
-            signon.set_visit(connection, visit.name, target=str(RESUME))
-            audit.note(connection, ONWARD, "by the plugin", now, person_id=person.id, facts=facts)
+    def _went_on(self, visit: Visit, person: Person, target: Target) -> bool:
+        facts = {"user": person.totara_id, "target": str(target)}
+        note = {**audit.entry(ONWARD, "by the plugin", self._now(), facts), "person_id": person.id}
+        return self._store.together(self._entering.going_on(visit.name, str(RESUME), note))
 
 
-def _ready(target: Target, person: Person | None, courses: list[MyCourse]) -> Seen | None:
-    """How it stands, if there is nothing to wait for."""
-    if target.place in (Place.COURSES, Place.TEAM):
-        return Seen(State.READY, target) if courses else None
-    if target.place in (Place.COURSE, Place.PROGRAM):
-        course = of_target(courses, target)
-        return Seen(State.READY, target, course=course) if course and course.standing is Standing.READY else None
-    return Seen(State.READY, target) if person is not None and person.totara_id is not None else None
-
-
-def _not_yet(target: Target, courses: list[MyCourse], busy: bool) -> Seen:
-    """How it stands otherwise. ``busy``: the bridge is at something that could change it."""
-    if target.place in (Place.COURSES, Place.TEAM):
-        return Seen(State.LOOKING if busy else State.READY, target)
-    if target.place in (Place.COURSE, Place.PROGRAM):
-        return _of_course(target, of_target(courses, target), busy)
-    waits = next((course for course in courses if course.reason), None)
-    if busy or waits is None:
-        return Seen(State.LOOKING if busy else State.NOTHING, target)
-    return Seen(State.WAITING, target, waits.reason, waits)
-
-
-def _of_course(target: Target, course: MyCourse | None, busy: bool) -> Seen:
-    if busy:
-        return Seen(State.LOOKING, target, course=course)
-    if course is not None and course.standing is Standing.WAITING:
-        preparing = course.reason is None and course.starts is None
-        return Seen(State.LOOKING if preparing else State.WAITING, target, course.reason, course)
-    return Seen(State.NOTHING, target, course.reason if course else None, course)
-
-
+@lru_cache(maxsize=16)
 def origin_of(url: str) -> str:
     """The origin of an address, as browsers write it."""
     parts = urlsplit(url)

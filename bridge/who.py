@@ -16,6 +16,7 @@ from bridge.domain.lms import Account
 from bridge.errors import NotFound, Refused, Unavailable
 from bridge.kinds import LEARNER
 from bridge.settings import Totara as TotaraSettings
+from bridge.shop_tokens import Launch
 from bridge.store import audit, merging, people, signon
 from bridge.store.db import Store
 from bridge.store.people import Person
@@ -85,6 +86,17 @@ def shop_tells(store: Store, connection: Connection, customer_id: int, email: st
         signon.end_link_visits(connection, everybody)
         why = "the shop has another for the customer"
         audit.note(connection, "address given up", why, now, person_id=person.id)
+
+
+def tells_news(connection: Connection, person: Person, launch: Launch) -> bool:
+    """Whether there may be something to write down of what the shop tells of a customer who comes in, by
+    :func:`shop_tells` and :func:`prove`: not of one who has their account, the same address everywhere, and the shop's
+    check of it, if it has one, in the ledger.
+    """
+    same = person.customer_id == launch.customer_id and person.email == person.has == launch.email
+    if not same or person.totara_id is None:
+        return True
+    return launch.email_verified and How.SHOP not in people.ways_proven(connection, person.id, launch.email)
 
 
 def may_become(connection: Connection, guest: Person, customer: Person, email: str) -> bool:

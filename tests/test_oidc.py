@@ -564,7 +564,9 @@ def test_what_the_bridge_signs_for_one_purpose_is_taken_for_no_other(site: Site)
     assert provider is not None
     visit = provider.visit(browser.get_cookie("bridge-visit").value)  # type: ignore[union-attr]
     assert visit is not None
-    site_token = provider.site_token(visit, "0" * 32)
+    vouched = provider.site_token(visit, "0" * 32)
+    assert vouched is not None
+    site_token = vouched.token
     for other in (told["access_token"], told["id_token"], site_token):
         assert refused(site.token(other)) == (400, "invalid_grant")
     for other in (site.code(browser), told["id_token"], site_token, "", "a.b.c", "é"):

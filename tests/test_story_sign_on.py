@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from sqlalchemy import event
 from werkzeug.test import Client, TestResponse
 
 from bridge.errors import Unavailable
@@ -113,6 +114,65 @@ def test_the_click_is_faster_than_the_webhook_and_leads_into_the_course(world: W
     assert told["exp"] - told["iat"] <= 60
     assert (told["sub"], told["username"], told["nonce"]) == (str(user.id), user.username, nonce)
     assert told["target"] == f"/course/view.php?id={course}"
+
+
+@pytest.mark.parametrize("by", ["course", "order"])
+def test_where_the_course_is_there_the_click_leads_straight_to_totara(world: World, nia: int, by: str) -> None:
+    """Also from its order; what the customer bought is owed a look all the same."""
+    course = world.course("ONE")
+    order = bought(world, nia, course)
+    world.look(order)
+    browser = Client(world.bridge.web())
+    target = f"course:{course}" if by == "course" else f"order:{order}"
+    onward = launch(world, signed(claims(world, nia, target=target)), browser)
+    assert (onward.status_code, onward.location) == (303, f"{world.bridge.settings.totara.url}/auth/bridge/start.php")
+    assert onward.headers["Cache-Control"] == "no-store"
+    due = {(row.kind, row.key) for row in world.rows("work") if row.due_at is not None}
+    assert ("customer", str(nia)) in due
+    assert (("order", str(order)) in due) == (by == "order")
+    page = browser.get(f"/sso/totara?nonce={secrets.token_hex(16)}")
+    assert target_in(page) == f"/course/view.php?id={course}"
+
+
+@pytest.mark.parametrize("target", ["courses", "team", "resume", "course:999", "order:999"])
+def test_all_else_is_looked_at_by_a_page_of_the_bridge(world: World, nia: int, target: str) -> None:
+    """Browsers do not send what they came for with the shop's form."""
+    world.look(bought(world, nia, world.course("ONE")))
+    expected = "/sso/go" if target != "order:999" else f"{world.bridge.settings.totara.url}/auth/bridge/start.php"
+    assert launch(world, signed(claims(world, nia, target=target))).location == expected
+
+
+def test_of_whom_the_shop_tells_nothing_new_a_launch_is_one_write(world: World, nia: int) -> None:
+    course = world.course("ONE")
+    world.look(bought(world, nia, course))
+    token = signed(claims(world, nia, target=f"course:{course}"))
+    written: list[str] = []
+
+    def note(*given: Any) -> None:
+        written.extend(re.findall(r"\b(?:INSERT INTO|DELETE FROM|UPDATE) [a-z]+|^BEGIN IMMEDIATE", given[2]))
+
+    event.listen(world.bridge.store.engine, "before_cursor_execute", note)
+    launch(world, token)
+    event.remove(world.bridge.store.engine, "before_cursor_execute", note)
+    if written[0] == "BEGIN IMMEDIATE":
+        del written[0]
+    tables = ["INSERT INTO used", "INSERT INTO visits", "DELETE FROM visits", "INSERT INTO audit", "INSERT INTO work"]
+    assert written == tables, "and persons are only read"
+
+
+def test_a_visit_that_has_ended_meanwhile_is_vouched_for_by_nobody(world: World, nia: int) -> None:
+    world.look(bought(world, nia, world.course("ONE")))
+    browser = Client(world.bridge.web())
+    launch(world, signed(claims(world, nia)), browser)
+    sign_on, cookie = world.bridge.sign_on, browser.get_cookie("bridge-visit")
+    assert sign_on is not None
+    assert cookie is not None
+    visit = sign_on.visit(cookie.value)
+    assert visit is not None
+    assert sign_on.site_token(visit, "0" * 32) is not None
+    sign_on.leave(visit)
+    assert sign_on.site_token(visit, "0" * 32) is None
+    assert [row.event for row in world.rows("audit")].count("vouched for to Totara") == 1
 
 
 def test_a_browser_is_kept_waiting_for_a_moment_and_then_goes_on_by_itself(
@@ -389,7 +449,7 @@ def test_while_the_bridge_cannot_write_a_launch_is_not_called_refused(
     def locked(*_anything: object, **_more: object) -> None:
         raise Unavailable("the database is locked", system="database")
 
-    monkeypatch.setattr(signon, "begin_visit", locked)
+    monkeypatch.setattr(signon.Entering, "coming_in", locked)
     page = launch(world, signed(claims(world, nia)))
     assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
     assert "try once more in a minute" in page.text and "not signed in" not in page.text
@@ -583,7 +643,10 @@ def test_more_than_any_form_has_is_refused_as_everything_else_is(world: World, n
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_token_is_good_once_however_many_come_at_once(world: World, nia: int) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_a_token_is_good_once_however_many_come_at_once(world: World, nia: int, known: bool) -> None:
+    if known:
+        world.look(bought(world, nia, world.course("ONE")))
     token = signed(claims(world, nia, target="courses"))
     app = world.bridge.web()
     with ThreadPoolExecutor(16) as pool:

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, inse
 
 from bridge.store.db import Store
 from bridge.store.models import audit, audit_seals
+from bridge.store.together import Part, put
 
 BRIDGE = "bridge"
 #: That somebody was asked to take a seat, and that they said no: what is remembered of them when they are to be asked.
@@ -41,20 +42,18 @@ def note(
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down one event, in the transaction of what it tells of."""
-    connection.execute(
-        _INSERT,
-        {
-            "at": now,
-            "actor": actor[:64],
-            "event": event,
-            "order_id": order_id,
-            "subscription_id": subscription_id,
-            "person_id": person_id,
-            "team_id": team_id,
-            "cause": cause,
-            "facts": dict(facts or {}),
-        },
-    )
+    about = {"order_id": order_id, "subscription_id": subscription_id, "person_id": person_id, "team_id": team_id}
+    connection.execute(_INSERT, {**entry(event, cause, now, facts or {}, actor=actor), **about})
+
+
+def entry(event: str, cause: str, now: datetime, facts: Mapping[str, Any], *, actor: str = BRIDGE) -> dict[str, Any]:
+    """The values of an entry, but for what it is about."""
+    return {"at": now, "actor": actor[:64], "event": event, "cause": cause, "facts": dict(facts)}
+
+
+def noting(store: Store, of: str) -> Part:
+    """Writes down one event about a person together with something else: the values of :func:`entry`, and their id."""
+    return put(store, audit, ("at", "actor", "event", "person_id", "cause", "facts"), of=(of,))
 
 
 def trail(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -18,6 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from bridge.errors import Unavailable
+from bridge.store.shared import Shared
+
+R = TypeVar("R")
 
 
 def utc_now() -> datetime:
@@ -72,6 +75,7 @@ class Store:
         self.bell = Bell()
         # SQLite's busy handler sleeps and so starves writers; within a process they queue up here instead.
         self._lane = threading.Lock() if self.is_sqlite else None
+        self._shared = Shared(self.begin)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -91,6 +95,16 @@ class Store:
         else:
             with translated(), self._direct.connect() as connection:
                 yield connection
+
+    def together(self, write: Callable[[Connection], R]) -> R:
+        """What a write returned that is a single statement on PostgreSQL, durable by now. Raises Unavailable.
+
+        On SQLite it may be several statements: all of it commits, together with those of others who come meanwhile.
+        """
+        if self.is_sqlite:
+            return self._shared(write)
+        with self.one_statement() as connection:
+            return write(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

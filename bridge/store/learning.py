@@ -17,23 +17,25 @@ from bridge.domain.offers import Item, Kind, offer_from_json
 from bridge.store.db import Store
 from bridge.store.ledger import given_by_seat, subscriptions_of
 from bridge.store.models import access, accounts, letters, order_subscriptions, purchase_items, purchases, seats
+from bridge.store.progress import Learnt
 from bridge.store.upsert import upsert
 
 _SEATS_TO_PURCHASES = seats.join(purchases, purchases.c.id == seats.c.purchase_id)
+_OF_RIGHT = (
+    seats.c.id,
+    seats.c.since,
+    seats.c.begun_at,
+    seats.c.until.label("seat_until"),
+    purchases.c.starts,
+    purchases.c.until,
+    purchases.c.grace_until,
+    purchases.c.held,
+    purchases.c.offer,
+    purchase_items.c.kind,
+    purchase_items.c.item_id,
+)
 _RIGHTS = (
-    select(
-        seats.c.id,
-        seats.c.since,
-        seats.c.begun_at,
-        seats.c.until,
-        purchases.c.starts,
-        purchases.c.until,
-        purchases.c.grace_until,
-        purchases.c.held,
-        purchases.c.offer,
-        purchase_items.c.kind,
-        purchase_items.c.item_id,
-    )
+    select(*_OF_RIGHT)
     .select_from(_SEATS_TO_PURCHASES.join(purchase_items, given_by_seat()))
     .where(seats.c.person_id == bindparam("person"), seats.c.ended_at.is_(None), seats.c.waits.is_(None))
     .order_by(seats.c.id)
@@ -77,26 +79,68 @@ def _right(
     )
 
 
-_HELD = select(
-    access.c.kind,
-    access.c.item_id,
+_OF_HELD = (
     access.c.state,
-    access.c.verified_at.is_not(None),
-    access.c.until,
+    access.c.verified_at.is_not(None).label("verified"),
+    access.c.until.label("access_until"),
     access.c.times,
     access.c.completed,
     access.c.reference,
     access.c.trouble,
-    access.c.since,
+    access.c.since.label("access_since"),
     access.c.let_go_at,
     access.c.let_go_team,
-).where(access.c.person_id == bindparam("person"))
+)
+_HELD = select(access.c.kind, access.c.item_id, *_OF_HELD).where(access.c.person_id == bindparam("person"))
 
 
 def held_by(connection: Connection, person_id: int) -> dict[Item, Held]:
     """The access we gave the person, or tried to give, by item."""
     rows = connection.execute(_HELD, {"person": person_id})
     return {(item := Item(Kind(kind), number)): Held(item, State(state), *rest) for kind, number, state, *rest in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Sat:
+    """An item of a seat on which a person sits, or sat: ``row`` is what it was sold as, and how the seat ended;
+    ``right`` what it claims, None once it has ended. ``held`` is the access we gave, ``learnt`` how far they are.
+    """
+
+    item: Item
+    row: Any
+    right: Right | None
+    held: Held | None
+    learnt: Learnt
+
+
+_OF_LEARNT = (access.c.completed, access.c.progress, access.c.certificate, access.c.opened)
+_SAME_ITEM = and_(
+    access.c.person_id == seats.c.person_id,
+    access.c.kind == purchase_items.c.kind,
+    access.c.item_id == purchase_items.c.item_id,
+)
+_SAT = (
+    select(*_OF_RIGHT, *_OF_HELD, *_OF_LEARNT, purchases.c.name, seats.c.ended_at, seats.c.ended_why)
+    .select_from(_SEATS_TO_PURCHASES.join(purchase_items, given_by_seat()).outerjoin(access, _SAME_ITEM))
+    .where(seats.c.person_id == bindparam("person"), seats.c.waits.is_(None))
+    .order_by(seats.c.ended_at.asc().nulls_last(), seats.c.id)
+)
+
+
+def sat_by(connection: Connection, person_id: int) -> list[Sat]:
+    """All of a person's seats that wait for nobody's word, in the order in which they ended; those that have not, last.
+
+    One question instead of four: whoever signs in waits for it.
+    """
+    return [_sat(row) for row in connection.execute(_SAT, {"person": person_id})]
+
+
+def _sat(row: Any) -> Sat:
+    of_right, rest = row[: len(_OF_RIGHT)], row[len(_OF_RIGHT) :]
+    (state, *of_held), of_learnt = rest[: len(_OF_HELD)], rest[len(_OF_HELD) : len(_OF_HELD) + len(_OF_LEARNT)]
+    item = Item(Kind(row.kind), row.item_id)
+    right = _right(*of_right) if row.ended_at is None else None
+    return Sat(item, row, right, Held(item, State(state), *of_held) if state is not None else None, Learnt(*of_learnt))
 
 
 def record_access(

@@ -58,7 +58,8 @@ class Person:
         return Party(self.id, self.customer_id is not None, self.totara_id, merged)
 
 
-_PERSON = select(
+#: What a person is made of, with their account if there is one.
+COLUMNS = (
     persons.c.id,
     persons.c.key,
     persons.c.customer_id,
@@ -72,7 +73,8 @@ _PERSON = select(
     accounts.c.linked,
     accounts.c.vouched,
     persons.c.shop_email,
-).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
+)
+_PERSON = select(*COLUMNS).select_from(persons.outerjoin(accounts, accounts.c.person_id == persons.c.id))
 
 
 #: A person's whole name, "" for none.
@@ -99,8 +101,12 @@ def find_person(connection: Connection, identity: Identity, *, hold: bool = Fals
     else:
         query = _BY_GUEST_HELD if hold else _BY_GUEST
         row = connection.execute(query, {"guest": identity.guest_email}).first()
-    person = Person(*row) if row else None
-    return person if person is None or person.merged_into is None else hold_person(connection, person.merged_into)
+    return living(connection, Person(*row)) if row else None
+
+
+def living(connection: Connection, person: Person) -> Person | None:
+    """Whoever this person is by now; of one who was merged nobody merges the other before the transaction has ended."""
+    return person if person.merged_into is None else hold_person(connection, person.merged_into)
 
 
 def get_person(connection: Connection, person_id: int) -> Person | None:
@@ -112,8 +118,7 @@ def get_person(connection: Connection, person_id: int) -> Person | None:
 def hold_person(connection: Connection, person_id: int) -> Person | None:
     """The person with this id, or whoever it became, whom nobody merges before the caller's transaction has ended."""
     row = connection.execute(_BY_ID_HELD, {"person": person_id}).first()
-    person = Person(*row) if row else None
-    return person if person is None or person.merged_into is None else hold_person(connection, person.merged_into)
+    return living(connection, Person(*row)) if row else None
 
 
 def persons_with(connection: Connection, email: str) -> list[Person]:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 
+from bridge.store import audit, people
 from bridge.store.db import Store
-from bridge.store.models import link_requests, links, signing_keys, used, visits
+from bridge.store.models import Moment, accounts, link_requests, links, persons, signing_keys, used, visits
+from bridge.store.people import Person
+from bridge.store.together import Together, gone, named, put
+from bridge.store.work import Work
 
 #: As much as the clocks of two nodes may be apart, and what was used is still known to both.
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -38,9 +43,16 @@ def use_once(store: Store, connection: Connection, name: str, until: datetime) -
     ``until`` is when whatever bears it has run out by itself. It is remembered for longer, since the node that forgets
     it may have a clock that is ahead of another's.
     """
-    kept = until + CLOCKS_DIFFER
-    first = store.insert(used).values(name=digest(name), until=kept).on_conflict_do_nothing()
-    return connection.execute(first.returning(used.c.name)).scalar() is not None
+    return connection.execute(_using(store), _use(name, until)).scalar() is not None
+
+
+def _using(store: Store) -> Any:
+    values = {"name": bindparam("used_name"), "until": bindparam("used_until", type_=Moment)}
+    return store.insert(used).values(values).on_conflict_do_nothing().returning(used.c.name)
+
+
+def _use(name: str, until: datetime) -> dict[str, Any]:
+    return {"used_name": digest(name), "used_until": until + CLOCKS_DIFFER}
 
 
 # --- who is signed in ------------------------------------------------------------------------------------------------
@@ -52,7 +64,8 @@ class Visit:
     a customer of whom the ledger knew nothing when they came.
 
     ``target`` is where it goes, as a word; ``form`` is the word that its own forms have to bring along; ``sid`` is what
-    Totara is told to end it by, None for one from before that was.
+    Totara is told to end it by, None for one from before that was. ``visitor`` is who visits, as they were when the
+    visit was looked for; None for a customer of whom the ledger knew nothing yet.
     """
 
     name: str
@@ -63,9 +76,19 @@ class Visit:
     began: datetime
     seen: datetime
     sid: str | None
+    visitor: Person | None
 
 
-_VISIT = tuple(visits.c[field.name] for field in fields(Visit))
+_VISIT = tuple(visits.c[field.name] for field in fields(Visit) if field.name != "visitor")
+_VISITOR = or_(
+    persons.c.customer_id == visits.c.customer_id,
+    and_(visits.c.customer_id.is_(None), persons.c.id == visits.c.person_id),
+)
+_FIND = (
+    select(*_VISIT, *people.COLUMNS)
+    .select_from(visits.outerjoin(persons, _VISITOR).outerjoin(accounts, accounts.c.person_id == persons.c.id))
+    .where(visits.c.name == bindparam("name"), visits.c.seen > bindparam("seen"), visits.c.began > bindparam("began"))
+)
 
 
 def begin_visit(
@@ -85,33 +108,100 @@ def begin_visit(
     ``before`` is the secret that the browser had until now: that session ends. ``shop_session`` is the shop's name for
     the login that it begins with, if there is one.
     """
-    row = {"person_id": person_id, "customer_id": customer_id, "target": target, "form": form}
-    row |= {"shop_session": shop_session, "sid": _sid(connection, person_id, customer_id, shop_session, before)}
-    _end(connection, visits.c.name == digest(before))
-    connection.execute(insert(visits).values(name=digest(secret), began=now, seen=now, **row))
+    values = new_visit(secret, person_id, customer_id, target, form, now, shop_session=shop_session, before=before)
+    connection.execute(_BEGIN_OF_PERSON if customer_id is None else _BEGIN_OF_CUSTOMER, values)
+    connection.execute(_END, {"visit_before": values["visit_before"]})
 
 
-def _sid(
-    connection: Connection, person_id: int | None, customer_id: int | None, shop_session: str | None, before: str
-) -> str:
+def new_visit(
+    secret: str,
+    person_id: int | None,
+    customer_id: int | None,
+    target: str,
+    form: str,
+    now: datetime,
+    *,
+    shop_session: str | None = None,
+    before: str = "",
+) -> dict[str, Any]:
+    """The values of a new session, for the statements that begin one."""
+    row: dict[str, Any] = {"name": digest(secret), "person_id": person_id, "customer_id": customer_id}
+    row |= {"target": target, "form": form, "began": now, "seen": now, "shop_session": shop_session}
+    return {**named("visit", row), "visit_before": digest(before), "visit_sid": secrets.token_hex(16)}
+
+
+def _sid(theirs: ColumnElement[bool]) -> ColumnElement[Any]:
     """By what Totara may end a new session: by the same as an earlier one of theirs in the same browser, since that is
     what its session there was told.
     """
-    same_browser = visits.c.name == digest(before)
-    if shop_session is not None:
-        same_browser |= visits.c.shop_session == shop_session
-    theirs = visits.c.person_id == person_id if customer_id is None else visits.c.customer_id == customer_id
+    same_browser = _BEFORE | (visits.c.shop_session == bindparam("visit_shop_session"))
     query = select(visits.c.sid).where(same_browser, theirs, visits.c.sid.is_not(None))
-    return connection.execute(query.order_by(visits.c.began.desc()).limit(1)).scalar() or secrets.token_hex(16)
+    earlier = query.order_by(visits.c.began.desc()).limit(1).scalar_subquery()
+    return func.coalesce(earlier, bindparam("visit_sid"))
+
+
+_BEFORE = visits.c.name == bindparam("visit_before")
+_GIVEN = ("name", "person_id", "customer_id", "target", "form", "began", "seen", "shop_session")
+_OF_CUSTOMER = _sid(visits.c.customer_id == bindparam("visit_customer_id"))
+_OF_PERSON = _sid(visits.c.person_id == bindparam("visit_person_id"))
+_BEGIN_OF_CUSTOMER, _BEGIN_OF_PERSON = (
+    insert(visits).values({column: bindparam(f"visit_{column}") for column in _GIVEN} | {"sid": sid})
+    for sid in (_OF_CUSTOMER, _OF_PERSON)
+)
+_END = delete(visits).where(_BEFORE)
+#: What is owed with a visit: the look at what the customer has bought, and at the order that they came from.
+_OWED = ("owed", "owed_too")
+_GO_ON = (
+    update(visits)
+    .where(visits.c.name == bindparam("visit_name"))
+    .values(target=bindparam("visit_target"))
+    .returning(visits.c.name)
+)
+
+
+class Entering:
+    """What is written when a customer of the shop's comes in, and when they go on to Totara; built once. To be run by
+    :meth:`Store.together`, or in a transaction.
+    """
+
+    def __init__(self, store: Store, work: Work) -> None:
+        self._work = work
+        begun = put(store, visits, _GIVEN, of=("visit",), made={"sid": _OF_CUSTOMER})
+        begins = (_using(store), begun, gone(visits, _BEFORE), audit.noting(store, "note"))
+        self._come_in = [Together(store, *begins, work.marking(_OWED[:most])) for most in range(1, len(_OWED) + 1)]
+        self._go_on = Together(store, _GO_ON, audit.noting(store, "note"))
+
+    def coming_in(
+        self,
+        name: str,
+        until: datetime,
+        visit: Mapping[str, Any],
+        note: Mapping[str, Any],
+        owed: Sequence[tuple[str, object]],
+    ) -> Callable[[Connection], bool]:
+        """Begins a visit, the values of :func:`new_visit`, if this is the first use of the name, as by
+        :func:`use_once`; False if not, and nothing was written. What is ``owed`` is marked due with it, in this order.
+        """
+        values = {**_use(name, until), **visit, **named("note", note)}
+        for of, thing in zip(_OWED, owed, strict=False):
+            values |= named(of, self._work.owed(*thing))
+        return partial(self._come_in[len(owed) - 1], values=values)
+
+    def going_on(self, name: str, target: str, note: Mapping[str, Any]) -> Callable[[Connection], bool]:
+        """Writes down where a visit goes next, and a note of it; False if the visit is there no more, and nothing was
+        written.
+        """
+        return partial(self._go_on, values={"visit_name": name, "visit_target": target, **named("note", note)})
 
 
 def find_visit(connection: Connection, secret: str, *, seen_after: datetime, began_after: datetime) -> Visit | None:
     """The session of this secret, unless it rested for too long or began too long ago."""
-    query = select(*_VISIT).where(
-        visits.c.name == digest(secret), visits.c.seen > seen_after, visits.c.began > began_after
-    )
-    row = connection.execute(query).first()
-    return Visit(*row) if row else None
+    row = connection.execute(_FIND, {"name": digest(secret), "seen": seen_after, "began": began_after}).first()
+    if row is None:
+        return None
+    found: Sequence[Any] = row[len(_VISIT) :]
+    visitor = people.living(connection, Person(*found)) if found[0] is not None else None
+    return Visit(*(*row[: len(_VISIT)], visitor))
 
 
 def set_visit(connection: Connection, name: str, **values: Any) -> None:

@@ -32,6 +32,7 @@ from bridge.errors import Unavailable
 from bridge.store.db import Store, utc_now
 from bridge.store.models import Moment
 from bridge.store.models import work as t
+from bridge.store.together import Part, put
 
 CHANNEL = "bridge_work"  # what PostgreSQL's LISTEN/NOTIFY calls it
 
@@ -123,6 +124,20 @@ _TAKE = (
 )
 
 
+def _marking(insert: Any) -> Any:
+    """An INSERT of what is owed, which is owed once however often it is marked."""
+    later = [or_(column.is_(None), column > insert.excluded[column.name]) for column in (t.c.due_at, t.c.first_due_at)]
+    return insert.on_conflict_do_update(
+        index_elements=[t.c.kind, t.c.key],
+        set_={
+            "hints": t.c.hints + 1,
+            "due_at": case((later[0], insert.excluded.due_at), else_=t.c.due_at),
+            # What was to be looked at later is owed since now.
+            "first_due_at": case((later[1], insert.excluded.first_due_at), else_=t.c.first_due_at),
+        },
+    )
+
+
 def owner_name() -> str:
     """A name for this process that no other has, also not the next one on this host with the same process id."""
     return f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -155,26 +170,12 @@ class Work:
             first_due_at=bindparam("at"),
             hints=1,
         )
-        self._mark = insert.on_conflict_do_update(
-            index_elements=[t.c.kind, t.c.key],
-            set_={
-                "hints": t.c.hints + 1,
-                "due_at": case(
-                    (or_(t.c.due_at.is_(None), t.c.due_at > insert.excluded.due_at), insert.excluded.due_at),
-                    else_=t.c.due_at,
-                ),
-                # What was to be looked at later is owed since now.
-                "first_due_at": case(
-                    (
-                        or_(t.c.first_due_at.is_(None), t.c.first_due_at > insert.excluded.first_due_at),
-                        insert.excluded.first_due_at,
-                    ),
-                    else_=t.c.first_due_at,
-                ),
-            },
-        )
-        # One statement also for many rows, and one wait for the server: the word to the others goes with it.
-        self._mark_and_tell = self._mark if store.is_sqlite else self._mark.returning(func.pg_notify(CHANNEL, ""))
+        self._mark = _marking(insert)
+        self._mark_and_tell = self._telling(insert)
+
+    def _telling(self, insert: Any) -> Any:
+        """One statement also for many rows, and one wait for the server: the word to the others goes with it."""
+        return _marking(insert) if self.store.is_sqlite else _marking(insert).returning(func.pg_notify(CHANNEL, ""))
 
     # --- marking -------------------------------------------------------------------------------------------
 
@@ -188,6 +189,18 @@ class Work:
         rows = [{"kind": kind, "key": key, "at": moment} for kind, key in sorted(set(things))]
         if rows:
             connection.execute(self._mark_and_tell if at is None else self._mark, rows)
+
+    def marking(self, of: Sequence[str]) -> Part:
+        """Owes things together with something else: the values of :meth:`owed`, for each. Ring the bell afterwards.
+
+        Of several, those come first whose kind and key do: two writers never wait for each other's rows in a circle.
+        """
+        return put(self.store, t, ("kind", "key", "due_at", "first_due_at", "hints"), of=of, finish=self._telling)
+
+    def owed(self, kind: str, key: object) -> dict[str, Any]:
+        """The values of a thing that is owed now."""
+        now = self._now()
+        return {"kind": kind, "key": str(key), "due_at": now, "first_due_at": now, "hints": 1}
 
     def mark_due(self, kind: str, *keys: object, at: datetime | None = None) -> None:
         """Owe something, durably on return. A thing already due stays due at the earlier moment."""

@@ -19,8 +19,9 @@ from bridge.domain.letters import Reason
 from bridge.domain.targets import Place, read_target
 from bridge.errors import BadSignature, Refused, Unavailable
 from bridge.keys import SigningKeys
+from bridge.seen import OURS, Seen, State
 from bridge.sharing import Sharing
-from bridge.sso import Seen, SignOn, State
+from bridge.sso import SignOn
 from bridge.store.signon import Visit
 from bridge.web.browser import Browser, language_asked_for, strict, takes_no_more
 from bridge.web.dates import day
@@ -73,10 +74,11 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         """From the shop, with its token. What went wrong is told to nobody but the audit log."""
         try:
             token, origin = request.form.get("token", ""), request.headers.get("Origin", "")
-            secret, came = sign_on.launch(token, origin, browser.secret())
+            came = sign_on.launch(token, origin, browser.secret())
         except BadSignature:
             return refused()
-        answer = strict(browser.signed_in(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER), secret))
+        onward = came.onward or url_for("entrance.go")
+        answer = strict(browser.signed_in(redirect(onward, HTTPStatus.SEE_OTHER), came.secret))
         return answer if came.target.place is Place.RESUME else browser.resumed(answer)
 
     @blueprint.get("/sso/go")
@@ -88,7 +90,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         if visit.target == Place.RESUME and (came_for := browser.came_for()):
             return strict(browser.resumed(redirect(came_for, HTTPStatus.SEE_OTHER)))
         seen = sign_on.look(visit) if request.args.get("again") else settled(visit)
-        if seen.target.place in (Place.COURSES, Place.TEAM):
+        if seen.target.place in OURS:
             onward = "entrance.learn" if seen.target.place is Place.COURSES else "teams.home"
             return strict(redirect(url_for(onward), HTTPStatus.SEE_OTHER))
         if seen.state is State.LOOKING and not request.args.get("again"):
@@ -124,7 +126,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         if visit is None:
             return refused(FOREIGN_FORM)
         seen = sign_on.look(visit)
-        leads_there = seen.state is State.READY and seen.target.place not in (Place.COURSES, Place.TEAM)
+        leads_there = seen.state is State.READY and seen.target.place not in OURS
         onward = sign_on.onward(seen.target) if leads_there else url_for("entrance.go")
         return strict(redirect(onward, HTTPStatus.SEE_OTHER))
 
@@ -152,19 +154,21 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         if visit is None:
             return browser.to_sign_in()
         try:
-            token = sign_on.site_token(visit, nonce)
+            vouched = sign_on.site_token(visit, nonce)
         except Barred:
             return refused()
         except Refused:
             return stopped(visit)
+        if vouched is None:
+            return browser.to_sign_in()
         action = f"{sign_on.site_url}/auth/bridge/login.php"
-        answer = browser.page("going", posts_to=sign_on.site_url, action=action, token=token)
-        return browser.told(answer, sign_on.user_id(visit))
+        answer = browser.page("going", posts_to=sign_on.site_url, action=action, token=vouched.token)
+        return browser.told(answer, vouched.user_id)
 
     def stopped(visit: Visit) -> Response:
         """For whom there is no way on to Totara. Sent to where all seems ready, they would come back here for ever."""
         seen = sign_on.look(visit)
-        if seen.state is not State.READY or seen.target.place in (Place.COURSES, Place.TEAM):
+        if seen.state is not State.READY or seen.target.place in OURS:
             return strict(redirect(url_for("entrance.go"), HTTPStatus.SEE_OTHER))
         return browser.page("state", seen=replace(seen, state=State.WAITING, reason=Reason.OTHER))
 
