@@ -171,7 +171,7 @@ def _as_dict(row: SeatRow) -> dict[str, Any]:
 def _in_words(row: SeatRow) -> tuple[object, ...]:
     seat = row.seat
     moments = [day(moment) if moment else "" for moment in (seat.taken_at, seat.answer_until)]
-    state = f"{row.state}, undelivered" if row.undelivered else row.state
+    state = f"{row.state}, not delivered" if row.undelivered else row.state
     return (seat.id, seat.person, state, *moments, seat.picked or "", row.order, row.subscription)
 
 
