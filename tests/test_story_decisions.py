@@ -93,7 +93,7 @@ def test_the_seat_that_a_person_names_goes_and_the_others_stay(world: World, ord
 def test_nothing_is_ended_before_the_operator_has_said_yes(world: World, order: int, bridge_command: Run) -> None:
     bob = seat_of(world, "bob@guest.test")
     asked = bridge_command("seats", "decide", "order", str(order), "--end", str(bob))  # nobody answers
-    assert (asked.exit_code, f"seats {bob} end" in asked.output) == (1, True)
+    assert (asked.exit_code, f"seat {bob} ends" in asked.output) == (1, True)
     world.settle()
     assert active(world) == set(PEOPLE)
     assert f"order {order}" in world.parked()

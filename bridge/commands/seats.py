@@ -162,9 +162,12 @@ def _allowed(source: Source, decision: Decision, *, anyway: bool) -> None:
 
 def _told(source: Source, decision: Decision) -> str:
     parts = []
-    if decision.end:
+    if len(decision.end) == 1:
+        parts.append(f"{source}: seat {decision.end[0]} ends, and the access that it pays for.")
+    elif decision.end:
         parts.append(f"{source}: seats {', '.join(map(str, decision.end))} end, and the access that they pay for.")
     if decision.cut_short:
-        short = ", ".join(map(str, decision.cut_short))
-        parts.append(f"{source}: access to seats {short} ends now, though they are paid for.")
+        which = "seat" if len(decision.cut_short) == 1 else "seats"
+        short, paid = ", ".join(map(str, decision.cut_short)), "it is" if which == "seat" else "they are"
+        parts.append(f"{source}: access to {which} {short} ends now, though {paid} paid for.")
     return "\n".join(parts)
