@@ -446,6 +446,10 @@ def test_an_order_is_named_in_either_form_whatever_the_command(
         "audit show --order {}",
         "explain person:{}",
         "catalogue handback {}",
+        "people link {} --person 1",
+        "people link 1 --person {}",
+        "people link 1 --person 2 --keep {}",
+        "people separate {}",
     ],
 )
 def test_a_number_that_no_database_could_keep_is_refused_in_words(bridge_command: Run, words: str) -> None:
