@@ -249,7 +249,7 @@ def test_what_happened_is_shown_for_each_thing_and_from_a_moment_on(world: World
     events = json.loads(bridge_command("audit", "show", "--order", str(other), "--person", "2", "--json").output)
     assert [event["event"] for event in events] == ["seats", "access given"]
     assert bridge_command("audit", "show").output.count("\n") == 4
-    assert bridge_command("audit", "show", "--since", "2100-01-01").output == ""
+    assert bridge_command("audit", "show", "--since", "2100-01-01").output == "There are no such entries.\n"
     assert json.loads(bridge_command("audit", "show", "--subscription", "9", "--json").output) == []
 
 
