@@ -188,7 +188,17 @@ def test_whoever_is_not_known_is_said_so(world: World, bridge_command: Run, who:
 
 @pytest.mark.parametrize("who", ["mia", "0", "order:", "person:x", "@"])
 def test_what_is_none_of_these_is_a_bad_command_line(world: World, bridge_command: Run, who: str) -> None:
-    assert bridge_command("explain", who).exit_code == 2
+    refused = bridge_command("explain", who)
+    assert (refused.exit_code, "give an address, an order's number, subscription 45 or person 7" in refused.output) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize("whose", ["team", "person 4", "abc"])
+def test_seats_of_what_has_none_are_told_whose_can_be_listed(world: World, bridge_command: Run, whose: str) -> None:
+    refused = bridge_command("seats", "list", *whose.split())
+    assert (refused.exit_code, "give an order's number, subscription 45, or team 3" in refused.output) == (2, True)
 
 
 def test_the_address_that_was_asked_for_is_written_nowhere(
