@@ -653,6 +653,32 @@ def test_nothing_is_found_by_nonsense(bea: Manager, path: str) -> None:
     assert bea.get("/pools/%00").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/seats/abc", 404),
+        ("/nowhere", 404),
+        (f"/seats/{'9' * 30}", 404),
+        ("/seats/find", 405),
+        ("/seats/1/resend", 405),
+    ],
+)
+def test_an_address_that_is_none_is_told_so_in_words_of_ours(bea: Manager, path: str, status: int) -> None:
+    """Whoever opens the address of a form's answer anew comes by GET."""
+    page = Manager(bea.world, bea.world.rows("persons")[0].customer_id, language="fr").get(path)
+    assert (page.status_code, words_for("fr")["team_nothing"] in page.text) == (status, True)
+    assert 'lang="fr"' in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert ("POST" in page.headers.get("Allow", "")) == (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/learn/x", "/sso/x", "/sso/launch", "/team/invitation/look"])
+def test_pages_for_learners_that_are_none_are_told_so_too(world: World, path: str) -> None:
+    page = world.web.get(path)
+    assert page.status_code in {404, 405}
+    assert words_for("en")["team_nothing"] in page.text
+
+
 @pytest.mark.parametrize("language", ["en", "fr", "es", "ar"])
 def test_the_pages_have_words_in_every_language(world: World, boss: int, bea: Manager, language: str) -> None:
     give(world, ADA)
