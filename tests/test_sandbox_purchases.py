@@ -285,6 +285,17 @@ def test_the_staff_works_on_subscriptions_on_a_page() -> None:
     assert Shop().app.test_client().get("/staff/subscriptions").status_code == 404
 
 
+def test_whoever_is_signed_in_buys_with_their_account_and_types_nothing_again(shop: Shop, fire: int) -> None:
+    web = shop.app.test_client()
+    assert "selected" not in web.get(f"/product/{fire}").text
+    form = {"product": fire, "quantity": 2, "payment": "card", "account": "yes", **ANNA}
+    web.post("/buy", data=form)
+    page = web.get(f"/product/{fire}").text
+    for told in ("Anna", "Ash", "anna@guest.test"):
+        assert f'value="{told}"' in page, told
+    assert '<option value="yes" selected>' in page
+
+
 def test_the_page_of_an_order_shows_notes_as_the_staffs_own_page_does(shop: Shop, api: API, fire: int) -> None:
     """WooCommerce shows a note as HTML, without what could do harm in it."""
     one = shop.place_order([(fire, 1)], **ANNA)
