@@ -477,6 +477,17 @@ def test_a_seat_tells_what_happened_to_it_and_who_did_it(world: World, bea: Mana
     assert "Send again" not in page
 
 
+def test_an_open_seats_page_leads_to_where_it_is_given(world: World, bea: Manager) -> None:
+    give(world, ADA)
+    way = f'href="{bea.home}/pools/{pool_of(world)}#give">Give a seat</a>'
+    (seat,) = [row.seat.id for row in seats(world) if row.state is SeatState.OPEN][:1]
+    assert way in bea.get(f"/seats/{seat}").text
+    assert way not in bea.get(f"/seats/{seat_of(world, ADA)}").text
+    with world.bridge.store.begin() as connection:
+        connection.execute(update(models.team_members).values(role="viewer"))
+    assert way not in bea.get(f"/seats/{seat}").text
+
+
 def test_an_invitation_is_sent_again(world: World, bea: Manager, inbox: Inbox) -> None:
     give(world, ADA)
     page = bea.post(f"/seats/{seat_of(world, ADA)}/resend")
