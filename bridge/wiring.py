@@ -51,6 +51,7 @@ from bridge.web.oidc import oidc
 from bridge.web.team_api import team_api
 from bridge.web.teams import team_pages
 from bridge.web.teams.records import Billings
+from bridge.web.unknown import answers_the_unknown
 from bridge.web.waiting import Waiting
 from bridge.webhooks import Receiver, Secrets, StripeReceiver
 from bridge.woo_client import WooClient
@@ -256,6 +257,7 @@ class Bridge:
             if self.settings.sso.client_id:
                 provider = Provider(self.settings, self.sign_on, self.store, self.totara, self.keys, self.now)
                 app.register_blueprint(oidc(provider))
+            answers_the_unknown(app, self.sign_on)
         inner: WSGIApplication = app.wsgi_app
         if hops := self.settings.server.trusted_proxies:  # of what proxies say, only who asks is of any use here
             inner = ProxyFix(inner, x_for=hops, x_proto=0, x_host=0)

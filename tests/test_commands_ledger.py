@@ -188,7 +188,17 @@ def test_whoever_is_not_known_is_said_so(world: World, bridge_command: Run, who:
 
 @pytest.mark.parametrize("who", ["mia", "0", "order:", "person:x", "@"])
 def test_what_is_none_of_these_is_a_bad_command_line(world: World, bridge_command: Run, who: str) -> None:
-    assert bridge_command("explain", who).exit_code == 2
+    refused = bridge_command("explain", who)
+    assert (refused.exit_code, "give an address, an order's number, subscription 45 or person 7" in refused.output) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize("whose", ["team", "person 4", "abc"])
+def test_seats_of_what_has_none_are_told_whose_can_be_listed(world: World, bridge_command: Run, whose: str) -> None:
+    refused = bridge_command("seats", "list", *whose.split())
+    assert (refused.exit_code, "give an order's number, subscription 45, or team 3" in refused.output) == (2, True)
 
 
 def test_the_address_that_was_asked_for_is_written_nowhere(
@@ -249,7 +259,7 @@ def test_what_happened_is_shown_for_each_thing_and_from_a_moment_on(world: World
     events = json.loads(bridge_command("audit", "show", "--order", str(other), "--person", "2", "--json").output)
     assert [event["event"] for event in events] == ["seats", "access given"]
     assert bridge_command("audit", "show").output.count("\n") == 4
-    assert bridge_command("audit", "show", "--since", "2100-01-01").output == ""
+    assert bridge_command("audit", "show", "--since", "2100-01-01").output == "There are no such entries.\n"
     assert json.loads(bridge_command("audit", "show", "--subscription", "9", "--json").output) == []
 
 
@@ -446,6 +456,10 @@ def test_an_order_is_named_in_either_form_whatever_the_command(
         "audit show --order {}",
         "explain person:{}",
         "catalogue handback {}",
+        "people link {} --person 1",
+        "people link 1 --person {}",
+        "people link 1 --person 2 --keep {}",
+        "people separate {}",
     ],
 )
 def test_a_number_that_no_database_could_keep_is_refused_in_words(bridge_command: Run, words: str) -> None:

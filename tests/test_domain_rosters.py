@@ -511,6 +511,11 @@ def test_a_lost_quotation_mark_is_told_with_its_line() -> None:
         read_file(b'email,name\nada@corp.example,Ada\nbob@corp.example,"Bob" Hope\n')
 
 
+def test_a_quotation_mark_that_is_never_closed_is_told_with_the_line_that_it_stands_in() -> None:
+    with pytest.raises(Unreadable, match="line 2: its quotation marks"):
+        read_file(b'email,name\nada@corp.example,"Ada\nbob@corp.example,Bob\neve@corp.example,Eve\n')
+
+
 def test_too_much_is_refused_when_typed_too() -> None:
     for text, why in [("a@b.example\n" * (MOST_ROWS + 1), Why.TOO_MANY), ("é" * (MOST_BYTES // 2 + 1), Why.TOO_BIG)]:
         with pytest.raises(Unreadable) as caught:

@@ -649,6 +649,22 @@ def test_a_preview_shows_each_letter_and_needs_no_mail_server(kind: Letter, envi
     assert Path("letter.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_preview_that_can_not_be_written_is_told_in_words(environ: dict[str, str]) -> None:
+    shown = run(["mail", "preview", "ready", "--output", "nowhere/letter.html"], environ)
+    assert (shown.exit_code, shown.stderr) == (
+        1,
+        "Error: Could not open file 'nowhere/letter.html': No such file or directory\n",
+    )
+
+
+def test_the_help_names_every_kind_of_letter_or_none_in_its_text(environ: dict[str, str]) -> None:
+    """Where the words name some of them, the others look as if there were none."""
+    shown = run(["mail", "preview", "--help"], environ).stdout
+    for kind in Letter:
+        assert kind.value in "".join(shown.split())
+    assert "KIND" not in shown
+
+
 def test_a_preview_tells_what_is_wrong_with_a_template(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "own" / "en").mkdir(parents=True)
     (tmp_path / "own" / "en" / "ended.txt.j2").write_text("Over\n{{ curses }}", encoding="utf-8")

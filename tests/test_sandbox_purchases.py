@@ -283,3 +283,23 @@ def test_the_staff_works_on_subscriptions_on_a_page() -> None:
     assert "Cancelled" in page and "every year" in page
     assert web.post(f"/staff/subscriptions/{one}/explode").status_code == 404
     assert Shop().app.test_client().get("/staff/subscriptions").status_code == 404
+
+
+def test_whoever_is_signed_in_buys_with_their_account_and_types_nothing_again(shop: Shop, fire: int) -> None:
+    web = shop.app.test_client()
+    assert "selected" not in web.get(f"/product/{fire}").text
+    form = {"product": fire, "quantity": 2, "payment": "card", "account": "yes", **ANNA}
+    web.post("/buy", data=form)
+    page = web.get(f"/product/{fire}").text
+    for told in ("Anna", "Ash", "anna@guest.test"):
+        assert f'value="{told}"' in page, told
+    assert '<option value="yes" selected>' in page
+
+
+def test_the_page_of_an_order_shows_notes_as_the_staffs_own_page_does(shop: Shop, api: API, fire: int) -> None:
+    """WooCommerce shows a note as HTML, without what could do harm in it."""
+    one = shop.place_order([(fire, 1)], **ANNA)
+    api.post(f"orders/{one}/notes", {"note": "access to “Valuation &amp; origin” <script>alert(1)</script>"})
+    page = shop.app.test_client().get(f"/order/{one}").text
+    assert "access to “Valuation &amp; origin”" in page
+    assert "&amp;amp;" not in page and "alert(1)" not in page

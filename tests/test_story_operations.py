@@ -159,6 +159,9 @@ def test_what_is_parked_is_listed_shown_retried_and_dropped(world: World, bridge
     assert "manual enrolment" in bridge_command("parked", "list").output
     shown = json.loads(bridge_command("parked", "show", "learner", "1", "--json").output)
     assert shown["orders"] == [order]
+    told = bridge_command("parked", "show", "learner", "1").output.splitlines()
+    assert f"since: {shown['since'][:16].replace('T', ' ')} UTC" in told and "being retried: no" in told, told
+    assert f"reason: {shown['reason']}" in told, "in one line, to be searched for"
     world.totara.edit_course(course, enrol_methods=("manual",))
     assert bridge_command("parked", "retry", "--all").output == "1 due again\n"
     world.settle()

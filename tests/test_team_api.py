@@ -698,3 +698,23 @@ def test_a_number_that_is_none_is_nowhere(world: World, hr: Machine, number: int
             assert one.ask(method, path, body).status_code == status, (method, path, status)
             asked += 1
     assert asked == 3 * (len(ROUTES) - len(WHOLE) - 1), "but giving, which names a pool in its body"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/seats/abc", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("PATCH", "/seats/1", 405, "invalid"),
+        ("DELETE", "", 405, "invalid"),
+    ],
+)
+def test_what_is_not_there_is_a_problem_too(hr: Machine, method: str, path: str, status: int, code: str) -> None:
+    answer = hr.ask(method, path)
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    assert answer.get_json()["code"] == code
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+def test_other_addresses_are_not_told_of_in_this_way(world: World) -> None:
+    assert world.web.get("/api/v1/teams").content_type.startswith("text/html")

@@ -488,6 +488,17 @@ def test_a_seat_tells_what_happened_to_it_and_who_did_it(world: World, bea: Mana
     assert "Send again" not in page
 
 
+def test_an_open_seats_page_leads_to_where_it_is_given(world: World, bea: Manager) -> None:
+    give(world, ADA)
+    way = f'href="{bea.home}/pools/{pool_of(world)}#give">Give a seat</a>'
+    (seat,) = [row.seat.id for row in seats(world) if row.state is SeatState.OPEN][:1]
+    assert way in bea.get(f"/seats/{seat}").text
+    assert way not in bea.get(f"/seats/{seat_of(world, ADA)}").text
+    with world.bridge.store.begin() as connection:
+        connection.execute(update(models.team_members).values(role="viewer"))
+    assert way not in bea.get(f"/seats/{seat}").text
+
+
 def test_an_invitation_is_sent_again(world: World, bea: Manager, inbox: Inbox) -> None:
     give(world, ADA)
     page = bea.post(f"/seats/{seat_of(world, ADA)}/resend")
@@ -662,6 +673,32 @@ def test_the_name_of_a_team_and_of_people_is_only_text(world: World, bea: Manage
 def test_nothing_is_found_by_nonsense(bea: Manager, path: str) -> None:
     assert bea.browser.get(path).status_code == 404
     assert bea.get("/pools/%00").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/seats/abc", 404),
+        ("/nowhere", 404),
+        (f"/seats/{'9' * 30}", 404),
+        ("/seats/find", 405),
+        ("/seats/1/resend", 405),
+    ],
+)
+def test_an_address_that_is_none_is_told_so_in_words_of_ours(bea: Manager, path: str, status: int) -> None:
+    """Whoever opens the address of a form's answer anew comes by GET."""
+    page = Manager(bea.world, bea.world.rows("persons")[0].customer_id, language="fr").get(path)
+    assert (page.status_code, words_for("fr")["team_nothing"] in page.text) == (status, True)
+    assert 'lang="fr"' in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert ("POST" in page.headers.get("Allow", "")) == (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/learn/x", "/sso/x", "/sso/launch", "/team/invitation/look"])
+def test_pages_for_learners_that_are_none_are_told_so_too(world: World, path: str) -> None:
+    page = world.web.get(path)
+    assert page.status_code in {404, 405}
+    assert words_for("en")["team_nothing"] in page.text
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "es", "ar"])

@@ -14,6 +14,7 @@ from bridge.domain.seats import Why
 from bridge.domain.teams import TeamRole
 from bridge.store import teams
 from bridge.store.models import purchases
+from bridge.web.words import words_for
 from tests.test_mail import Inbox
 from tests.test_story_letters import text
 from tests.test_story_links import mailed, opened
@@ -651,6 +652,21 @@ def test_the_history_names_programs_and_tells_no_operators_name(world: World, be
     for told in ("a program (Payroll)", "a program (token 77)", "the organisation"):
         assert told in page, told
     assert ("joan" in page, "person 12345" in page) == (False, False)
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "es", "ar"])
+def test_the_history_tells_what_a_program_was_refused_in_the_readers_words(
+    world: World, bea: Client, language: str
+) -> None:
+    _, token = world.bridge.desk.make_token(owner(world), "Payroll", TeamRole.VIEWER)
+    shown = {"Authorization": f"Bearer {token}"}
+    assert world.web.get("/api/v1/team/seats/999999", headers=shown).status_code == 404
+    assert world.web.delete(f"/api/v1/team/seats/{seats_of(world)[0].seat.id}/holder", headers=shown).status_code == 403
+    page = bea.get(home(world, "history"), headers={"Accept-Language": language}).text
+    words = words_for(language)
+    for told in (words["team_event_refused"], words["team_event_refused_missing"]):
+        assert f">{told}" in page, told
+    assert ("no such" in page, "may not" in page) == (False, False), "our own words for the audit log"
 
 
 def test_a_long_history_is_paged_by_key(world: World, bea: Client) -> None:

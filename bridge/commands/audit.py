@@ -102,5 +102,9 @@ def audit_show(
         if json_:
             as_json([event_as_dict(event) for event in events])
             return
+        none = True
         for event in events:
+            none = False
             click.echo(event_in_words(event))
+        if none:
+            click.echo("There are no such entries.")

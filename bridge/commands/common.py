@@ -67,11 +67,11 @@ json_option = click.option("--json", "json_", is_flag=True, help="Print JSON, fo
 NUMBER = click.IntRange(1, 10**18 - 1)
 
 
-def read_source(said: str) -> Source:
-    """``1041``, ``order:1041`` or ``subscription:45``. Raises BadParameter in words."""
+def read_source(said: str, ask_for: str = "an order's number, or subscription 45") -> Source:
+    """``1041``, ``order:1041`` or ``subscription:45``. Raises BadParameter, which says what to give instead."""
     found = re.fullmatch(r"(?:(order|subscription):)?([1-9][0-9]{0,17})", said.strip().lower())
     if not found:
-        raise click.BadParameter("give an order's number, or subscription 45")
+        raise click.BadParameter(f"give {ask_for}")
     return Source("subscription" if found[1] == "subscription" else "order", int(found[2]))
 
 

@@ -79,7 +79,7 @@ def _asked(bridge: Bridge, who: str) -> tuple[list[Person], Source | None]:
             "number; the shop's account may have another address than the bill"
         )
         return find_persons(bridge.store, email) or _unknown(said), None
-    return [], read_source(who)
+    return [], read_source(who, "an address, an order's number, subscription 45 or person 7")
 
 
 def _unknown(said: str) -> list[Person]:

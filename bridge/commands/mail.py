@@ -35,8 +35,7 @@ def _language(bridge: Bridge, wanted: str | None) -> str:
 @click.option("--html", "html", is_flag=True, help="The HTML instead of the plain text.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def mail_preview(kind: str, language: str | None, html: bool, output: Path | None) -> None:
-    """Show a letter with made-up values, by the templates in force. KIND: ready, waiting, ends_soon,
-    ended, link, invitation or manage.
+    """Show a letter with made-up values, by the templates in force.
 
     Tries all templates meanwhile, and tells what is wrong with them on standard error. Sends nothing.
 
@@ -53,11 +52,18 @@ def mail_preview(kind: str, language: str | None, html: bool, output: Path | Non
             click.echo(f"bridge: {problem}", err=True)
         written = bridge.letters.write(message)
         text = written.html if html else f"Subject: {written.subject}\n\n{written.text}"
-        if output:
-            output.write_text(text, encoding="utf-8")
-        else:
-            click.echo(text, nl=False)
+        _write(text, output)
     sys.exit(1 if problems else 0)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise click.FileError(str(output), err.strerror) from err
 
 
 @mail.command("test")

@@ -11,6 +11,7 @@ from rich.markup import escape
 from bridge.commands.common import NUMBER, as_json, as_table, holding, out, with_bridge
 from bridge.commands.common import json_option as json_option  # for the others, who know it by this module
 from bridge.commands.seats import print_seats
+from bridge.domain.notes import day
 from bridge.errors import NotFound
 from bridge.health import problems
 from bridge.kinds import ALL, LEARNER, ORDER, RECONCILE, SUBSCRIPTION
@@ -180,9 +181,14 @@ def parked_show(bridge: Bridge, kind: str, key: str, json_: bool) -> None:
     if json_:
         as_json({**_as_dict(item), "orders": concerned, "choices": [choice.as_dict() for choice in choices]})
         return
-    for name, value in {**_as_dict(item), "orders": ", ".join(map(str, concerned)) or None}.items():
-        if value is not None:
-            out.print(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}", highlight=False)
+    told = {
+        "since": day(item.since),
+        "being_retried": "yes" if item.due else "no",
+        "orders": ", ".join(map(str, concerned)),
+    }
+    for name, value in {**_as_dict(item), **told}.items():
+        if value not in (None, ""):
+            out.print(f"[bold]{name.replace('_', ' ')}[/]: {escape(str(value))}", highlight=False, soft_wrap=True)
     print_seats(choices)
 
 

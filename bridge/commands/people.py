@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bridge.commands.common import as_json, by_option, holding, json_option, out, why_option, with_bridge
+from bridge.commands.common import NUMBER, as_json, by_option, holding, json_option, out, why_option, with_bridge
 from bridge.deciding import Parting, Union, conflicts, link, linkable, part, plan_parting, plan_union, unite
 from bridge.domain.identity import Ruling, Says, is_email, normal_email
 from bridge.domain.lms import Account
@@ -21,7 +21,6 @@ from bridge.store.db import utc_now
 from bridge.store.people import Person
 from bridge.wiring import Bridge
 
-_person = click.IntRange(min=1)
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -160,10 +159,10 @@ def _in_totara(bridge: Bridge, person: Person) -> list[str]:
 
 
 @people.command("link")
-@click.argument("person", type=_person)
+@click.argument("person", type=NUMBER)
 @click.option("--totara", "user", metavar="USER", help="A Totara account, by its id or username.")
-@click.option("--person", "other", type=_person, metavar="OTHER", help="Another person who is the same human.")
-@click.option("--keep", type=_person, metavar="USER", help="Which Totara account stays, where each has one.")
+@click.option("--person", "other", type=NUMBER, metavar="OTHER", help="Another person who is the same human.")
+@click.option("--keep", type=NUMBER, metavar="USER", help="Which Totara account stays, where each has one.")
 @_yes
 @by_option
 @why_option("an operator said who is who")
@@ -251,7 +250,7 @@ def _union_told(union: Union, keep: int | None) -> str:
 
 
 @people.command("separate")
-@click.argument("person", type=_person)
+@click.argument("person", type=NUMBER)
 @_yes
 @by_option
 @why_option("an operator said who is not who")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 
 from bridge.commands.common import as_json, in_words, out
+
+if TYPE_CHECKING:
+    from bridge.sandbox.town import Town
 
 
 @click.command()
@@ -44,16 +50,24 @@ def sandbox(tour: bool, json_: bool, port: int, data: Path | None) -> None:
         if tour:
             sys.exit(_tour(Tour(town), json_))
         out.print()
-        out.print(f"  [bold]The shop[/]    {town.shop_url}/   buy a course here")
-        out.print(f"  [bold]Totara[/]      {town.totara_url}/   and see the enrolment here")
-        out.print(f"  [bold]Stripe[/]      {town.stripe_url}/   refund or dispute a payment here")
-        out.print(f"  [bold]Mail[/]        {town.mail_url}/   read the letters to learners here")
-        out.print(f"  [bold]The bridge[/]  {town.url}/readyz   its log follows; Ctrl-C ends all of them")
+        for name, where in _addresses(town):
+            out.print(f"  [bold]{name:<11}[/] {escape(where)}", soft_wrap=True)
         out.print()
         while not stopping.wait(0.5):
             if not town.alive():
                 click.echo("bridge: the bridge's process has ended", err=True)
                 sys.exit(1)
+
+
+def _addresses(town: Town) -> Sequence[tuple[str, str]]:
+    return (
+        ("The shop", f"{town.shop_url}/   buy a course here"),
+        ("Totara", f"{town.totara_url}/   and see the enrolment here"),
+        ("Stripe", f"{town.stripe_url}/   refund or dispute a payment here"),
+        ("Mail", f"{town.mail_url}/   read the letters to learners here"),
+        ("The bridge", f"{town.url}/readyz   its log follows; Ctrl-C ends all of them"),
+        ("By command", f". {shlex.quote(str(town.env_file))}   in another shell, and then .venv/bin/bridge status"),
+    )
 
 
 def _stop(stopping: threading.Event, tour: bool) -> None:

@@ -66,7 +66,9 @@ def _whose(_context: click.Context, _argument: click.Parameter, words: tuple[str
     """An order or a subscription, or what a team is called by."""
     said = ":".join(words)
     kind, _, team = said.partition(":")
-    return team if kind.strip().lower() == "team" and team.strip() else read_source(said)
+    if kind.strip().lower() == "team" and team.strip():
+        return team
+    return read_source(said, "an order's number, subscription 45, or team 3")
 
 
 @seats.command("list")

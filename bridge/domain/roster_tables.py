@@ -38,12 +38,14 @@ def without_sep(text: str) -> str:
 def split(text: str, delimiter: str) -> Iterator[list[str]]:
     """The rows of a text with that delimiter, with what ``neutral`` did undone."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    begun = 1
     try:
         for cells in reader:
             yield [original(cell) for cell in cells]
+            begun = reader.line_num + 1
     except csv.Error as err:
-        # A cell without end is what a lost quotation mark makes, too.
-        raise Unreadable(Why.QUOTES if '"' in text else Why.NOT_TEXT, reader.line_num) from err
+        # A cell without end is what a lost quotation mark makes, too: it is looked for where its row begins.
+        raise Unreadable(Why.QUOTES if '"' in text else Why.NOT_TEXT, begun) from err
 
 
 def _fits(text: str, delimiter: str) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -112,11 +113,11 @@ class Town:
         self.totara.sign_on.connect(bridge, totara, tenant="academy")
         signing = f"whsec_{secrets.token_hex(16)}"
         self.stripe.events.add_endpoint(f"{bridge}/webhooks/stripe", live=self.stripe.live, secret=signing)
-        config = self.folder / "bridge.toml"
+        config = self.folder.resolve() / "bridge.toml"
         config.write_text(CONFIG, encoding="utf-8")
         self._environment = {
             "BRIDGE_CONFIG": str(config),
-            "BRIDGE_DATABASE_URL": f"sqlite:///{self.folder / 'bridge.sqlite3'}",
+            "BRIDGE_DATABASE_URL": f"sqlite:///{config.with_name('bridge.sqlite3')}",
             "BRIDGE_MAIL_HOST": "127.0.0.1",
             "BRIDGE_MAIL_PORT": str(self._ports[5]),
             "BRIDGE_MAIL_SECURITY": "none",
@@ -139,6 +140,11 @@ class Town:
             "BRIDGE_TOTARA_TENANT": "academy",
             **(more or {}),
         }
+        #: What a shell reads to run the bridge's own commands on this sandbox: as secret as what it holds.
+        self.env_file = config.with_name("bridge.env")
+        self.env_file.touch(0o600)
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in self._environment.items())
+        self.env_file.write_text("".join(lines), encoding="utf-8")
 
     @property
     def settings(self) -> Settings:

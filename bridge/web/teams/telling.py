@@ -34,11 +34,17 @@ def told(connection: Connection, actor: Actor, entries: Iterable[Row[Any]], word
     tokens = {token.id: token.name for token in team_tokens.tokens_of(connection, actor.team.id)}
     lines = []
     for entry in entries:
-        what = words.get(f"team_event_{entry.event.replace(' ', '_')}", words["team_event_unknown"])
+        what = _what(entry, words)
         whom = _called(connection, called, entry.person_id)
         who = _who(connection, called, tokens, entry.actor, words)
         lines.append(Line(entry.at, who, what, whom, entry.facts.get("seat"), _more(entry, tokens, words)))
     return lines
+
+
+def _what(entry: Row[Any], words: Words) -> str:
+    if entry.event == "refused" and (entry.cause or "").startswith("no such "):
+        return words["team_event_refused_missing"]
+    return words.get(f"team_event_{entry.event.replace(' ', '_')}", words["team_event_unknown"])
 
 
 def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
@@ -47,7 +53,7 @@ def _more(entry: Row[Any], tokens: Mapping[int, str], words: Words) -> str:
         changed = [name for name in ("given", "revived", "ended", "exchanged") if entry.facts.get(name)]
         order = [f"{words['team_order']} {entry.order_id}"] if entry.order_id else []
         return " · ".join([*order, *(words.counted(f"team_seats_{name}", entry.facts[name]) for name in changed)])
-    if entry.event == "seats decided":
+    if entry.event in {"seats decided", "refused"}:  # why is in our own words, for the audit log
         return ""
     told = [words.get(f"team_role_{entry.facts['role']}", "")] if entry.facts.get("role") else []
     told += [tokens[entry.facts["token"]]] if entry.facts.get("token") in tokens else []
