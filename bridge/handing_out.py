@@ -183,19 +183,21 @@ class Giving(Office):
         """Row -> what became of it. Seats that are not there are given to nobody; nobody is given two.
 
         Whoever let the time to answer pass is asked again, and keeps their seat. Whoever said no is not, unless they
-        are named ``alone``.
+        are named ``alone``. Strangers are written down only if there is a seat for them.
         """
         now = self._now()
         placing.hold_pool(connection, team_id, pool)
-        persons = {row.number: self._person(connection, row, now) for row in rows if is_email(row.email)}
+        addressed = [row for row in rows if is_email(row.email)]
+        known = people.known_by(connection, {row.email for row in addressed})
+        persons = {row.email: self._person(connection, row, now) for row in addressed if row.email in known}
         asked = (connection, team_id, pool, set(persons.values()), picked)
         has = placing.who_has(*asked, now)
         no = set() if alone else _declined(*asked)
-        free = self._seats(connection, team_id, pool, set(persons.values()), actor, now)
+        free = self._seats(connection, team_id, pool, len(addressed), set(persons.values()), actor, now)
         results: dict[int, tuple[Why, int | None]] = {}
         for row in rows:
-            person = persons.get(row.number)
-            if person is None:
+            person = persons.get(row.email)
+            if not is_email(row.email):
                 results[row.number] = (Why.NO_ADDRESS, None)
             elif person in has:
                 lapsed, has[person] = has[person], None
@@ -208,24 +210,32 @@ class Giving(Office):
             elif (seat := next(free, None)) is None:
                 results[row.number] = (Why.NO_SEATS, None)
             else:
+                person = persons[row.email] = person or self._person(connection, row, now)
                 has[person] = None
                 self._ask(connection, team_id, seat, person, pool, picked, actor, now, why)
                 results[row.number] = (Why.GIVEN, seat)
         return results
 
     def _seats(
-        self, connection: Connection, team_id: int, pool: str, persons: Collection[int], actor: str, now: datetime
+        self,
+        connection: Connection,
+        team_id: int,
+        pool: str,
+        wanted: int,
+        but_of: Collection[int],
+        actor: str,
+        now: datetime,
     ) -> Iterator[int]:
-        """Seats to give to some of these persons: open ones, then those that wait in vain for somebody else. A team's
-        own people give one only so often, and not without end on one day.
+        """So many seats to give: open ones, then those that wait in vain for somebody who is none of ``but_of``. A
+        team's own people give one only so often, and not without end on one day.
         """
         of_team = not actor.startswith("operator ")
-        left = self._left_today(connection, team_id, now) if of_team else len(persons)
-        most = {"most": min(len(persons), left), "times": self.rules.most_times if of_team else 0}
+        left = self._left_today(connection, team_id, now) if of_team else wanted
+        most = {"most": min(wanted, left), "times": self.rules.most_times if of_team else 0}
         given = placing.open_seats(connection, team_id, pool, now, **most)
         yield from given
         most["most"] -= len(given)
-        for seat in placing.lapsed_seats(connection, team_id, pool, now, **most, but_of=persons):
+        for seat in placing.lapsed_seats(connection, team_id, pool, now, **most, but_of=but_of):
             row = pooled.find_seat(connection, team_id, seat, now)
             assert row is not None, "nobody else gives this pool's seats meanwhile"
             self._free(connection, team_id, row, actor, "", now, {"lapsed": True})

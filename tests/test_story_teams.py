@@ -257,6 +257,7 @@ def test_whoever_declines_leaves_the_seat_open(world: World, boss: int, inbox: I
 def test_nobody_is_given_two_seats_of_a_pool_and_none_that_is_not_there(world: World, boss: int) -> None:
     buys(world, boss, world.sell(world.course("ONE")), 2)
     assert give(world, ADA, ADA, BO, "cy@corp.test") == [Why.GIVEN, Why.HAS_ONE, Why.GIVEN, Why.NO_SEATS]
+    assert "cy@corp.test" not in {row.email for row in world.rows("persons")}, "nobody is kept for whom no seat is left"
     assert give(world, "no address") == [Why.NO_ADDRESS]
 
 
