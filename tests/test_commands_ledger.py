@@ -228,6 +228,8 @@ def test_the_log_is_verified_and_its_newest_hash_is_kept_elsewhere(world: World,
     done = bridge_command("audit", "verify", "--head", first["head"])
     assert (done.exit_code, "2 entries are sealed, 2 are not yet" in done.output) == (0, True)
     assert f"newest hash: {first['head']}" in done.output
+    none = bridge_command("audit", "verify", "--head", "9f2c…")
+    assert (none.exit_code, "64 signs" in none.stderr) == (2, True), "what is no hash tells nothing of the log"
     lost = bridge_command("audit", "verify", "--head", "0" * 63 + "1")
     assert (lost.exit_code, "the end was cut off" in lost.output) == (1, True)
 

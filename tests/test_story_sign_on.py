@@ -211,6 +211,7 @@ def test_what_is_shown_on_a_page_is_text_whatever_it_is(world: World, nia: int) 
     page = browser.get("/learn").text
     assert "On &lt;i&gt; &amp; more" in page
     assert "<i>" not in page
+    assert f'Signed in as <bdi dir="ltr">{NIA}</bdi>' in page, "in a browser that several people use"
 
 
 def test_whoever_bought_nothing_is_told_so_and_nobody_is_made(world: World, nia: int) -> None:

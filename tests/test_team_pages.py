@@ -170,6 +170,12 @@ def test_who_waits_for_a_yes_stands_on_top_and_is_approved_there(world: World, b
     assert counts(world) == {"open": 39, "taken": 1}
 
 
+def test_every_page_of_a_team_says_whose_it_is(world: World, bea: Manager) -> None:
+    world.bridge.desk.configure(owner(world), name="Harbour & Sons", approval=False)
+    for path in ("/", f"/pools/{pool_of(world)}", "/seats", "/history", "/orders", "/settings"):
+        assert "<bdi>Harbour &amp; Sons</bdi>" in bea.get(path).text, path
+
+
 def test_whoever_waits_for_a_yes_can_be_declined_from_there(world: World, bea: Manager, inbox: Inbox) -> None:
     world.bridge.desk.configure(owner(world), name="Harbour", approval=True)
     give(world, ADA)

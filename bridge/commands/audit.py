@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,8 +34,11 @@ def audit_verify(bridge: Bridge, head: str, json_: bool) -> None:
     Example:
       bridge audit verify --head 9f2c…
     """
+    kept = head.strip().lower()
+    if kept and not re.fullmatch("[0-9a-f]{64}", kept):
+        raise click.BadParameter("must be a hash as this command prints it: 64 signs, 0-9 and a-f", param_hint="--head")
     with bridge.store.read() as connection:
-        found = log.verify(connection, head.strip().lower())
+        found = log.verify(connection, kept)
     if json_:
         as_json({"ok": not found.problems, **asdict(found)})
     else:

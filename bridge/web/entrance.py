@@ -182,6 +182,7 @@ def entrance(sign_on: SignOn, keys: SigningKeys, sharing: Sharing, waiting: Wait
         site, person = sign_on.site_url, sign_on.person_id(visit)
         shown: dict[str, Any] = {
             "courses": sign_on.courses(visit, language_asked_for()),
+            "who": visit.visitor.email if visit.visitor is not None else "",
             "form": visit.form,
             "site": site,
             "day": day,
