@@ -32,7 +32,7 @@ types: $(READY) ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(READY) ## The test suite; PostgreSQL is used where the machine has it
-	$(BIN)/pytest -n 3
+	$(BIN)/pytest -n 4
 
 kill: $(READY) ## The long form of the kill test: thirty SIGKILLs under load on each database
 	$(BIN)/python -m bench.kill

@@ -35,6 +35,11 @@ def pytest_configure() -> None:
     thrift.keep_files_in_memory()
 
 
+def pytest_collection_finish() -> None:
+    """When all modules are loaded."""
+    thrift.collect_rarely()
+
+
 def not_here(message: str) -> NoReturn:
     """Skip what this machine can't run, or fail where nothing may be skipped."""
     if NEEDED:
