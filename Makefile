@@ -32,7 +32,8 @@ types: $(READY) ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(READY) ## The test suite; PostgreSQL is used where the machine has it
-	$(BIN)/pytest -n 4
+	@# Compiled modules are kept, whatever the environment says: the tests start dozens of processes.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4
 
 kill: $(READY) ## The long form of the kill test: thirty SIGKILLs under load on each database
 	$(BIN)/python -m bench.kill
