@@ -272,7 +272,7 @@ class Invitations:
             answer = self._answer(connection, invitation, person, consents, now)
             target = _target_of(invitation, answer)
             session = new_secret()
-            signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
+            signon.begin_visit(connection, session, person.id, target, now, before=before)
             audit.note(connection, "signed in", "by an invitation", now, person_id=person.id)
         self._store.bell.ring()
         return Answered(answer, session, target)

@@ -179,7 +179,7 @@ class MailedLinks:
     def _let_in(self, connection: Connection, person: Person, email: str, now: datetime, before: str) -> str:
         session, target = new_secret(), str(Target(Place.COURSES))
         prove(self._store, connection, person.id, email, How.LINK, now)
-        signon.begin_visit(connection, session, person.id, None, target, new_secret(), now, before=before)
+        signon.begin_visit(connection, session, person.id, target, now, before=before)
         audit.note(connection, "signed in", "by a mailed link", now, person_id=person.id, facts={"target": target})
         return session
 

@@ -157,16 +157,8 @@ class SignOn:
     ) -> Callable[[Connection], bool]:
         """Begins a visit, if the token is used for the first time."""
         customer, target = launch.customer_id, launch.target
-        visit = signon.new_visit(
-            secret,
-            person_id,
-            customer,
-            str(target),
-            new_secret(),
-            now,
-            shop_session=launch.sid,
-            before=before,
-        )
+        made = (secret, person_id, customer, str(target), now)
+        visit = signon.new_visit(*made, before=before, shop_session=launch.sid)
         facts = {"customer": customer, "target": str(target)}
         note = {**audit.entry("signed in", "by the shop", now, facts), "person_id": person_id}
         owed: list[tuple[str, object]] = [(CUSTOMER, customer)]

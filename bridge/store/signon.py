@@ -92,24 +92,13 @@ _FIND = (
 
 
 def begin_visit(
-    connection: Connection,
-    secret: str,
-    person_id: int | None,
-    customer_id: int | None,
-    target: str,
-    form: str,
-    now: datetime,
-    *,
-    shop_session: str | None = None,
-    before: str = "",
+    connection: Connection, secret: str, person_id: int, target: str, now: datetime, *, before: str
 ) -> None:
-    """A new session, under a secret of its own: one from before the sign-in is never gone on with.
-
-    ``before`` is the secret that the browser had until now: that session ends. ``shop_session`` is the shop's name for
-    the login that it begins with, if there is one.
+    """A new session of somebody who came by a mailed link; whoever comes from the shop is let in by :class:`Entering`.
+    ``before`` as for :func:`new_visit`.
     """
-    values = new_visit(secret, person_id, customer_id, target, form, now, shop_session=shop_session, before=before)
-    connection.execute(_BEGIN_OF_PERSON if customer_id is None else _BEGIN_OF_CUSTOMER, values)
+    values = new_visit(secret, person_id, None, target, now, before=before)
+    connection.execute(_BEGIN_OF_PERSON, values)
     connection.execute(_END, {"visit_before": values["visit_before"]})
 
 
@@ -118,15 +107,18 @@ def new_visit(
     person_id: int | None,
     customer_id: int | None,
     target: str,
-    form: str,
     now: datetime,
     *,
+    before: str,
     shop_session: str | None = None,
-    before: str = "",
 ) -> dict[str, Any]:
-    """The values of a new session, for the statements that begin one."""
+    """The values of a new session, under a secret of its own: one from before the sign-in is never gone on with.
+
+    ``before`` is the secret that the browser had until now: that session ends. ``shop_session`` is the shop's name for
+    the login that it begins with, if there is one.
+    """
     row: dict[str, Any] = {"name": digest(secret), "person_id": person_id, "customer_id": customer_id}
-    row |= {"target": target, "form": form, "began": now, "seen": now, "shop_session": shop_session}
+    row |= {"target": target, "form": new_secret(), "began": now, "seen": now, "shop_session": shop_session}
     return {**named("visit", row), "visit_before": digest(before), "visit_sid": secrets.token_hex(16)}
 
 
@@ -144,9 +136,8 @@ _BEFORE = visits.c.name == bindparam("visit_before")
 _GIVEN = ("name", "person_id", "customer_id", "target", "form", "began", "seen", "shop_session")
 _OF_CUSTOMER = _sid(visits.c.customer_id == bindparam("visit_customer_id"))
 _OF_PERSON = _sid(visits.c.person_id == bindparam("visit_person_id"))
-_BEGIN_OF_CUSTOMER, _BEGIN_OF_PERSON = (
-    insert(visits).values({column: bindparam(f"visit_{column}") for column in _GIVEN} | {"sid": sid})
-    for sid in (_OF_CUSTOMER, _OF_PERSON)
+_BEGIN_OF_PERSON = insert(visits).values(
+    {column: bindparam(f"visit_{column}") for column in _GIVEN} | {"sid": _OF_PERSON}
 )
 _END = delete(visits).where(_BEFORE)
 #: What is owed with a visit: the look at what the customer has bought, and at the order that they came from.
