@@ -194,12 +194,10 @@ class Giving(Office):
         has = placing.who_has(*asked, now)
         no = set() if alone else _declined(*asked)
         free = self._seats(connection, team_id, pool, len(addressed), set(persons.values()), actor, now)
-        results: dict[int, tuple[Why, int | None]] = {}
-        for row in rows:
+        results: dict[int, tuple[Why, int | None]] = {row.number: (Why.NO_ADDRESS, None) for row in rows}
+        for row in addressed:
             person = persons.get(row.email)
-            if not is_email(row.email):
-                results[row.number] = (Why.NO_ADDRESS, None)
-            elif person in has:
+            if person in has:
                 lapsed, has[person] = has[person], None
                 again = (
                     Why.HAS_ONE if lapsed is None else self._ask_again(connection, team_id, lapsed, person, actor, why)
